@@ -1,0 +1,178 @@
+//! Every bound on what a peer can make us read, hold or do, in one place, each with its default and its reason.
+//!
+//! Protocol code takes the part it needs by reference; the configuration may change the numbers, never remove them.
+
+use std::time::Duration;
+
+/// All bounds of the process.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Limits {
+    /// SIP messages and transactions.
+    pub sip: SipLimits,
+    /// XML tokens and trees, for streams and documents.
+    pub xml: XmlLimits,
+    /// XMPP streams.
+    pub xmpp: XmppLimits,
+    /// The gateway core.
+    pub gateway: GatewayLimits,
+    /// Sockets and queues.
+    pub net: NetLimits,
+}
+
+/// Bounds of the SIP reader and the transaction layer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SipLimits {
+    /// Octets of a whole message, head and body (65,536: a Microsoft message with its formatting headers fits).
+    pub message_bytes: usize,
+    /// Octets of start line and header fields together (32,768).
+    pub head_bytes: usize,
+    /// Octets of one unfolded header field (16,384: `ms-text-format` carries a whole message in one).
+    pub line_bytes: usize,
+    /// Header fields of a message (128).
+    pub header_fields: usize,
+    /// Values of one list header, counted over all its fields (100).
+    pub values_of_a_kind: usize,
+    /// Transactions alive at once (10,000); over it a request is answered 503 with Retry-After.
+    pub transactions: usize,
+}
+
+/// Bounds of the XML reader.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct XmlLimits {
+    /// Octets of one first-level element of a stream, or of a document (262,144; RFC 6120 §13.12 forbids under 10,000).
+    pub element_bytes: usize,
+    /// Octets from the start of a stream to the end of its opening tag (4,096).
+    pub header_bytes: usize,
+    /// Nesting below the stream's root, or of a document (64).
+    pub depth: usize,
+    /// Attributes of one element, namespace declarations included (32).
+    pub attributes: usize,
+    /// Octets of one element or attribute name with its prefix (256).
+    pub name_bytes: usize,
+}
+
+/// Bounds of XMPP streams.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct XmppLimits {
+    /// Octets that a peer may send before it is authenticated (16,384).
+    pub unauthenticated_bytes: usize,
+    /// Time from connection to authentication (60 s).
+    pub establish: Duration,
+    /// Quiet time after which a stream is closed (600 s).
+    pub idle: Duration,
+    /// Quiet time after which a keepalive is sent (300 s).
+    pub keepalive: Duration,
+    /// SASL attempts that may fail on one stream (3).
+    pub sasl_failures: u32,
+    /// Domain pairs of one stream that may wait for dialback at once (100).
+    pub pending_dialback: usize,
+    /// Stanzas that wait while a stream is set up (1,000).
+    pub queued_stanzas: usize,
+    /// Streams alive at once (1,000).
+    pub connections: usize,
+    /// Streams alive at once with one foreign domain (20).
+    pub connections_per_domain: usize,
+}
+
+/// Bounds of the gateway core.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct GatewayLimits {
+    /// Messages that wait for their outcome at once (10,000).
+    pub pending_messages: usize,
+    /// How long the gateway waits for the XMPP side to confirm or refuse a stanza before it takes silence for
+    /// success on a live stream (3 s; specification: interworking §4).
+    pub confirm: Duration,
+    /// How long a message may wait in all before its sender is told that it failed (30 s: below SIP timer F, so that
+    /// the SIP side hears from us and not from its own timer).
+    pub deliver: Duration,
+    /// Octets of a SIP MESSAGE body outside a session, for a peer that is not known to take more (1,300: RFC 3428 §8).
+    pub pager_message_bytes: usize,
+}
+
+/// Bounds of sockets, queues and tasks.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NetLimits {
+    /// Connections alive at once over all listeners (10,000).
+    pub connections: usize,
+    /// Time for a TLS handshake (10 s).
+    pub handshake: Duration,
+    /// Time from the handshake to the first whole message (30 s).
+    pub first_message: Duration,
+    /// Time to connect to one address (5 s).
+    pub connect: Duration,
+    /// Entries of each bounded queue between tasks (1,024).
+    pub queue: usize,
+    /// Octets waiting to be written to one connection (1 MiB); over it the connection is too slow and is closed.
+    pub write_buffer: usize,
+    /// Quiet time after which an idle SIP connection is closed (600 s).
+    pub sip_idle: Duration,
+    /// Time given to an orderly stop (10 s).
+    pub drain: Duration,
+}
+
+impl Default for SipLimits {
+    fn default() -> Self {
+        Self {
+            message_bytes: 65_536,
+            head_bytes: 32_768,
+            line_bytes: 16_384,
+            header_fields: 128,
+            values_of_a_kind: 100,
+            transactions: 10_000,
+        }
+    }
+}
+
+impl Default for XmlLimits {
+    fn default() -> Self {
+        Self {
+            element_bytes: 262_144,
+            header_bytes: 4_096,
+            depth: 64,
+            attributes: 32,
+            name_bytes: 256,
+        }
+    }
+}
+
+impl Default for XmppLimits {
+    fn default() -> Self {
+        Self {
+            unauthenticated_bytes: 16_384,
+            establish: Duration::from_secs(60),
+            idle: Duration::from_secs(600),
+            keepalive: Duration::from_secs(300),
+            sasl_failures: 3,
+            pending_dialback: 100,
+            queued_stanzas: 1_000,
+            connections: 1_000,
+            connections_per_domain: 20,
+        }
+    }
+}
+
+impl Default for GatewayLimits {
+    fn default() -> Self {
+        Self {
+            pending_messages: 10_000,
+            confirm: Duration::from_secs(3),
+            deliver: Duration::from_secs(30),
+            pager_message_bytes: 1_300,
+        }
+    }
+}
+
+impl Default for NetLimits {
+    fn default() -> Self {
+        Self {
+            connections: 10_000,
+            handshake: Duration::from_secs(10),
+            first_message: Duration::from_secs(30),
+            connect: Duration::from_secs(5),
+            queue: 1_024,
+            write_buffer: 1 << 20,
+            sip_idle: Duration::from_secs(600),
+            drain: Duration::from_secs(10),
+        }
+    }
+}

@@ -1,0 +1,3 @@
+//! The command line: arguments and exit codes, nothing else.
+
+fn main() {}
