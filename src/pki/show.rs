@@ -1,0 +1,53 @@
+//! Which of our certificates a peer is shown: by the name it asks for, and by the signatures it can check.
+
+use std::sync::Arc;
+
+use rustls::client::ResolvesClientCert;
+use rustls::server::{ClientHello, ResolvesServerCert};
+use rustls::sign::CertifiedKey;
+use rustls::SignatureScheme;
+
+/// Our certificates in the order of the configuration; never empty.
+#[derive(Debug)]
+pub(super) struct Certificates {
+    keys: Vec<Arc<CertifiedKey>>,
+}
+
+impl Certificates {
+    pub(super) fn new(keys: Vec<Arc<CertifiedKey>>) -> Option<Self> {
+        if keys.is_empty() { None } else { Some(Self { keys }) }
+    }
+
+    /// The first that suits name and signatures, else the first that suits the signatures: a peer that asks for no
+    /// name, or for one we have no certificate of, sees what it can check and decides for itself.
+    fn choose(&self, name: Option<&str>, schemes: &[SignatureScheme]) -> Option<Arc<CertifiedKey>> {
+        let suits = |key: &&Arc<CertifiedKey>| key.key.choose_scheme(schemes).is_some();
+        let named = |key: &&Arc<CertifiedKey>| name.is_some_and(|name| covers(key, name));
+        let mut fitting = self.keys.iter().filter(suits);
+        fitting.clone().find(named).or_else(|| fitting.next()).cloned()
+    }
+}
+
+impl ResolvesServerCert for Certificates {
+    fn resolve(&self, hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
+        self.choose(hello.server_name(), hello.signature_schemes())
+    }
+}
+
+impl ResolvesClientCert for Certificates {
+    fn resolve(&self, _issuers: &[&[u8]], schemes: &[SignatureScheme]) -> Option<Arc<CertifiedKey>> {
+        self.choose(None, schemes)
+    }
+
+    fn has_certs(&self) -> bool {
+        true
+    }
+}
+
+fn covers(key: &CertifiedKey, name: &str) -> bool {
+    let Ok(name) = rustls::pki_types::ServerName::try_from(name) else { return false };
+    key.end_entity_cert()
+        .ok()
+        .and_then(|cert| webpki::EndEntityCert::try_from(cert).ok())
+        .is_some_and(|cert| cert.verify_is_valid_for_subject_name(&name).is_ok())
+}
