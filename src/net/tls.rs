@@ -1,0 +1,149 @@
+//! TLS on a connection: both roles, the facts of the handshake, and one stream type with and without TLS.
+//!
+//! A handshake proves that the peer holds the key of the chain it showed, and no more. [`TlsFacts`] carry the chain to
+//! `identity`, which decides whom it names and whether it is trusted.
+
+use std::io;
+use std::pin::Pin;
+use std::task::{Context as TaskContext, Poll};
+use std::time::Duration;
+
+use rustls::pki_types::{CertificateDer, ServerName};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::TcpStream;
+use tokio_rustls::{TlsAcceptor, TlsConnector, TlsStream};
+
+use crate::pki::{Alpn, Context};
+
+/// A connection, with or without TLS.
+#[derive(Debug)]
+pub enum Wire {
+    /// TCP as it is.
+    Plain(TcpStream),
+    /// TLS over TCP.
+    Tls(Box<TlsStream<TcpStream>>),
+}
+
+/// What a handshake tells of the peer.
+#[derive(Debug, Clone, Default)]
+pub struct TlsFacts {
+    /// The peer's chain, leaf first; empty where it showed none. Possession of the key is proven, trust is not.
+    pub chain: Vec<CertificateDer<'static>>,
+    /// The version and suite, for logs.
+    pub suite: String,
+}
+
+/// Why a handshake failed.
+#[derive(Debug, thiserror::Error)]
+pub enum TlsError {
+    /// It was not finished in time.
+    #[error("the TLS handshake was not finished within {0:?}")]
+    Timeout(Duration),
+    /// Either side refused.
+    #[error("the TLS handshake failed: {0}")]
+    Handshake(io::Error),
+}
+
+impl TlsError {
+    /// A constant word for metrics.
+    #[must_use]
+    pub fn reason(&self) -> &'static str {
+        let Self::Handshake(error) = self else { return "timeout" };
+        let Some(tls) = error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>()) else {
+            return "closed";
+        };
+        if matches!(tls, rustls::Error::NoCertificatesPresented) {
+            return "no_certificate";
+        }
+        if matches!(tls, rustls::Error::AlertReceived(_)) {
+            return "alert";
+        }
+        if matches!(tls, rustls::Error::PeerIncompatible(_)) {
+            return "incompatible";
+        }
+        "invalid"
+    }
+}
+
+/// Answers a handshake.
+///
+/// # Errors
+/// [`TlsError`].
+pub async fn accept(
+    socket: TcpStream,
+    context: &Context,
+    alpn: Alpn,
+    within: Duration,
+) -> Result<(Wire, TlsFacts), TlsError> {
+    let acceptor = TlsAcceptor::from(context.server(alpn));
+    let stream = bounded(within, acceptor.accept(socket)).await?;
+    let (_, connection) = stream.get_ref();
+    let facts = facts(connection);
+    Ok((Wire::Tls(Box::new(TlsStream::Server(stream))), facts))
+}
+
+/// Begins a handshake; `name` is what SNI says.
+///
+/// # Errors
+/// [`TlsError`].
+pub async fn connect(
+    socket: TcpStream,
+    context: &Context,
+    name: ServerName<'static>,
+    alpn: Alpn,
+    within: Duration,
+) -> Result<(Wire, TlsFacts), TlsError> {
+    let connector = TlsConnector::from(context.client(alpn));
+    let stream = bounded(within, connector.connect(name, socket)).await?;
+    let (_, connection) = stream.get_ref();
+    let facts = facts(connection);
+    Ok((Wire::Tls(Box::new(TlsStream::Client(stream))), facts))
+}
+
+async fn bounded<T>(within: Duration, handshake: impl Future<Output = io::Result<T>>) -> Result<T, TlsError> {
+    tokio::time::timeout(within, handshake)
+        .await
+        .map_err(|_| TlsError::Timeout(within))?
+        .map_err(TlsError::Handshake)
+}
+
+fn facts(connection: &rustls::CommonState) -> TlsFacts {
+    let version = connection.protocol_version().map(|version| format!("{version:?} "));
+    let suite = connection.negotiated_cipher_suite().map(|suite| format!("{:?}", suite.suite()));
+    TlsFacts {
+        chain: connection.peer_certificates().map(<[_]>::to_vec).unwrap_or_default(),
+        suite: version.unwrap_or_default() + &suite.unwrap_or_default(),
+    }
+}
+
+impl AsyncRead for Wire {
+    fn poll_read(self: Pin<&mut Self>, cx: &mut TaskContext<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        match self.get_mut() {
+            Self::Plain(stream) => Pin::new(stream).poll_read(cx, buf),
+            Self::Tls(stream) => Pin::new(stream).poll_read(cx, buf),
+        }
+    }
+}
+
+impl AsyncWrite for Wire {
+    fn poll_write(self: Pin<&mut Self>, cx: &mut TaskContext<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        match self.get_mut() {
+            Self::Plain(stream) => Pin::new(stream).poll_write(cx, buf),
+            Self::Tls(stream) => Pin::new(stream).poll_write(cx, buf),
+        }
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut TaskContext<'_>) -> Poll<io::Result<()>> {
+        match self.get_mut() {
+            Self::Plain(stream) => Pin::new(stream).poll_flush(cx),
+            Self::Tls(stream) => Pin::new(stream).poll_flush(cx),
+        }
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut TaskContext<'_>) -> Poll<io::Result<()>> {
+        match self.get_mut() {
+            Self::Plain(stream) => Pin::new(stream).poll_shutdown(cx),
+            Self::Tls(stream) => Pin::new(stream).poll_shutdown(cx),
+        }
+    }
+}
