@@ -1,0 +1,97 @@
+"""A real XMPP client (slixmpp), driven from ordinary code: it runs in a thread of its own and its events can be waited for."""
+
+import asyncio
+import logging
+import ssl
+import threading
+
+logging.getLogger("slixmpp").setLevel(logging.CRITICAL)  # before the import: it warns while it loads
+
+import slixmpp  # noqa: E402
+
+from rig import DEADLINE, Events  # noqa: E402
+
+
+class Client:
+    """A logged-in user of an XMPP server, over STARTTLS, with the server's certificate checked against our CA."""
+
+    def __init__(self, rig, jid, password, server, authority):
+        self.jid = jid
+        self.events = Events(jid)
+        self.raw = []
+        self._ready = threading.Event()
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._run, args=(jid, password, server, authority.certificate), daemon=True)
+        self._thread.start()
+        rig.on_close(self.close)
+        self.events.wait(lambda event: event[0] in ("online", "failed"), "its log-in")
+        failed = [event for event in self.events.all() if event[0] == "failed"]
+        if failed:
+            raise RuntimeError(f"{jid} cannot log in: {failed[0][1]}")
+
+    def send(self, to, body, identifier=None, kind="chat"):
+        """Sends a message; returns the stanza's id."""
+        done = threading.Event()
+        sent = {}
+
+        def run():
+            message = self._xmpp.make_message(mto=to, mbody=body, mtype=kind)
+            message["id"] = identifier or self._xmpp.new_id()
+            sent["id"] = message["id"]
+            message.send()
+            done.set()
+        self._loop.call_soon_threadsafe(run)
+        if not done.wait(DEADLINE):
+            raise RuntimeError(f"{self.jid}: the client does not answer")
+        return sent["id"]
+
+    def wait_for_message(self, body, deadline=DEADLINE):
+        """Waits for a message with this body: (`message`, from, body, xml)."""
+        return self.events.wait(lambda event: event[0] == "message" and event[2] == body, f"the message {body!r}", deadline)
+
+    def wait_for_error(self, identifier, deadline=DEADLINE):
+        """Waits for the error that answers a stanza: (`error`, from, id, condition, text, xml)."""
+        return self.events.wait(lambda event: event[0] == "error" and event[2] == identifier, f"an error for {identifier}", deadline)
+
+    def close(self):
+        """Logs out and ends the thread."""
+        if self._thread.is_alive():
+            self._loop.call_soon_threadsafe(self._xmpp.disconnect)
+            self._thread.join(5)
+
+    def _run(self, jid, password, server, certificate):
+        asyncio.set_event_loop(self._loop)
+        xmpp = self._xmpp = slixmpp.ClientXMPP(f"{jid}/rig", password)
+        xmpp.ca_certs = certificate
+        xmpp.ssl_context.minimum_version = ssl.TLSVersion.TLSv1_2
+        xmpp.add_event_handler("session_start", self._started)
+        xmpp.add_event_handler("message", self._message)
+        xmpp.add_event_handler("message_error", self._error)
+        for failure in ("failed_all_auth", "ssl_invalid_chain", "connection_failed"):
+            xmpp.add_event_handler(failure, lambda event, what=failure: self.events.add(("failed", f"{what}: {event}")))
+        xmpp.add_filter("in", lambda stanza: self._keep("<-", stanza))
+        xmpp.add_filter("out", lambda stanza: self._keep("->", stanza))
+        xmpp.connect((server, 5222))
+        self._loop.run_until_complete(xmpp.disconnected)
+        left = asyncio.all_tasks(self._loop)
+        for task in left:
+            task.cancel()
+        self._loop.run_until_complete(asyncio.gather(*left, return_exceptions=True))
+        self._loop.close()
+
+    def _keep(self, way, stanza):
+        self.raw.append((way, str(stanza)))
+        return stanza
+
+    async def _started(self, _event):
+        self._xmpp.send_presence()
+        await self._xmpp.get_roster()
+        self.events.add(("online", self.jid))
+
+    def _message(self, message):
+        if message["type"] != "error":
+            self.events.add(("message", str(message["from"]), message["body"], str(message)))
+
+    def _error(self, message):
+        error = message["error"]
+        self.events.add(("error", str(message["from"]), message["id"], error["condition"], error["text"], str(message)))

@@ -1,0 +1,48 @@
+"""A throw-away certificate authority and what it signs, made with the openssl command."""
+
+import os
+import subprocess
+
+
+class Identity:
+    """A certificate with its key: apart, and together in one file as baresip and Kamailio like it."""
+
+    def __init__(self, chain, key, both):
+        self.chain, self.key, self.both = chain, key, both
+
+
+class Authority:
+    """A certificate authority that lives as long as the rig's folder."""
+
+    def __init__(self, rig, name="Throw-away CA"):
+        self._folder = os.path.dirname(rig.path(name.replace(" ", "-").lower(), "x"))
+        self.certificate = os.path.join(self._folder, "ca.pem")
+        self._key = os.path.join(self._folder, "ca.key")
+        _openssl("req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "7",
+                 "-subj", f"/CN={name}", "-keyout", self._key, "-out", self.certificate,
+                 "-addext", "basicConstraints=critical,CA:TRUE", "-addext", "keyUsage=critical,keyCertSign,cRLSign")
+
+    def issue(self, label, names):
+        """A certificate for server and client use; names are DNS names, or `IP:...`, `URI:...` as openssl spells them."""
+        base = os.path.join(self._folder, label)
+        alternatives = ",".join(name if ":" in name else f"DNS:{name}" for name in names)
+        with open(base + ".ext", "w", encoding="ascii") as extensions:
+            extensions.write("basicConstraints=critical,CA:FALSE\nkeyUsage=critical,digitalSignature\n"
+                             f"extendedKeyUsage=serverAuth,clientAuth\nsubjectAltName={alternatives}\n")
+        _openssl("req", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-subj", f"/CN={names[0]}",
+                 "-keyout", base + ".key", "-out", base + ".csr")
+        _openssl("x509", "-req", "-in", base + ".csr", "-CA", self.certificate, "-CAkey", self._key, "-CAcreateserial",
+                 "-days", "7", "-extfile", base + ".ext", "-out", base + ".pem")
+        with open(base + ".both.pem", "w", encoding="ascii") as both:
+            for part in (base + ".pem", base + ".key"):
+                with open(part, encoding="ascii") as text:
+                    both.write(text.read())
+        os.chmod(base + ".key", 0o600)
+        os.chmod(base + ".both.pem", 0o600)
+        return Identity(base + ".pem", base + ".key", base + ".both.pem")
+
+
+def _openssl(*arguments):
+    done = subprocess.run(["openssl", *arguments], capture_output=True, text=True, check=False)
+    if done.returncode != 0:
+        raise RuntimeError(f"openssl {arguments[0]}: {done.stderr}")
