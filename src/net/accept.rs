@@ -82,7 +82,12 @@ pub async fn run(
             tracing::debug!(%remote, %error, "a new connection cannot be prepared");
             continue;
         }
-        let accepted = Accepted { listener: Arc::clone(&listener), remote, flow: FlowId::fresh(), _place: place };
+        let accepted = Accepted {
+            listener: Arc::clone(&listener),
+            remote,
+            flow: FlowId::fresh(),
+            _place: place,
+        };
         serve(stream, accepted);
     }
 }

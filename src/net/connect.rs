@@ -33,14 +33,22 @@ pub enum ConnectError {
 ///
 /// # Errors
 /// [`ConnectError`].
-pub async fn first(addresses: &[SocketAddr], within: Duration) -> Result<(TcpStream, SocketAddr), ConnectError> {
+pub async fn first(
+    addresses: &[SocketAddr],
+    within: Duration,
+) -> Result<(TcpStream, SocketAddr), ConnectError> {
     if addresses.is_empty() {
         return Err(ConnectError::NoAddress);
     }
-    tokio::time::timeout(within, race(addresses)).await.map_err(|_| ConnectError::Timeout(within))?
+    tokio::time::timeout(within, race(addresses))
+        .await
+        .map_err(|_| ConnectError::Timeout(within))?
 }
 
-#[allow(clippy::disallowed_methods, reason = "the attempts live and die within this call")]
+#[allow(
+    clippy::disallowed_methods,
+    reason = "the attempts live and die within this call"
+)]
 async fn race(addresses: &[SocketAddr]) -> Result<(TcpStream, SocketAddr), ConnectError> {
     let mut waiting = addresses.iter().copied();
     let mut attempts = JoinSet::new();
@@ -52,7 +60,11 @@ async fn race(addresses: &[SocketAddr]) -> Result<(TcpStream, SocketAddr), Conne
             return Err(last);
         }
         let stagger = async {
-            if waiting.len() == 0 { std::future::pending().await } else { tokio::time::sleep(STAGGER).await }
+            if waiting.len() == 0 {
+                std::future::pending().await
+            } else {
+                tokio::time::sleep(STAGGER).await
+            }
         };
         tokio::select! {
             Some(done) = attempts.join_next() => match done {
@@ -89,7 +101,13 @@ mod tests {
         let (_, connected) = first(&[refused, address], Duration::from_secs(5)).await.unwrap();
         assert_eq!(connected, address);
         let error = first(&[refused], Duration::from_secs(5)).await.unwrap_err();
-        assert!(matches!(error, ConnectError::Failed { address, .. } if address == refused), "{error}");
-        assert!(matches!(first(&[], Duration::from_secs(5)).await, Err(ConnectError::NoAddress)));
+        assert!(
+            matches!(error, ConnectError::Failed { address, .. } if address == refused),
+            "{error}"
+        );
+        assert!(matches!(
+            first(&[], Duration::from_secs(5)).await,
+            Err(ConnectError::NoAddress)
+        ));
     }
 }

@@ -7,7 +7,9 @@ use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use hickory_resolver::TokioResolver;
-use hickory_resolver::config::{ConnectionConfig, NameServerConfig, ResolveHosts, ResolverConfig, ResolverOpts};
+use hickory_resolver::config::{
+    ConnectionConfig, NameServerConfig, ResolveHosts, ResolverConfig, ResolverOpts,
+};
 use hickory_resolver::net::NetError;
 use hickory_resolver::net::runtime::TokioRuntimeProvider;
 use hickory_resolver::proto::rr::{RData, RecordType};
@@ -84,7 +86,9 @@ impl Resolver {
             TokioResolver::builder_with_config(config, TokioRuntimeProvider::default())
         };
         rules(builder.options_mut(), hosts);
-        Ok(Self { resolver: builder.build().map_err(failed)? })
+        Ok(Self {
+            resolver: builder.build().map_err(failed)?,
+        })
     }
 
     /// The SRV records of `service`, such as `_xmpp-server._tcp`, at `domain`.
@@ -126,18 +130,32 @@ impl Resolver {
             return Ok(found);
         }
         match (v6, v4) {
-            (Err(error @ DnsError::Failed { .. }), _) | (_, Err(error @ DnsError::Failed { .. })) => Err(error),
-            _ => Err(DnsError::NotFound { name, kind: "A or AAAA" }),
+            (Err(error @ DnsError::Failed { .. }), _) | (_, Err(error @ DnsError::Failed { .. })) => {
+                Err(error)
+            }
+            _ => Err(DnsError::NotFound {
+                name,
+                kind: "A or AAAA",
+            }),
         }
     }
 
     async fn lookup(&self, name: &str, kind: RecordType, word: &'static str) -> Result<Vec<RData>, DnsError> {
         match self.resolver.lookup(name, kind).await {
-            Ok(lookup) => Ok(lookup.answers().iter().map(|record| record.data.clone()).collect()),
-            Err(error) if error.is_no_records_found() => {
-                Err(DnsError::NotFound { name: name.to_owned(), kind: word })
-            }
-            Err(error) => Err(DnsError::Failed { name: name.to_owned(), kind: word, why: error.to_string() }),
+            Ok(lookup) => Ok(lookup
+                .answers()
+                .iter()
+                .map(|record| record.data.clone())
+                .collect()),
+            Err(error) if error.is_no_records_found() => Err(DnsError::NotFound {
+                name: name.to_owned(),
+                kind: word,
+            }),
+            Err(error) => Err(DnsError::Failed {
+                name: name.to_owned(),
+                kind: word,
+                why: error.to_string(),
+            }),
         }
     }
 }
@@ -174,7 +192,10 @@ fn rules(options: &mut ResolverOpts, hosts: Hosts) {
 
 fn interleave(first: Vec<IpAddr>, second: Vec<IpAddr>) -> Vec<IpAddr> {
     let longest = first.len().max(second.len());
-    (0..longest).flat_map(|i| [first.get(i).copied(), second.get(i).copied()]).flatten().collect()
+    (0..longest)
+        .flat_map(|i| [first.get(i).copied(), second.get(i).copied()])
+        .flatten()
+        .collect()
 }
 
 /// An answer is kept at least this long, so that a TTL of 0 does not make us ask for every message.

@@ -48,8 +48,13 @@ impl TlsError {
     /// A constant word for metrics.
     #[must_use]
     pub fn reason(&self) -> &'static str {
-        let Self::Handshake(error) = self else { return "timeout" };
-        let Some(tls) = error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>()) else {
+        let Self::Handshake(error) = self else {
+            return "timeout";
+        };
+        let Some(tls) = error
+            .get_ref()
+            .and_then(|inner| inner.downcast_ref::<rustls::Error>())
+        else {
             return "closed";
         };
         if matches!(tls, rustls::Error::NoCertificatesPresented) {
@@ -108,16 +113,27 @@ async fn bounded<T>(within: Duration, handshake: impl Future<Output = io::Result
 }
 
 fn facts(connection: &rustls::CommonState) -> TlsFacts {
-    let version = connection.protocol_version().map(|version| format!("{version:?} "));
-    let suite = connection.negotiated_cipher_suite().map(|suite| format!("{:?}", suite.suite()));
+    let version = connection
+        .protocol_version()
+        .map(|version| format!("{version:?} "));
+    let suite = connection
+        .negotiated_cipher_suite()
+        .map(|suite| format!("{:?}", suite.suite()));
     TlsFacts {
-        chain: connection.peer_certificates().map(<[_]>::to_vec).unwrap_or_default(),
+        chain: connection
+            .peer_certificates()
+            .map(<[_]>::to_vec)
+            .unwrap_or_default(),
         suite: version.unwrap_or_default() + &suite.unwrap_or_default(),
     }
 }
 
 impl AsyncRead for Wire {
-    fn poll_read(self: Pin<&mut Self>, cx: &mut TaskContext<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        cx: &mut TaskContext<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
         match self.get_mut() {
             Self::Plain(stream) => Pin::new(stream).poll_read(cx, buf),
             Self::Tls(stream) => Pin::new(stream).poll_read(cx, buf),

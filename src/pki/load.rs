@@ -21,7 +21,10 @@ pub(super) fn certified_key(
 ) -> Result<CertifiedKey, PkiError> {
     let chain = objects::<CertificateDer<'static>>(&files.chain, "certificate")?;
     if chain.is_empty() {
-        return Err(PkiError::Empty { path: files.chain.clone(), what: "certificate" });
+        return Err(PkiError::Empty {
+            path: files.chain.clone(),
+            what: "certificate",
+        });
     }
     let mode = fs::metadata(&files.key)
         .map_err(|error| unreadable(&files.key, "private key", &error))?
@@ -29,20 +32,32 @@ pub(super) fn certified_key(
         .mode()
         & 0o777;
     if mode & OTHERS != 0 {
-        return Err(PkiError::KeyMode { path: files.key.clone(), mode });
+        return Err(PkiError::KeyMode {
+            path: files.key.clone(),
+            mode,
+        });
     }
     let key = PrivateKeyDer::from_pem_file(&files.key).map_err(|error| {
         if matches!(error, pem::Error::NoItemsFound) {
-            PkiError::Empty { path: files.key.clone(), what: "private key" }
+            PkiError::Empty {
+                path: files.key.clone(),
+                what: "private key",
+            }
         } else {
             unreadable(&files.key, "private key", &error)
         }
     })?;
     CertifiedKey::from_der(chain, key, provider).map_err(|error| {
         if matches!(error, rustls::Error::InconsistentKeys(_)) {
-            PkiError::Mismatch { chain: files.chain.clone(), key: files.key.clone() }
+            PkiError::Mismatch {
+                chain: files.chain.clone(),
+                key: files.key.clone(),
+            }
         } else {
-            PkiError::Key { path: files.key.clone(), error }
+            PkiError::Key {
+                path: files.key.clone(),
+                error,
+            }
         }
     })
 }
@@ -98,7 +113,9 @@ fn files_of(path: &Path, what: &'static str) -> Result<Vec<PathBuf>, PkiError> {
     let mut files = Vec::new();
     for entry in fs::read_dir(path).map_err(|error| unreadable(path, what, &error))? {
         let file = entry.map_err(|error| unreadable(path, what, &error))?.path();
-        let is_pem = file.extension().is_some_and(|end| end == "pem" || end == "crt" || end == "crl");
+        let is_pem = file
+            .extension()
+            .is_some_and(|end| end == "pem" || end == "crt" || end == "crl");
         if is_pem && file.is_file() {
             files.push(file);
         }
@@ -114,7 +131,11 @@ fn objects<T: PemObject>(path: &Path, what: &'static str) -> Result<Vec<T>, PkiE
 }
 
 fn unreadable(path: &Path, what: &'static str, error: &dyn std::fmt::Display) -> PkiError {
-    PkiError::File { path: path.to_path_buf(), what, why: error.to_string() }
+    PkiError::File {
+        path: path.to_path_buf(),
+        what,
+        why: error.to_string(),
+    }
 }
 
 static FROM_1_2: [&SupportedProtocolVersion; 2] = [&rustls::version::TLS13, &rustls::version::TLS12];

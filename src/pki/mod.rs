@@ -59,7 +59,11 @@ impl Contexts {
                 Err(problem) => problems.push(problem),
             }
         }
-        if problems.is_empty() { Ok(Self(contexts)) } else { Err(problems) }
+        if problems.is_empty() {
+            Ok(Self(contexts))
+        } else {
+            Err(problems)
+        }
     }
 
     /// The context of a name.
@@ -85,20 +89,30 @@ impl Context {
         }
         let anchors = load::anchors(&settings.trust)?;
         let revocation = load::revocation_lists(&settings.crl)?;
-        let shown = Arc::new(show::Certificates::new(keys).ok_or_else(|| PkiError::NoCertificate(name.clone()))?);
-        let tls_error = |error| PkiError::Tls { context: name.clone(), error };
+        let shown =
+            Arc::new(show::Certificates::new(keys).ok_or_else(|| PkiError::NoCertificate(name.clone()))?);
+        let tls_error = |error| PkiError::Tls {
+            context: name.clone(),
+            error,
+        };
         let versions = load::versions(settings.minimum);
         let mut server = ServerConfig::builder_with_provider(Arc::clone(provider))
             .with_protocol_versions(versions)
             .map_err(tls_error)?
-            .with_client_cert_verifier(Arc::new(verify::Capture::new(provider, settings.peer_certificate)))
+            .with_client_cert_verifier(Arc::new(verify::Capture::new(
+                provider,
+                settings.peer_certificate,
+            )))
             .with_cert_resolver(shown.clone());
         server.max_early_data_size = 0;
         let client = ClientConfig::builder_with_provider(Arc::clone(provider))
             .with_protocol_versions(versions)
             .map_err(tls_error)?
             .dangerous()
-            .with_custom_certificate_verifier(Arc::new(verify::Capture::new(provider, settings.peer_certificate)))
+            .with_custom_certificate_verifier(Arc::new(verify::Capture::new(
+                provider,
+                settings.peer_certificate,
+            )))
             .with_client_cert_resolver(shown);
         Ok(Self {
             settings: settings.clone(),
@@ -183,7 +197,9 @@ pub enum PkiError {
         what: &'static str,
     },
     /// Certificate and key are not a pair.
-    #[error("{chain} and {key}: the private key does not belong to the first certificate of the chain; name the pair that was issued together")]
+    #[error(
+        "{chain} and {key}: the private key does not belong to the first certificate of the chain; name the pair that was issued together"
+    )]
     Mismatch {
         /// The chain's file.
         chain: PathBuf,
@@ -199,7 +215,9 @@ pub enum PkiError {
         error: rustls::Error,
     },
     /// Others may read the key.
-    #[error("{path}: the private key can be read by other users (mode {mode:o}); make it 0600, owned by the proxy's user")]
+    #[error(
+        "{path}: the private key can be read by other users (mode {mode:o}); make it 0600, owned by the proxy's user"
+    )]
     KeyMode {
         /// The key's file.
         path: PathBuf,

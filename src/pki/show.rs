@@ -2,10 +2,10 @@
 
 use std::sync::Arc;
 
+use rustls::SignatureScheme;
 use rustls::client::ResolvesClientCert;
 use rustls::server::{ClientHello, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
-use rustls::SignatureScheme;
 
 /// Our certificates in the order of the configuration; never empty.
 #[derive(Debug)]
@@ -15,7 +15,11 @@ pub(super) struct Certificates {
 
 impl Certificates {
     pub(super) fn new(keys: Vec<Arc<CertifiedKey>>) -> Option<Self> {
-        if keys.is_empty() { None } else { Some(Self { keys }) }
+        if keys.is_empty() {
+            None
+        } else {
+            Some(Self { keys })
+        }
     }
 
     /// The first that suits name and signatures, else the first that suits the signatures: a peer that asks for no
@@ -45,7 +49,9 @@ impl ResolvesClientCert for Certificates {
 }
 
 fn covers(key: &CertifiedKey, name: &str) -> bool {
-    let Ok(name) = rustls::pki_types::ServerName::try_from(name) else { return false };
+    let Ok(name) = rustls::pki_types::ServerName::try_from(name) else {
+        return false;
+    };
     key.end_entity_cert()
         .ok()
         .and_then(|cert| webpki::EndEntityCert::try_from(cert).ok())

@@ -6,7 +6,9 @@
 use std::sync::Arc;
 
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
-use rustls::crypto::{CryptoProvider, WebPkiSupportedAlgorithms, verify_tls12_signature, verify_tls13_signature};
+use rustls::crypto::{
+    CryptoProvider, WebPkiSupportedAlgorithms, verify_tls12_signature, verify_tls13_signature,
+};
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::server::danger::{ClientCertVerified, ClientCertVerifier};
 use rustls::{DigitallySignedStruct, DistinguishedName, Error, SignatureScheme};
@@ -22,7 +24,10 @@ pub(super) struct Capture {
 
 impl Capture {
     pub(super) fn new(provider: &Arc<CryptoProvider>, wanted: PeerCertificate) -> Self {
-        Self { algorithms: provider.signature_verification_algorithms, wanted }
+        Self {
+            algorithms: provider.signature_verification_algorithms,
+            wanted,
+        }
     }
 }
 

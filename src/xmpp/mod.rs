@@ -1,1 +1,6 @@
 //! xmpp.
+
+pub mod jid;
+pub mod ns;
+
+pub use jid::Jid;

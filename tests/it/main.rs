@@ -1,1 +1,3 @@
 //! The integration tests, in one binary: conformance, wire, regression, architecture.
+
+mod conformance;
