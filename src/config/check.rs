@@ -1,0 +1,172 @@
+//! What the shapes mean together, and the settings that come of it.
+//!
+//! Every check runs, whatever the others found, so that one run shows everything that is wrong.
+
+mod findings;
+mod later;
+mod limits;
+mod listeners;
+mod tls;
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use tracing_subscriber::EnvFilter;
+
+use self::findings::{Findings, key};
+use super::Loaded;
+use super::problem::Report;
+use super::schema::{Document, LogFormat};
+use super::secret;
+use super::settings::{Admin, Bodies, Edge, Interworking, Log, Settings, Translation, Xmpp};
+use super::source::Source;
+use crate::net::settings::Secret;
+use crate::observe::log::Format;
+
+/// Makes settings of the shapes.
+///
+/// # Errors
+/// All errors and all warnings.
+pub(crate) fn settings(
+    document: &Document,
+    source: &Source<'_>,
+    environment: &BTreeMap<String, String>,
+) -> Result<Loaded, Report> {
+    let mut findings = Findings::new(source);
+    let tls = tls::contexts(document, &mut findings);
+    let listeners = listeners::listeners(document, &tls, &mut findings);
+    let limits = limits::limits(document, &mut findings);
+    let settings = Settings {
+        edge: Edge {
+            name: document.edge.name.0.clone(),
+            state_dir: PathBuf::from(&document.edge.state_dir),
+            run_as: non_empty(&document.edge.run_as),
+        },
+        listeners,
+        limits,
+        xmpp: Xmpp {
+            dialback_secret: dialback_secret(document, environment, &mut findings),
+        },
+        interworking: interworking(document, &mut findings),
+        admin: admin(document, &mut findings),
+        log: log(document, &mut findings),
+        tls,
+    };
+    tls::find_unused(document, &mut findings);
+    later::warn(document, &mut findings);
+    let report = findings.report();
+    if report.errors.is_empty() {
+        Ok(Loaded {
+            settings,
+            warnings: report.warnings,
+        })
+    } else {
+        Err(report)
+    }
+}
+
+fn dialback_secret(
+    document: &Document,
+    environment: &BTreeMap<String, String>,
+    findings: &mut Findings<'_, '_>,
+) -> Option<Secret> {
+    let reference = non_empty(&document.xmpp.dialback_secret)?;
+    read_secret(&reference, environment, key!["xmpp", "dialback_secret"], findings)
+}
+
+/// Reads a secret; what is wrong with it goes to the findings.
+fn read_secret(
+    reference: &str,
+    environment: &BTreeMap<String, String>,
+    path: &[String],
+    findings: &mut Findings<'_, '_>,
+) -> Option<Secret> {
+    if secret::is_written_out(reference) {
+        findings.warning(
+            path,
+            "the secret stands in the file itself; \"file:/path\" or \"env:NAME\" keeps it out of copies of the file",
+        );
+    }
+    match secret::read(reference, environment) {
+        Ok(secret) => Some(secret),
+        Err(why) => {
+            findings.error(path, &why.to_string());
+            None
+        }
+    }
+}
+
+fn interworking(document: &Document, findings: &mut Findings<'_, '_>) -> Interworking {
+    let given = &document.interworking;
+    if given.undeliverable_text.chars().any(char::is_control) {
+        findings.error(
+            key!["interworking", "undeliverable_text"],
+            "the text holds a control character; it is one line",
+        );
+    }
+    Interworking {
+        translation: if document.edge.interworking {
+            Translation::On
+        } else {
+            Translation::Off
+        },
+        conversation: given.conversation_timeout.0,
+        undeliverable: given.undeliverable_text.clone(),
+    }
+}
+
+fn admin(document: &Document, findings: &mut Findings<'_, '_>) -> Admin {
+    let metrics = document.admin.metrics.0;
+    if let Some(address) = metrics {
+        let outside = &document.zone.outside.addresses;
+        let inside = &document.zone.inside.addresses;
+        let is_outside = outside
+            .iter()
+            .any(|known| known.0 == address.ip() && !inside.contains(known) && !known.0.is_loopback());
+        if is_outside || address.ip().is_unspecified() {
+            findings.error_with_help(
+                key!["admin", "metrics"],
+                &format!("{address} can be reached from outside; management never listens there"),
+                "use 127.0.0.1:9464, or an inside or management address",
+            );
+        }
+    }
+    Admin {
+        control: non_empty(&document.admin.control).map(PathBuf::from),
+        metrics,
+    }
+}
+
+fn log(document: &Document, findings: &mut Findings<'_, '_>) -> Log {
+    let given = &document.log;
+    if let Err(why) = EnvFilter::builder().parse(&given.level) {
+        findings.error_with_help(
+            key!["log", "level"],
+            &format!("\"{}\" is neither a level nor a filter: {why}", given.level),
+            "write error, warn, info, debug or trace, or a filter such as \"info,vestibule::sip=debug\"",
+        );
+    }
+    if given.bodies {
+        findings.warning(
+            key!["log", "bodies"],
+            "bodies of messages will be in the log at level trace; this is for a search for a fault, not for service",
+        );
+    }
+    Log {
+        format: match given.format {
+            // journald reads the same lines from our standard error and adds the time itself.
+            LogFormat::Text | LogFormat::Journald => Format::Text,
+            LogFormat::Json => Format::Json,
+        },
+        level: given.level.clone(),
+        bodies: if given.bodies {
+            Bodies::Shown
+        } else {
+            Bodies::Hidden
+        },
+    }
+}
+
+fn non_empty(text: &str) -> Option<String> {
+    (!text.is_empty()).then(|| text.to_owned())
+}

@@ -1,0 +1,42 @@
+//! Keys that are read and judged, and that this version does not act on yet: said aloud, so that nobody relies on them.
+
+use super::findings::{Findings, key};
+use crate::config::schema::{Admin, Document, Interworking};
+
+/// Warns where the file asks for what this version does not do.
+pub(super) fn warn(document: &Document, findings: &mut Findings<'_, '_>) {
+    let mut later = |path: &[String], what: &str| {
+        findings.warning(path, &format!("this version does not act on it yet: {what}"));
+    };
+    for at in 0..document.port_map.len() {
+        later(key!["port_map", at, "name"], "the ports are not mapped");
+    }
+    if document.firewall.manage {
+        later(
+            key!["firewall", "manage"],
+            "no firewall rules are written or loaded",
+        );
+    }
+    let admin = Admin::default();
+    if document.admin.snmp_agentx != admin.snmp_agentx {
+        later(key!["admin", "snmp_agentx"], "there is no SNMP");
+    }
+    let interworking = Interworking::default();
+    if document.interworking.busy_as != interworking.busy_as {
+        later(key!["interworking", "busy_as"], "presence is not translated");
+    }
+    if document.interworking.presence_burst_interval != interworking.presence_burst_interval {
+        later(
+            key!["interworking", "presence_burst_interval"],
+            "presence is not translated",
+        );
+    }
+    for (at, federate) in document.federate.iter().enumerate() {
+        if federate.rate.new_dialogs_per_second.is_some() {
+            later(
+                key!["federate", at, "rate", "new_dialogs_per_second"],
+                "dialogs are not passed",
+            );
+        }
+    }
+}

@@ -1,0 +1,173 @@
+//! TLS contexts: `[tls.NAME]`, their files, and who names them.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use super::findings::{Findings, key};
+use crate::config::load::nearest;
+use crate::config::schema::{Document, Eku, Identity, PeerCertificate as Shown, Tls, TlsVersion as Version};
+use crate::net::settings::{
+    CertificateFiles, ExtendedKeyUsage, IdentityRule, PeerCertificate, TlsContext, TlsName, TlsVersion,
+    TrustSource,
+};
+use crate::pki::Contexts;
+
+/// All contexts that can be used.
+pub(super) fn contexts(
+    document: &Document,
+    findings: &mut Findings<'_, '_>,
+) -> BTreeMap<TlsName, TlsContext> {
+    let mut contexts = BTreeMap::new();
+    for (name, tls) in &document.tls {
+        let context = context(name, tls, findings);
+        // One at a time, so that each fault can be shown with its table.
+        let alone = BTreeMap::from([(TlsName::new(name), context)]);
+        if !tls.certificates.is_empty()
+            && let Err(problems) = Contexts::load(&alone)
+        {
+            for problem in problems {
+                findings.error(key!["tls", name], &problem.to_string());
+            }
+        }
+        contexts.extend(alone);
+    }
+    contexts
+}
+
+/// A context that another table names. A name that is not there is an error.
+pub(super) fn name(
+    path: &[String],
+    given: Option<&str>,
+    known: &BTreeMap<TlsName, TlsContext>,
+    document: &Document,
+    findings: &mut Findings<'_, '_>,
+) -> Option<TlsName> {
+    let given = given?;
+    let name = TlsName::new(given);
+    if known.contains_key(&name) {
+        return Some(name);
+    }
+    let names: Vec<&str> = document.tls.keys().map(String::as_str).collect();
+    let help = match nearest(given, &names) {
+        Some(near) => format!("did you mean \"{near}\"?"),
+        None if names.is_empty() => "there is no [tls.NAME] table in the file".to_owned(),
+        None => format!("the contexts are: {}", names.join(", ")),
+    };
+    findings.error_with_help(path, &format!("there is no [tls.{given}]"), &help);
+    None
+}
+
+/// Warns of contexts that nothing names.
+pub(super) fn find_unused(document: &Document, findings: &mut Findings<'_, '_>) {
+    let named: Vec<&String> = document
+        .listen
+        .iter()
+        .filter_map(|listen| listen.tls.as_ref())
+        .chain(document.local.iter().filter_map(|local| local.tls.as_ref()))
+        .chain(
+            document
+                .federate
+                .iter()
+                .filter_map(|federate| federate.tls.as_ref()),
+        )
+        .collect();
+    for name in document.tls.keys().filter(|name| !named.contains(name)) {
+        findings.warning(key!["tls", name], "no listener and no domain uses this context");
+    }
+}
+
+fn context(name: &str, tls: &Tls, findings: &mut Findings<'_, '_>) -> TlsContext {
+    if tls.certificates.is_empty() {
+        findings.error_with_help(
+            key!["tls", name],
+            "there is no certificate in it",
+            "add certificates = [{ chain = \"/path/chain.pem\", key = \"/path/key.pem\" }]",
+        );
+    }
+    let is_pinned = tls.identity == Identity::Pinned;
+    if tls.trust.is_empty() && tls.peer_certificate != Shown::Off && !is_pinned {
+        findings.error_with_help(
+            key!["tls", name, "trust"],
+            "nobody is trusted, so that every peer's certificate is refused",
+            "add \"system\", files or folders, or write identity = \"pinned\" with `pins`",
+        );
+    }
+    if is_pinned && tls.pins.is_empty() {
+        findings.error_with_help(
+            key!["tls", name, "identity"],
+            "identity is \"pinned\", and there are no `pins`",
+            "add pins = [\"...\"], the SHA-256 of each peer's public key in hexadecimal digits",
+        );
+    }
+    if !is_pinned && !tls.pins.is_empty() {
+        findings.warning(
+            key!["tls", name, "pins"],
+            "`pins` has no effect unless identity is \"pinned\"",
+        );
+    }
+    let pins = tls.pins.iter().enumerate().filter_map(|(at, text)| {
+        let pin = fingerprint(text);
+        if pin.is_none() {
+            findings.error(
+                key!["tls", name, "pins", at],
+                "a pin is the SHA-256 of a public key: 64 hexadecimal digits, with colons or without",
+            );
+        }
+        pin
+    });
+    TlsContext {
+        pins: pins.collect(),
+        certificates: tls
+            .certificates
+            .iter()
+            .map(|files| CertificateFiles {
+                chain: PathBuf::from(&files.chain),
+                key: PathBuf::from(&files.key),
+            })
+            .collect(),
+        trust: tls
+            .trust
+            .iter()
+            .map(|source| match source.as_str() {
+                "system" => TrustSource::System,
+                path => TrustSource::Path(PathBuf::from(path)),
+            })
+            .collect(),
+        minimum: match tls.minimum {
+            Version::V1_2 => TlsVersion::V1_2,
+            Version::V1_3 => TlsVersion::V1_3,
+        },
+        peer_certificate: match tls.peer_certificate {
+            Shown::Required => PeerCertificate::Required,
+            Shown::Optional => PeerCertificate::Optional,
+            Shown::Off => PeerCertificate::Off,
+        },
+        identity: match tls.identity {
+            Identity::Rfc5922 => IdentityRule::Rfc5922,
+            Identity::RouteTarget => IdentityRule::RouteTarget,
+            Identity::Pinned => IdentityRule::Pinned,
+        },
+        eku: match tls.eku {
+            Eku::Strict => ExtendedKeyUsage::Strict,
+            Eku::ClientOrServer => ExtendedKeyUsage::ClientOrServer,
+            Eku::Ignore => ExtendedKeyUsage::Ignore,
+        },
+        crl: tls.crl.iter().map(PathBuf::from).collect(),
+    }
+}
+
+fn fingerprint(text: &str) -> Option<[u8; 32]> {
+    let digits: Vec<u8> = text
+        .chars()
+        .filter(|c| *c != ':')
+        .map(|c| c.to_digit(16).and_then(|digit| u8::try_from(digit).ok()))
+        .collect::<Option<_>>()?;
+    let octets: Vec<u8> = digits
+        .chunks(2)
+        .map(|pair| match pair {
+            [high, low] => Some(high << 4 | low),
+            _ => None,
+        })
+        .collect::<Option<_>>()?;
+    octets.try_into().ok()
+}

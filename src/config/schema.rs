@@ -1,0 +1,491 @@
+//! The shape of the configuration file: its tables, keys and defaults.
+//!
+//! Only shapes and single values are judged here; what keys mean together is judged by `check`. Names are the
+//! product's interface: a key may be added, but not renamed. `config/vestibule.toml` documents each.
+
+mod value;
+
+use std::collections::BTreeMap;
+use std::net::{IpAddr, SocketAddr};
+
+use serde::Deserialize;
+
+pub(crate) use self::value::{
+    Action, BusyAs, Direction, Eku, Identity, Kind, Link, ListenProtocol, LocalProtocol, LogFormat, MapMode,
+    MapProtocol, Network, PeerCertificate, PeerProtocol, Period, Preference, Profile, Role, Sasl, Style,
+    Text, TlsMode, TlsVersion, Transport, ZoneName,
+};
+use crate::domain::{Domain, DomainPattern};
+use crate::limits::Limits;
+
+/// The whole file.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Document {
+    pub(crate) edge: Edge,
+    pub(crate) zone: Zones,
+    pub(crate) listen: Vec<Listen>,
+    pub(crate) tls: BTreeMap<String, Tls>,
+    pub(crate) local: Vec<Local>,
+    pub(crate) federate: Vec<Federate>,
+    pub(crate) policy: Policy,
+    pub(crate) xmpp: Xmpp,
+    pub(crate) sip: Sip,
+    pub(crate) interworking: Interworking,
+    pub(crate) limits: Bounds,
+    pub(crate) port_map: Vec<PortMap>,
+    pub(crate) firewall: Firewall,
+    pub(crate) admin: Admin,
+    pub(crate) log: Log,
+}
+
+/// The tables that may stand at the top of the file.
+pub(crate) const SECTIONS: &[&str] = &[
+    "edge",
+    "zone",
+    "listen",
+    "tls",
+    "local",
+    "federate",
+    "policy",
+    "xmpp",
+    "sip",
+    "interworking",
+    "limits",
+    "port_map",
+    "firewall",
+    "admin",
+    "log",
+];
+
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Edge {
+    pub(crate) name: Text<Domain>,
+    #[serde(default = "state_dir")]
+    pub(crate) state_dir: String,
+    #[serde(default = "run_as")]
+    pub(crate) run_as: String,
+    #[serde(default = "yes")]
+    pub(crate) interworking: bool,
+}
+
+#[derive(Debug, Clone, PartialEq, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct Zones {
+    pub(crate) outside: Zone,
+    pub(crate) inside: Zone,
+}
+
+#[derive(Debug, Clone, PartialEq, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct Zone {
+    pub(crate) addresses: Vec<Text<IpAddr>>,
+}
+
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Listen {
+    pub(crate) zone: ZoneName,
+    pub(crate) protocol: ListenProtocol,
+    pub(crate) transport: Option<Transport>,
+    pub(crate) port: Option<u16>,
+    pub(crate) address: Option<Text<IpAddr>>,
+    pub(crate) tls: Option<String>,
+}
+
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct Tls {
+    pub(crate) certificates: Vec<Certificate>,
+    pub(crate) trust: Vec<String>,
+    pub(crate) minimum: TlsVersion,
+    pub(crate) peer_certificate: PeerCertificate,
+    pub(crate) identity: Identity,
+    pub(crate) pins: Vec<String>,
+    pub(crate) eku: Eku,
+    pub(crate) crl: Vec<String>,
+}
+
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Certificate {
+    pub(crate) chain: String,
+    pub(crate) key: String,
+}
+
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Local {
+    pub(crate) domain: Text<Domain>,
+    pub(crate) protocol: LocalProtocol,
+    #[serde(default)]
+    pub(crate) role: Role,
+    #[serde(default)]
+    pub(crate) nodes: Vec<Node>,
+    pub(crate) srv: Option<Text<Domain>>,
+    pub(crate) transport: Option<Transport>,
+    pub(crate) tls: Option<String>,
+    #[serde(default)]
+    pub(crate) link: Link,
+    pub(crate) secret: Option<String>,
+    #[serde(default = "component_port")]
+    pub(crate) component_port: u16,
+}
+
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Node {
+    pub(crate) host: String,
+    pub(crate) port: Option<u16>,
+    #[serde(default = "one")]
+    pub(crate) priority: u16,
+    #[serde(default = "one")]
+    pub(crate) weight: u16,
+}
+
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Federate {
+    pub(crate) domain: Text<DomainPattern>,
+    #[serde(default)]
+    pub(crate) description: String,
+    #[serde(default)]
+    pub(crate) protocol: PeerProtocol,
+    pub(crate) prefer: Option<Preference>,
+    pub(crate) profile: Option<Profile>,
+    #[serde(default)]
+    pub(crate) routes: Vec<StaticRoute>,
+    pub(crate) via: Option<Text<Domain>>,
+    pub(crate) tls: Option<String>,
+    #[serde(default)]
+    pub(crate) rate: Rate,
+    #[serde(default)]
+    pub(crate) xmpp: PeerXmpp,
+}
+
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct StaticRoute {
+    pub(crate) next_hop: String,
+    #[serde(default)]
+    pub(crate) port: u16,
+    #[serde(default)]
+    pub(crate) transport: Transport,
+    pub(crate) user: Option<String>,
+    #[serde(default = "one")]
+    pub(crate) priority: u16,
+    #[serde(default = "one")]
+    pub(crate) weight: u16,
+    #[serde(default = "yes")]
+    pub(crate) in_service: bool,
+    #[serde(default)]
+    pub(crate) block: bool,
+    #[serde(default = "yes")]
+    pub(crate) allow_less_specific: bool,
+}
+
+#[derive(Debug, Clone, PartialEq, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct Rate {
+    pub(crate) requests_per_second: Option<u32>,
+    pub(crate) new_dialogs_per_second: Option<u32>,
+}
+
+#[derive(Debug, Clone, PartialEq, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct PeerXmpp {
+    pub(crate) tls: Option<TlsMode>,
+    pub(crate) sasl: Option<Sasl>,
+    pub(crate) dialback: Option<bool>,
+    pub(crate) inbound: DirectedXmpp,
+    pub(crate) outbound: DirectedXmpp,
+}
+
+#[derive(Debug, Clone, PartialEq, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct DirectedXmpp {
+    pub(crate) tls: Option<TlsMode>,
+    pub(crate) sasl: Option<Sasl>,
+    pub(crate) dialback: Option<bool>,
+}
+
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct Policy {
+    pub(crate) default: Action,
+    pub(crate) exception: Vec<Exception>,
+    pub(crate) block: Vec<Block>,
+}
+
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Exception {
+    pub(crate) domain: Text<DomainPattern>,
+    #[serde(default)]
+    pub(crate) direction: Direction,
+    #[serde(default = "all_kinds")]
+    pub(crate) kinds: Vec<Kind>,
+    #[serde(default = "allow")]
+    pub(crate) action: Action,
+}
+
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Block {
+    pub(crate) address: String,
+    #[serde(default)]
+    pub(crate) style: Style,
+}
+
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct Xmpp {
+    pub(crate) tls: TlsMode,
+    pub(crate) sasl: Sasl,
+    pub(crate) dialback: bool,
+    pub(crate) dialback_secret: String,
+    pub(crate) max_stanza_bytes: usize,
+    pub(crate) max_depth: usize,
+    pub(crate) max_attributes: usize,
+    pub(crate) max_queued_stanzas: usize,
+    pub(crate) establish_timeout: Period,
+    pub(crate) idle_timeout: Period,
+    pub(crate) keepalive: Period,
+    pub(crate) max_connections: usize,
+    pub(crate) max_connections_per_domain: usize,
+}
+
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct Sip {
+    pub(crate) max_message_bytes: usize,
+    pub(crate) max_head_bytes: usize,
+    pub(crate) max_line_bytes: usize,
+    pub(crate) max_header_fields: usize,
+    pub(crate) max_transactions: usize,
+    pub(crate) idle_timeout: Period,
+}
+
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct Interworking {
+    pub(crate) conversation_timeout: Period,
+    pub(crate) undeliverable_text: String,
+    pub(crate) busy_as: BusyAs,
+    pub(crate) presence_burst_interval: Period,
+    pub(crate) confirm_timeout: Period,
+    pub(crate) deliver_timeout: Period,
+    pub(crate) max_pending_messages: usize,
+    pub(crate) pager_message_bytes: usize,
+}
+
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct Bounds {
+    pub(crate) max_connections: usize,
+    pub(crate) handshake_timeout: Period,
+    pub(crate) first_message_timeout: Period,
+    pub(crate) connect_timeout: Period,
+    pub(crate) queue: usize,
+    pub(crate) write_buffer_bytes: usize,
+    pub(crate) drain_timeout: Period,
+}
+
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct PortMap {
+    pub(crate) name: String,
+    #[serde(default)]
+    pub(crate) mode: MapMode,
+    #[serde(default)]
+    pub(crate) protocol: MapProtocol,
+    pub(crate) public: String,
+    pub(crate) nodes: Vec<Node>,
+    #[serde(default = "everywhere")]
+    pub(crate) allow_from: Vec<Text<Network>>,
+    #[serde(default = "an_hour")]
+    pub(crate) idle_timeout: Period,
+    #[serde(default = "a_thousand")]
+    pub(crate) max_connections: usize,
+    #[serde(default)]
+    pub(crate) send_proxy: bool,
+}
+
+#[derive(Debug, Clone, PartialEq, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct Firewall {
+    pub(crate) manage: bool,
+    pub(crate) management_from: Vec<Text<Network>>,
+}
+
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct Admin {
+    pub(crate) control: String,
+    pub(crate) metrics: MetricsAddress,
+    pub(crate) snmp_agentx: String,
+}
+
+/// An address and port, or nothing for "off".
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct MetricsAddress(pub(crate) Option<SocketAddr>);
+
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct Log {
+    pub(crate) format: LogFormat,
+    pub(crate) level: String,
+    pub(crate) bodies: bool,
+}
+
+impl Default for Tls {
+    fn default() -> Self {
+        Self {
+            certificates: Vec::new(),
+            trust: vec!["system".to_owned()],
+            minimum: TlsVersion::default(),
+            peer_certificate: PeerCertificate::default(),
+            identity: Identity::default(),
+            pins: Vec::new(),
+            eku: Eku::default(),
+            crl: Vec::new(),
+        }
+    }
+}
+
+impl Default for Policy {
+    fn default() -> Self {
+        Self {
+            default: Action::Deny,
+            exception: Vec::new(),
+            block: Vec::new(),
+        }
+    }
+}
+
+impl Default for Xmpp {
+    fn default() -> Self {
+        let limits = Limits::default();
+        Self {
+            tls: TlsMode::Required,
+            sasl: Sasl::Optional,
+            dialback: true,
+            dialback_secret: String::new(),
+            max_stanza_bytes: limits.xml.element_bytes,
+            max_depth: limits.xml.depth,
+            max_attributes: limits.xml.attributes,
+            max_queued_stanzas: limits.xmpp.queued_stanzas,
+            establish_timeout: Period(limits.xmpp.establish),
+            idle_timeout: Period(limits.xmpp.idle),
+            keepalive: Period(limits.xmpp.keepalive),
+            max_connections: limits.xmpp.connections,
+            max_connections_per_domain: limits.xmpp.connections_per_domain,
+        }
+    }
+}
+
+impl Default for Sip {
+    fn default() -> Self {
+        let limits = Limits::default();
+        Self {
+            max_message_bytes: limits.sip.message_bytes,
+            max_head_bytes: limits.sip.head_bytes,
+            max_line_bytes: limits.sip.line_bytes,
+            max_header_fields: limits.sip.header_fields,
+            max_transactions: limits.sip.transactions,
+            idle_timeout: Period(limits.net.sip_idle),
+        }
+    }
+}
+
+impl Default for Interworking {
+    fn default() -> Self {
+        let limits = Limits::default();
+        Self {
+            conversation_timeout: Period::from_secs(600),
+            undeliverable_text: "Your IM could not be delivered".to_owned(),
+            busy_as: BusyAs::default(),
+            presence_burst_interval: Period::from_secs(5),
+            confirm_timeout: Period(limits.gateway.confirm),
+            deliver_timeout: Period(limits.gateway.deliver),
+            max_pending_messages: limits.gateway.pending_messages,
+            pager_message_bytes: limits.gateway.pager_message_bytes,
+        }
+    }
+}
+
+impl Default for Bounds {
+    fn default() -> Self {
+        let limits = Limits::default().net;
+        Self {
+            max_connections: limits.connections,
+            handshake_timeout: Period(limits.handshake),
+            first_message_timeout: Period(limits.first_message),
+            connect_timeout: Period(limits.connect),
+            queue: limits.queue,
+            write_buffer_bytes: limits.write_buffer,
+            drain_timeout: Period(limits.drain),
+        }
+    }
+}
+
+impl Default for Admin {
+    fn default() -> Self {
+        Self {
+            control: "/run/vestibule/control.sock".to_owned(),
+            metrics: MetricsAddress(Some(SocketAddr::from(([127, 0, 0, 1], 9464)))),
+            snmp_agentx: String::new(),
+        }
+    }
+}
+
+impl Default for Log {
+    fn default() -> Self {
+        Self {
+            format: LogFormat::default(),
+            level: "info".to_owned(),
+            bodies: false,
+        }
+    }
+}
+
+fn state_dir() -> String {
+    "/var/lib/vestibule".to_owned()
+}
+
+fn run_as() -> String {
+    "vestibule".to_owned()
+}
+
+const fn yes() -> bool {
+    true
+}
+
+const fn one() -> u16 {
+    1
+}
+
+/// The port on which XMPP servers by custom accept components.
+const fn component_port() -> u16 {
+    5347
+}
+
+fn all_kinds() -> Vec<Kind> {
+    Kind::ALL.to_vec()
+}
+
+const fn allow() -> Action {
+    Action::Allow
+}
+
+fn everywhere() -> Vec<Text<Network>> {
+    vec![Text(Network::ALL_V4), Text(Network::ALL_V6)]
+}
+
+const fn an_hour() -> Period {
+    Period::from_secs(3_600)
+}
+
+const fn a_thousand() -> usize {
+    1_000
+}

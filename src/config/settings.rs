@@ -1,0 +1,99 @@
+//! The checked configuration: what the proxy runs by.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use crate::domain::Domain;
+use crate::limits::Limits;
+use crate::net::settings::{Listener, Secret, TlsContext, TlsName};
+use crate::observe::log::Format;
+
+/// Everything that the proxy is told, in the types of the floors that use it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Settings {
+    /// Who we are and where our state lies.
+    pub edge: Edge,
+    /// Where we accept; never empty.
+    pub listeners: Vec<Listener>,
+    /// Every TLS context by name; each name that another setting holds is in it.
+    pub tls: BTreeMap<TlsName, TlsContext>,
+    /// Every bound.
+    pub limits: Limits,
+    /// XMPP for all domains.
+    pub xmpp: Xmpp,
+    /// Translation between SIP and XMPP.
+    pub interworking: Interworking,
+    /// The management side.
+    pub admin: Admin,
+    /// What is logged, and how.
+    pub log: Log,
+}
+
+/// Who we are and where our state lies.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Edge {
+    /// Our public host name: in Via, Record-Route and certificates.
+    pub name: Domain,
+    /// The folder of durable state.
+    pub state_dir: PathBuf,
+    /// The user to become once the ports are bound, when started as root; `None` keeps the user.
+    pub run_as: Option<String>,
+}
+
+/// XMPP for all domains.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Xmpp {
+    /// What dialback keys are made with (XEP-0185); `None` asks for a random one at each start.
+    pub dialback_secret: Option<Secret>,
+}
+
+/// Whether messages are translated between SIP and XMPP.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Translation {
+    /// SIP and XMPP users reach each other.
+    On,
+    /// Only what needs no translation is forwarded.
+    Off,
+}
+
+/// Translation between SIP and XMPP.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Interworking {
+    /// Whether there is any.
+    pub translation: Translation,
+    /// Quiet time after which a conversation is forgotten.
+    pub conversation: Duration,
+    /// What a user reads whose message could not be delivered.
+    pub undeliverable: String,
+}
+
+/// The management side; it is never on an outside address.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Admin {
+    /// The control socket; `None` is off.
+    pub control: Option<PathBuf>,
+    /// Metrics and health over HTTP; `None` is off.
+    pub metrics: Option<SocketAddr>,
+}
+
+/// What is logged, and how.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Log {
+    /// How lines look.
+    pub format: Format,
+    /// A level, or a filter as `tracing` reads it; known to be valid.
+    pub level: String,
+    /// Whether bodies of messages may be logged.
+    pub bodies: Bodies,
+}
+
+/// Whether bodies of messages may be logged.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Bodies {
+    /// Never.
+    Hidden,
+    /// At level `trace`.
+    Shown,
+}
