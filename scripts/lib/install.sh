@@ -1,0 +1,66 @@
+# Sourced by the scripts: installs what a step needs and is missing, on Debian 12, as root. Nothing is touched when nothing is missing.
+
+# Packages by purpose, so that every script names what it is for.
+packages_build="gcc libc6-dev ca-certificates curl"
+packages_rig="python3 python3-slixmpp openssl coreutils procps dnsmasq-base prosody lua-sec lua-event lua-unbound baresip-core"
+packages_compare="kamailio kamailio-tls-modules ejabberd"
+
+say() { printf '\n== %s\n' "$*"; }
+fail() { printf '\nFAILED: %s\n' "$*" >&2; exit 1; }
+
+# need_packages NAME...: installs the Debian packages that are missing; servers among them are neither started nor enabled.
+need_packages() {
+    local name missing=()
+    for name in "$@"; do
+        [ "$(dpkg-query -W -f='${db:Status-Status}' "$name" 2>/dev/null)" = installed ] || missing+=("$name")
+    done
+    [ "${#missing[@]}" -eq 0 ] && return 0
+    [ "$(id -u)" -eq 0 ] || fail "these packages are missing, and only root may install them: ${missing[*]}"
+    say "installing from Debian: ${missing[*]}"
+    (
+        # A policy that forbids every service to start, in place only while apt runs.
+        policy=/usr/sbin/policy-rc.d
+        before=$(mktemp -d)
+        [ -e "$policy" ] && cp -a "$policy" "$before/"
+        trap 'rm -f "$policy"; [ -e "$before/policy-rc.d" ] && cp -a "$before/policy-rc.d" "$policy"; rm -rf "$before"' EXIT
+        rm -f "$policy"
+        printf '#!/bin/sh\nexit 101\n' >"$policy"
+        chmod 755 "$policy"
+        export DEBIAN_FRONTEND=noninteractive
+        apt-get update -qq && apt-get install -y -qq --no-install-recommends "${missing[@]}" >/dev/null
+    ) || fail "apt-get could not install: ${missing[*]}"
+    for name in "${missing[@]}"; do
+        case $name in
+            prosody | kamailio | ejabberd) [ -d /run/systemd/system ] && systemctl disable --quiet "$name" 2>/dev/null ;;
+        esac
+    done
+    return 0
+}
+
+# need_rust: puts a cargo that is new enough for Cargo.toml's rust-version on the PATH, by rustup where there is none.
+need_rust() {
+    local wanted have
+    wanted=$(sed -n 's/^rust-version *= *"\(.*\)"/\1/p' "$root/Cargo.toml")
+    [ -x "${CARGO_HOME:-$HOME/.cargo}/bin/cargo" ] && PATH="${CARGO_HOME:-$HOME/.cargo}/bin:$PATH"
+    have=$(cargo --version 2>/dev/null | cut -d' ' -f2)
+    if [ -n "$have" ] && [ "$(printf '%s\n%s\n' "$wanted" "$have" | sort -V | head -n 1)" = "$wanted" ]; then
+        return 0
+    fi
+    say "Rust $wanted is needed, found ${have:-none}: installing it with rustup for $(id -un)"
+    if ! command -v rustup >/dev/null; then
+        curl --proto '=https' --tlsv1.2 -sSf https://sh.rustup.rs -o /tmp/rustup-init.$$ ||
+            fail "https://sh.rustup.rs cannot be reached; install Rust $wanted or newer by hand"
+        sh /tmp/rustup-init.$$ -y -q --no-modify-path --profile minimal --default-toolchain none || fail "rustup could not be installed"
+        rm -f /tmp/rustup-init.$$
+        PATH="${CARGO_HOME:-$HOME/.cargo}/bin:$PATH"
+    fi
+    rustup toolchain install -q --profile minimal --component clippy --component rustfmt "$wanted" || fail "rustup could not install Rust $wanted"
+    export RUSTUP_TOOLCHAIN=$wanted
+    cargo --version || fail "no cargo after installing Rust $wanted"
+}
+
+# build_release: the proxy as it ships, in target/release.
+build_release() {
+    say "building vestibule (release)"
+    (cd "$root" && cargo build --release --locked --bin vestibule) || fail "the release build"
+}

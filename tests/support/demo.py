@@ -1,0 +1,189 @@
+"""The demonstration that scripts/demo runs once everything is installed and built: every step is observed, or it fails."""
+
+import argparse
+import os
+import secrets
+import signal
+import sys
+import textwrap
+import threading
+
+import chat
+import prosody
+import resolver
+import rig as rigs
+from baresip import Baresip
+from pki import Authority
+from vestibule import Vestibule
+
+WIDTH = 74
+"""Columns of one side of the comparison."""
+
+
+def main():
+    """Runs the steps; the exit code tells whether all were seen."""
+    arguments = _arguments()
+    os.makedirs(arguments.logs, exist_ok=True)
+    step = Steps()
+    signal.signal(signal.SIGTERM, _interrupted)
+    run = rigs.Rig(arguments.network, arguments.logs)
+    try:
+        _run(arguments, step, run)
+        return 0
+    except KeyboardInterrupt:
+        print("\ninterrupted")
+        return 130
+    except Exception as error:  # whatever went wrong, the reader is told the step and shown the logs
+        print(f"\nFAILED at step {step.number}: {step.text}\n  {type(error).__name__}: {error}\n")
+        for process in run.processes:
+            print(f"--- the end of {process.log}" + ("" if process.running() else f" (ended: {process.popen.returncode})"))
+            print(rigs.tail(process.log, 60 if process.name == "vestibule" else 15))
+        return 1
+    finally:
+        run.close()
+        print(f"\nEverything is taken down. The logs stay in {run.logs}")
+
+
+class Steps:
+    """Says what is being done, and remembers it for the report of a failure."""
+
+    def __init__(self):
+        self.number, self.text = 0, "nothing yet"
+
+    def __call__(self, text):
+        self.number, self.text = self.number + 1, text
+        print(f"[{self.number}] {text}", flush=True)
+
+    @staticmethod
+    def seen(text):
+        """Reports an observation."""
+        print(f"      seen: {text}", flush=True)
+
+
+def _run(arguments, step, run):
+    component = arguments.link == "component"
+    step("a throw-away certificate authority; certificates for the edge, the inside node and two SIP user agents")
+    authority = Authority(run)
+    node_identity = authority.issue("node", ["example.lan"])
+
+    step(f"Prosody at {run.address('node')}, the inside node of example.lan, with the users bob and carol, linked by {arguments.link}")
+    secret = secrets.token_hex(16)
+    resolver.start(run, {"example.lan": run.address("node")}, None if component else run.address("edge_inside"))
+    node = prosody.Prosody(run, "example.lan", node_identity, authority, components=["contoso.lan"] if component else [], secret=secret)
+    passwords = {user: secrets.token_hex(8) for user in ("bob", "carol")}
+    for user, password in passwords.items():
+        node.register(user, password)
+    node.start()
+
+    step(f"vestibule: outside {run.address('edge_outside')}, inside {run.address('edge_inside')}, default deny, one federated domain: contoso.lan")
+    edge = Vestibule(run, arguments.binary, authority, "example.lan", {
+        "contoso.lan": f'protocol = "sip"\nprofile = "simple"\ntls = "public"\n'
+                       f'routes = [{{ next_hop = "{run.address("alice")}", port = 5061, transport = "tls" }}]',
+    }, arguments.link, secret).start()
+    step.seen(f"ready at {edge.metrics}/readyz")
+
+    step("baresip outside, over TLS with certificates: alice@contoso.lan, and mallory@fabrikam.lan who is federated with nobody")
+    next_hop = (run.address("edge_outside"), 5061)
+    alice, mallory = (
+        Baresip(run, user, domain, user, authority.issue(domain, [domain]), authority, next_hop, ["bob@example.lan"])
+        for user, domain in (("alice", "contoso.lan"), ("mallory", "fabrikam.lan")))
+
+    step("bob and carol log in with a real XMPP client (slixmpp)")
+    bob, carol = (chat.Client(run, f"{user}@example.lan", password, node.address, authority) for user, password in passwords.items())
+    carol.send("bob@example.lan", "carol is here")
+    bob.wait_for_message("carol is here")
+
+    step("alice writes to bob: SIP outside, XMPP inside")
+    hello = "Hello Bob, this is SIP & <TLS>"
+    sent = alice.send("bob@example.lan", hello)
+    arrived = bob.wait_for_message(hello)
+    status, answer = alice.wait_for_answer(sent)
+    _check(arrived[1].split("/")[0] == "alice@contoso.lan", f"bob sees it from {arrived[1]}")
+    _check(status == 200, f"alice's answer is {status}")
+    step.seen(f"bob's client shows {hello!r} from {arrived[1]}; alice got SIP 200")
+    request = next(text for way, text in alice.messages(sent) if way == "out" and text.startswith("MESSAGE "))
+    _side_by_side(("SIP, as alice sent it and was answered", request + "\n\n" + answer), ("XMPP, as bob's client got it", arrived[3]))
+
+    step("bob answers alice: XMPP inside, SIP outside")
+    back = "Hello Alice, XMPP here: é ü 你好"
+    mark = len(alice.process.output())
+    identifier = bob.send("alice@contoso.lan", back)
+    shown = alice.wait_for_message("bob@example.lan", back, since=mark)
+    answer = rigs.wait_until(lambda: next((text for way, text in alice.messages(mark) if way == "out" and text.startswith("SIP/2.0 200")), None),
+                             "alice answers 200", alive=alice.process)
+    step.seen(f"alice's user agent shows {shown}; it answered 200")
+    request = next(text for way, text in alice.messages(mark) if way == "in" and text.startswith("MESSAGE "))
+    _side_by_side(("XMPP, as bob's client sent it", _outgoing(bob, identifier)), ("SIP, as alice got and answered it", request + "\n\n" + answer))
+
+    step("mallory@fabrikam.lan, with a good certificate of the same authority, writes to bob: refused")
+    sent = mallory.send("bob@example.lan", "you have won")
+    status, answer = mallory.wait_for_answer(sent)
+    _check(status == 403, f"mallory's answer is {status}")
+    step.seen("mallory got SIP 403")
+    refused_sip = answer
+
+    step("bob writes to someone@fabrikam.lan: refused")
+    identifier = bob.send("someone@fabrikam.lan", "is anyone there?")
+    error = bob.wait_for_error(identifier)
+    step.seen(f"bob's client got the error {error[3]}: {error[4]}" + (" (of the node itself: this domain is no component)" if component else ""))
+    _side_by_side(("SIP, the refusal that mallory got", refused_sip), ("XMPP, the refusal that bob got", error[5]))
+
+    step("nothing of the refused domain crossed, and the good pair still talks")
+    sent = alice.send("bob@example.lan", "still here")
+    bob.wait_for_message("still here")
+    _check(alice.wait_for_answer(sent)[0] == 200, "alice is answered 200 again")
+    _check(not any(event[0] == "message" and "fabrikam" in event[1] for event in bob.events.all()), "bob saw nothing from fabrikam.lan")
+    _check(not any(way == "in" and text.startswith("MESSAGE ") for way, text in mallory.messages()), "mallory got no message")
+    bounced = [event for event in bob.events.all() if event[0] == "error" and event[2] != identifier]
+    _check(not bounced, f"no message of bob's but that to fabrikam.lan came back: {bounced}")
+    step.seen("alice's second message at bob's client; nothing from or to fabrikam.lan")
+
+    print(f"\nEvery step was seen.\n  configuration  {edge.config}{'' if arguments.stay else ' (gone with the run)'}\n  logs           {run.logs}/\n"
+          f"  metrics        {edge.metrics}/metrics (readiness: /readyz)")
+    for line in [line for line in edge.samples() if not line.endswith(" 0")][:20]:
+        print(f"                 {line}")
+    if arguments.stay:
+        print(f"\nUp until Ctrl-C. bob@example.lan logs in at {node.address}:5222 with password {passwords['bob']};\n"
+              f"alice takes commands at {alice.address}:4444 (baresip's ctrl_tcp).", flush=True)
+        threading.Event().wait()
+
+
+def _check(holds, what):
+    if not holds:
+        raise rigs.Failed(what)
+
+
+def _outgoing(client, identifier):
+    return next(text for way, text in client.raw if way == "->" and f'id="{identifier}"' in text)
+
+
+def _side_by_side(left, right):
+    columns = []
+    for title, text in (left, right):
+        lines = [title, "-" * len(title)]
+        for line in text.replace("><", ">\n<").splitlines():
+            lines += textwrap.wrap(line, WIDTH, subsequent_indent="    ", break_on_hyphens=False) or [""]
+        columns.append(lines)
+    print()
+    for row in range(max(len(column) for column in columns)):
+        ours, theirs = (column[row] if row < len(column) else "" for column in columns)
+        print(f"    {ours:<{WIDTH}} | {theirs}".rstrip())
+    print()
+
+
+def _arguments():
+    parser = argparse.ArgumentParser(prog="scripts/demo", description=__doc__)
+    parser.add_argument("--binary", required=True, help="the vestibule to run")
+    parser.add_argument("--logs", required=True, help="where the logs go")
+    parser.add_argument("--link", choices=("s2s", "component"), default="s2s", help="how the inside node is linked")
+    parser.add_argument("--network", default="127.83.1", help="the /24 of loopback addresses to use")
+    parser.add_argument("--stay", action="store_true", help="stay up until Ctrl-C")
+    return parser.parse_args()
+
+
+def _interrupted(_number, _frame):
+    raise KeyboardInterrupt
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,125 @@
+"""vestibule itself, as a process of the rig: its configuration, its start, what it says of itself."""
+
+import os
+import pwd
+import shutil
+import urllib.error
+import urllib.request
+
+from rig import wait_until
+
+USER = "nobody"
+"""Whom it runs as when the rig runs as root: no port of the rig needs a privilege."""
+
+
+class Vestibule:
+    """One proxy between the rig's outside and inside addresses."""
+
+    def __init__(self, rig, binary, authority, local, federated, link="s2s", secret=None, extra=""):
+        """`local` is the inside XMPP domain; `federated` maps foreign domains to text of their [[federate]] table."""
+        self.rig = rig
+        self._folder = os.path.dirname(rig.path("vestibule", "state", "x"))
+        self.binary = rig.path("vestibule", "vestibule")
+        shutil.copy(binary, self.binary)  # the checkout may be where nobody can read
+        os.chmod(self.binary, 0o755)
+        public = authority.issue("edge-public", ["edge.lan", local])
+        internal = authority.issue("edge-internal", ["edge.lan"])
+        self.metrics = f"http://{rig.address('control')}:9464"
+        self.control = rig.path("vestibule", "control.sock")
+        if link == "component":
+            how = f'link = "component"\nsecret = "file:{rig.write("vestibule/component.secret", secret, 0o600)}"\ncomponent_port = 5347'
+        else:
+            how = 'link = "s2s"'
+        federates = "".join(f'[[federate]]\ndomain = "{domain}"\n{text}\n' for domain, text in federated.items())
+        self.config = rig.write("vestibule/vestibule.toml", f"""# Written for one run of the rig.
+[edge]
+name = "edge.lan"
+state_dir = "{self._folder}/state"
+run_as = ""
+
+[zone.outside]
+addresses = ["{rig.address('edge_outside')}"]
+[zone.inside]
+addresses = ["{rig.address('edge_inside')}"]
+
+[[listen]]
+zone = "outside"
+protocol = "sip"
+transport = "tls"
+port = 5061
+tls = "public"
+
+[[listen]]
+zone = "outside"
+protocol = "xmpp"
+port = 5269
+tls = "public"
+
+[[listen]]
+zone = "inside"
+protocol = "xmpp"
+port = 5269
+tls = "internal"
+
+[tls.public]
+certificates = [{{ chain = "{public.chain}", key = "{public.key}" }}]
+trust = ["{authority.certificate}"]
+peer_certificate = "required"
+
+[tls.internal]
+certificates = [{{ chain = "{internal.chain}", key = "{internal.key}" }}]
+trust = ["{authority.certificate}"]
+peer_certificate = "optional"
+
+[[local]]
+domain = "{local}"
+protocol = "xmpp"
+nodes = [{{ host = "{rig.address('node')}", port = 5269 }}]
+tls = "internal"
+{how}
+
+{federates}
+[policy]
+default = "deny"
+
+[admin]
+control = "{self.control}"
+metrics = "{rig.address('control')}:9464"
+snmp_agentx = ""
+
+[log]
+format = "text"
+level = "debug"
+{extra}
+""", 0o600)
+        if os.getuid() == 0:
+            owner = pwd.getpwnam(USER)
+            for path in (self._folder, self._folder + "/state", self.config, public.key, internal.key, self.binary,
+                         self._folder + "/component.secret"):
+                if os.path.exists(path):
+                    os.chown(path, owner.pw_uid, owner.pw_gid)
+        self.process = None
+
+    def command(self, *arguments):
+        """The command line to run one of its commands with this run's configuration."""
+        return [self.binary, *arguments, "--config", self.config]
+
+    def start(self):
+        """Starts it and waits until it says that it is ready."""
+        user = ["setpriv", f"--reuid={USER}", "--regid=nogroup", "--clear-groups", "--"] if os.getuid() == 0 else []
+        self.process = self.rig.spawn("vestibule", user + self.command("run"))
+        wait_until(self.ready, "vestibule is ready", alive=self.process)
+        return self
+
+    def ready(self):
+        """Whether /readyz answers 200."""
+        try:
+            with urllib.request.urlopen(self.metrics + "/readyz", timeout=2) as answer:
+                return answer.status == 200
+        except (urllib.error.URLError, OSError):
+            return False
+
+    def samples(self, prefix="vestibule_"):
+        """The lines of /metrics that begin with a prefix."""
+        with urllib.request.urlopen(self.metrics + "/metrics", timeout=5) as answer:
+            return [line for line in answer.read().decode().splitlines() if line.startswith(prefix)]
