@@ -1,1 +1,23 @@
-//! policy.
+//! Who may exchange what with whom: the decision for one message, and the line of the configuration that made it.
+//!
+//! Pure functions over values. Nothing here knows where a message goes ([`crate::route`]) or whether its sender is who
+//! it says ([`crate::identity`]); the caller asks only about senders that are proven.
+//!
+//! Specification: edge §3 (rules), edge §4 (TLS, SASL and dialback). Invariants:
+//! - a [`Permit`] exists only where a [`Decision`] allowed it: its constructor is private to this module;
+//! - the running proxy and `vestibule explain` call the same [`Rules::decide`].
+
+mod decide;
+pub mod explain;
+mod party;
+pub(crate) mod pattern_map;
+pub mod rate;
+mod rule;
+pub mod security;
+
+pub use decide::{Answers, Decision, Permit, Query, Refusal, RuleRef, Verdict};
+pub use party::Party;
+pub use rule::{
+    Action, Block, Blocked, Direction, Directions, Exception, FederatedDomain, Kind, Kinds, RuleSet, Rules,
+    Source, Style,
+};

@@ -1,0 +1,446 @@
+//! The table of domains, and the look-up of one address in it.
+//!
+//! Rules (specification: edge §2): whole labels, longest first; a local domain before a foreign entry for the same name.
+//! A local domain is that name alone, so `imp.example.com` may be local with `example.com` foreign, or the reverse.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use super::plan::Candidate;
+use super::srv::{Service, SrvName};
+use super::static_route::{self, Selection};
+use super::{
+    AddressFallback, Discovery, Federated, LessSpecific, Link, Local, Lookup, Nodes, Plan, Protocol, Side,
+    StaticRoute, Step, Target, TlsName, Transport,
+};
+use super::{Host, RoutePattern};
+use crate::domain::{Domain, DomainPattern};
+use crate::policy::Party;
+use crate::policy::pattern_map::PatternMap;
+use crate::refusal::{Fault, Refuse};
+
+/// Local and foreign domains.
+#[derive(Debug, Clone)]
+pub struct Table {
+    locals: HashMap<Domain, Arc<Local>>,
+    federated: PatternMap<Arc<Federated>>,
+    unlisted: Option<Arc<Federated>>,
+}
+
+/// Where an address leads.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[must_use]
+pub struct Route {
+    destination: Destination,
+    plans: Vec<Plan>,
+}
+
+/// The entry that an address belongs to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Destination {
+    /// One of our domains.
+    Local(Arc<Local>),
+    /// A foreign domain.
+    Foreign(Arc<Federated>),
+}
+
+/// Why two entries cannot stand in one table.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Conflict {
+    /// One local domain, twice.
+    #[error("the local domain {0} is configured twice")]
+    Local(Domain),
+    /// One foreign pattern, twice.
+    #[error("the federated domain {0} is configured twice")]
+    Federated(DomainPattern),
+}
+
+/// Why an address leads nowhere.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum NoRoute {
+    /// No entry covers the domain, and unlisted domains are not reached.
+    #[error("{0} is neither a local nor a federated domain")]
+    Unknown(Domain),
+    /// A static route blocks the address.
+    #[error("{to} is blocked by the static route for {pattern}")]
+    Blocked {
+        /// Who is meant.
+        to: Party,
+        /// The route's pattern.
+        pattern: String,
+    },
+    /// Static routes allow nothing that is in service.
+    #[error("no route to {0} is in service")]
+    NoneInService(Party),
+}
+
+impl Table {
+    /// Makes the table. `unlisted` is how a foreign domain without an entry is reached; `None` for not at all.
+    ///
+    /// # Errors
+    /// [`Conflict`] where a name stands in it twice.
+    pub fn new(
+        locals: Vec<Local>,
+        federated: Vec<Federated>,
+        unlisted: Option<Federated>,
+    ) -> Result<Self, Conflict> {
+        let mut by_domain = HashMap::new();
+        for local in locals {
+            let domain = local.domain.clone();
+            if by_domain.insert(domain.clone(), Arc::new(local)).is_some() {
+                return Err(Conflict::Local(domain));
+            }
+        }
+        let mut by_pattern = PatternMap::new();
+        for entry in federated {
+            let pattern = entry.pattern.clone();
+            let taken = by_pattern
+                .covering(pattern.base())
+                .flatten()
+                .any(|other: &Arc<Federated>| other.pattern == pattern);
+            if taken {
+                return Err(Conflict::Federated(pattern));
+            }
+            by_pattern.insert(&pattern, Arc::new(entry));
+        }
+        Ok(Self {
+            locals: by_domain,
+            federated: by_pattern,
+            unlisted: unlisted.map(Arc::new),
+        })
+    }
+
+    /// The local domain of that name.
+    #[must_use]
+    pub fn local(&self, domain: &Domain) -> Option<&Arc<Local>> {
+        self.locals.get(domain)
+    }
+
+    /// All local domains, in no order.
+    pub fn locals(&self) -> impl Iterator<Item = &Arc<Local>> {
+        self.locals.values()
+    }
+
+    /// The entry that speaks of a foreign domain: the most specific, or that for unlisted domains.
+    #[must_use]
+    pub fn foreign(&self, domain: &Domain) -> Option<&Arc<Federated>> {
+        self.listed(domain).or(self.unlisted.as_ref())
+    }
+
+    /// The most specific entry that names a foreign domain.
+    #[must_use]
+    pub fn listed(&self, domain: &Domain) -> Option<&Arc<Federated>> {
+        self.federated.covering(domain).flatten().next()
+    }
+
+    /// Whether a peer that has proven `proven` may send in the name of `from`: of itself, or of a foreign domain that
+    /// stands behind it as a clearing house.
+    #[must_use]
+    pub fn may_speak_for(&self, proven: &Domain, from: &Domain) -> bool {
+        if proven == from {
+            return true;
+        }
+        !self.locals.contains_key(from)
+            && self
+                .listed(from)
+                .is_some_and(|entry| entry.via.as_ref() == Some(proven))
+    }
+
+    /// Finds the way to an address. `origin` is the protocol of the sender, which decides what is asked for first where
+    /// the destination may speak either.
+    ///
+    /// # Errors
+    /// [`NoRoute`].
+    pub fn lookup(&self, to: &Party, origin: Protocol) -> Result<Route, NoRoute> {
+        if let Some(local) = self.local(to.domain()) {
+            return Ok(Route {
+                plans: vec![local_plan(local)],
+                destination: Destination::Local(Arc::clone(local)),
+            });
+        }
+        let entry = self
+            .foreign(to.domain())
+            .ok_or_else(|| NoRoute::Unknown(to.domain().clone()))?;
+        let plans = self.foreign_plans(entry, to, origin)?;
+        Ok(Route {
+            plans,
+            destination: Destination::Foreign(Arc::clone(entry)),
+        })
+    }
+
+    fn foreign_plans(&self, entry: &Federated, to: &Party, origin: Protocol) -> Result<Vec<Plan>, NoRoute> {
+        let (groups, after) = match static_route::choose(&entry.routes, to) {
+            Selection::Groups(groups, after) => (groups, after),
+            Selection::Blocked(pattern) => return Err(blocked(to, pattern)),
+        };
+        let mut plans = Vec::new();
+        for protocol in entry.protocol.order(origin) {
+            let leg = Leg {
+                protocol,
+                domain: to.domain(),
+                tls: entry.tls.as_ref(),
+            };
+            let mut stages = Vec::new();
+            if protocol == entry.protocol.of_static_routes() {
+                stages.extend(groups.iter().map(|group| leg.static_stage(group)));
+            }
+            if after == LessSpecific::Allowed {
+                stages.push(vec![Candidate::only(leg.discover(entry.address_fallback))]);
+                if let Some(house) = &entry.via {
+                    self.clearing_house(house, &leg, &mut stages);
+                }
+            }
+            let plan = Plan::new(protocol, stages);
+            if !plan.is_empty() {
+                plans.push(plan);
+            }
+        }
+        if plans.is_empty() {
+            return Err(NoRoute::NoneInService(to.clone()));
+        }
+        Ok(plans)
+    }
+
+    /// Static routes of the clearing house, then its DNS; its own `via` is not followed.
+    fn clearing_house(&self, house: &Domain, behind: &Leg<'_>, stages: &mut Vec<Vec<Candidate>>) {
+        let entry = self.listed(house);
+        let leg = Leg {
+            domain: house,
+            tls: entry.and_then(|entry| entry.tls.as_ref()).or(behind.tls),
+            ..*behind
+        };
+        let itself = Party::new(None, house.clone());
+        let routes = entry.map_or(&[][..], |entry| &entry.routes);
+        let (groups, after) = match static_route::choose(routes, &itself) {
+            Selection::Groups(groups, after) => (groups, after),
+            Selection::Blocked(_) => return,
+        };
+        if entry.is_none_or(|entry| entry.protocol.of_static_routes() == leg.protocol) {
+            stages.extend(groups.iter().map(|group| leg.static_stage(group)));
+        }
+        if after == LessSpecific::Allowed {
+            let fallback = entry.map_or(AddressFallback::Forbidden, |entry| entry.address_fallback);
+            stages.push(vec![Candidate::only(leg.discover(fallback))]);
+        }
+    }
+}
+
+impl Route {
+    /// The entry that the address belongs to.
+    #[must_use]
+    pub const fn destination(&self) -> &Destination {
+        &self.destination
+    }
+
+    /// The ways there, by protocol; never empty. A later one is taken only where DNS knows nothing of the former.
+    #[must_use]
+    pub fn plans(&self) -> &[Plan] {
+        &self.plans
+    }
+
+    /// Keeps one protocol, where it was learned which one the peer speaks; without it the route is unchanged.
+    pub fn only(mut self, protocol: Protocol) -> Self {
+        if self.plans.iter().any(|plan| plan.protocol() == protocol) {
+            self.plans.retain(|plan| plan.protocol() == protocol);
+        }
+        self
+    }
+
+    /// The route in words for the operator, one thing to try a line.
+    #[must_use]
+    pub fn describe(&self) -> Vec<String> {
+        let entry = match &self.destination {
+            Destination::Local(local) => format!("local domain {} ({})", local.domain, local.role.as_str()),
+            Destination::Foreign(entry) if entry.description.is_empty() => {
+                format!("federated domain {}", entry.pattern)
+            }
+            Destination::Foreign(entry) => {
+                format!("federated domain {}, {}", entry.pattern, entry.description)
+            }
+        };
+        let steps = self.plans.iter().flat_map(Plan::describe);
+        std::iter::once(entry).chain(steps).collect()
+    }
+}
+
+impl Refuse for NoRoute {
+    fn class(&self) -> &'static str {
+        match self {
+            Self::Unknown(_) => "no_route",
+            Self::Blocked { .. } => "route_blocked",
+            Self::NoneInService(_) => "route_out_of_service",
+        }
+    }
+
+    fn fault(&self) -> Fault {
+        match self {
+            Self::Unknown(_) | Self::NoneInService(_) => Fault::Route,
+            Self::Blocked { .. } => Fault::Policy,
+        }
+    }
+
+    fn sip_status(&self) -> u16 {
+        match self {
+            Self::Unknown(_) | Self::NoneInService(_) => 404,
+            Self::Blocked { .. } => 403,
+        }
+    }
+
+    fn stanza_condition(&self) -> &'static str {
+        match self {
+            Self::Unknown(_) | Self::NoneInService(_) => "remote-server-not-found",
+            Self::Blocked { .. } => "policy-violation",
+        }
+    }
+
+    fn peer_text(&self) -> &'static str {
+        match self {
+            Self::Unknown(_) | Self::NoneInService(_) => "No route to the domain",
+            Self::Blocked { .. } => "Forbidden by policy",
+        }
+    }
+}
+
+fn blocked(to: &Party, pattern: &RoutePattern) -> NoRoute {
+    NoRoute::Blocked {
+        to: to.clone(),
+        pattern: pattern.to_string(),
+    }
+}
+
+fn local_plan(local: &Local) -> Plan {
+    let target = |host: Host, port, transport| Target {
+        protocol: local.protocol,
+        transport,
+        side: Side::Inside,
+        host,
+        port,
+        domain: local.domain.clone(),
+        tls: local.tls.clone(),
+    };
+    let stage = match &local.nodes {
+        Nodes::List(nodes) => nodes
+            .iter()
+            .map(|node| {
+                let port = match &local.link {
+                    Link::Component(link) => link.port,
+                    Link::S2s => node
+                        .port
+                        .unwrap_or_else(|| local.protocol.default_port(node.transport)),
+                };
+                Candidate {
+                    priority: node.priority,
+                    weight: node.weight,
+                    step: Step::Address(target(node.host.clone(), port, node.transport)),
+                }
+            })
+            .collect(),
+        Nodes::Srv { name, transport } => {
+            let port = local.protocol.default_port(*transport);
+            let template = target(Host::Name(name.clone()), port, *transport);
+            vec![Candidate::only(Step::Discover(by_transport(template)))]
+        }
+    };
+    Plan::new(local.protocol, vec![stage])
+}
+
+/// What all steps towards one foreign domain have in common.
+#[derive(Clone, Copy)]
+struct Leg<'t> {
+    protocol: Protocol,
+    domain: &'t Domain,
+    tls: Option<&'t TlsName>,
+}
+
+impl Leg<'_> {
+    fn target(&self, host: Host, port: Option<std::num::NonZeroU16>, transport: Transport) -> Target {
+        Target {
+            protocol: self.protocol,
+            transport,
+            side: Side::Outside,
+            host,
+            port: port.unwrap_or_else(|| self.protocol.default_port(transport)),
+            domain: self.domain.clone(),
+            tls: self.tls.cloned(),
+        }
+    }
+
+    fn static_stage(&self, routes: &[&StaticRoute]) -> Vec<Candidate> {
+        routes
+            .iter()
+            .map(|route| {
+                let hop = &route.next_hop;
+                let target = self.target(hop.host.clone(), hop.port, route.transport);
+                let step = match (&hop.host, hop.port) {
+                    (Host::Name(_), None) => Step::Discover(by_transport(target)),
+                    (Host::Name(_) | Host::Address(_), _) => Step::Address(target),
+                };
+                Candidate {
+                    priority: route.priority.get(),
+                    weight: route.weight.get(),
+                    step,
+                }
+            })
+            .collect()
+    }
+
+    /// The domain's own DNS. SIP is asked for over TLS only: anything less needs a static route (edge §1).
+    fn discover(&self, fallback: AddressFallback) -> Step {
+        let name = |service| SrvName::new(service, self.domain);
+        let host = Host::Name(self.domain.clone());
+        Step::Discover(match self.protocol {
+            Protocol::Sip => {
+                let template = self.target(host, None, Transport::Tls);
+                Discovery {
+                    lookups: vec![
+                        Lookup::Srv(vec![name(Service::SipFederationTls)]),
+                        Lookup::Srv(vec![name(Service::SipsTcp)]),
+                        Lookup::Naptr(self.domain.clone()),
+                    ],
+                    transports: vec![Transport::Tls],
+                    fallback: match fallback {
+                        AddressFallback::Allowed => Some(template.clone()),
+                        AddressFallback::Forbidden => None,
+                    },
+                    template,
+                }
+            }
+            //= rfc6120#3.2.2
+            //# the initiating entity SHOULD perform a "fallback" resolution process
+            Protocol::Xmpp => {
+                let template = self.target(host, None, Transport::Tcp);
+                Discovery {
+                    lookups: vec![Lookup::Srv(vec![
+                        name(Service::XmppsServer),
+                        name(Service::XmppServer),
+                    ])],
+                    transports: vec![Transport::Tls, Transport::Tcp],
+                    fallback: Some(template.clone()),
+                    template,
+                }
+            }
+        })
+    }
+}
+
+/// The SRV records of a configured host for a configured transport, then the host itself.
+fn by_transport(template: Target) -> Discovery {
+    let services: &[Service] = match (template.protocol, template.transport) {
+        (Protocol::Xmpp, Transport::Tls) => &[Service::XmppsServer],
+        (Protocol::Xmpp, Transport::Tcp | Transport::Udp) => &[Service::XmppServer],
+        (Protocol::Sip, Transport::Tls) => &[Service::SipFederationTls, Service::SipsTcp],
+        (Protocol::Sip, Transport::Tcp) => &[Service::SipTcp],
+        (Protocol::Sip, Transport::Udp) => &[Service::SipUdp],
+    };
+    let mut discovery = Discovery {
+        lookups: Vec::new(),
+        transports: vec![template.transport],
+        fallback: Some(template.clone()),
+        template,
+    };
+    if let Some(name) = discovery.name().cloned() {
+        let question = |service: &Service| Lookup::Srv(vec![SrvName::new(*service, &name)]);
+        discovery.lookups = services.iter().map(question).collect();
+    }
+    discovery
+}
