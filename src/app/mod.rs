@@ -1,1 +1,3 @@
 //! Joins the floors.
+
+pub mod user;
