@@ -3,39 +3,10 @@
 //! These are checked values: `config::check` is the only place that makes them from a file. Nothing here opens a file
 //! or a socket; paths are read by `pki` when the contexts are built.
 
-use std::fmt;
 use std::net::SocketAddr;
 use std::path::PathBuf;
-use std::sync::Arc;
 
-/// Which network a listener, a flow or a target belongs to.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum Side {
-    /// The internet: foreign organisations' servers.
-    Outside,
-    /// The company network: our own nodes.
-    Inside,
-}
-
-/// The protocol that a listener speaks.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum Protocol {
-    /// SIP (RFC 3261).
-    Sip,
-    /// XMPP between servers (RFC 6120).
-    Xmpp,
-}
-
-/// What carries the protocol.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum Transport {
-    /// TLS from the first octet on. With [`Protocol::Xmpp`] this is direct TLS (XEP-0368).
-    Tls,
-    /// TCP. With [`Protocol::Xmpp`] TLS begins by STARTTLS, where a TLS context is named.
-    Tcp,
-    /// UDP, for [`Protocol::Sip`] only.
-    Udp,
-}
+pub use crate::route::{Protocol, Secret, Side, TlsName, Transport};
 
 /// One address on which we accept.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -50,24 +21,6 @@ pub struct Listener {
     pub address: SocketAddr,
     /// The TLS context of [`Transport::Tls`] and of STARTTLS; always there for the former.
     pub tls: Option<TlsName>,
-}
-
-/// The name of a `[tls.NAME]` table.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct TlsName(Arc<str>);
-
-impl TlsName {
-    /// The name, as written in the configuration.
-    #[must_use]
-    pub fn new(name: &str) -> Self {
-        Self(name.into())
-    }
-
-    /// The name, as written in the configuration.
-    #[must_use]
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
 }
 
 /// How TLS is spoken on a listener or towards a domain.
@@ -149,62 +102,4 @@ pub enum ExtendedKeyUsage {
     ClientOrServer,
     /// Not looked at.
     Ignore,
-}
-
-/// A shared secret. It is not shown by `Debug`, and has no `Display`.
-#[derive(Clone, PartialEq, Eq)]
-pub struct Secret(Arc<str>);
-
-impl Secret {
-    /// A secret from its text.
-    #[must_use]
-    pub fn new(text: &str) -> Self {
-        Self(text.into())
-    }
-
-    /// The text itself: for key derivation and handshakes, never for a log.
-    #[must_use]
-    pub fn expose(&self) -> &str {
-        &self.0
-    }
-}
-
-impl fmt::Debug for Secret {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Secret(..)")
-    }
-}
-
-impl fmt::Display for Side {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Outside => "outside",
-            Self::Inside => "inside",
-        })
-    }
-}
-
-impl fmt::Display for Protocol {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Sip => "sip",
-            Self::Xmpp => "xmpp",
-        })
-    }
-}
-
-impl fmt::Display for Transport {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Tls => "tls",
-            Self::Tcp => "tcp",
-            Self::Udp => "udp",
-        })
-    }
-}
-
-impl fmt::Display for TlsName {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
 }

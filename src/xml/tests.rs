@@ -36,14 +36,25 @@ fn a_stream_is_read_and_written_back() {
         panic!("{items:?}");
     };
     assert!(header.is("stream", STREAM_NAMESPACE));
-    assert_eq!((header.content_ns(), header.attribute("to")), ("jabber:server", Some("b.example")));
+    assert_eq!(
+        (header.content_ns(), header.attribute("to")),
+        ("jabber:server", Some("b.example"))
+    );
     assert!(header.declares("jabber:server:dialback"));
-    assert_eq!(message.child("body", "jabber:server").unwrap().text(), "1 < 2 & é");
+    assert_eq!(
+        message.child("body", "jabber:server").unwrap().text(),
+        "1 < 2 & é"
+    );
     assert!(result.is("result", "jabber:server:dialback"));
 
     let declared = [("db", "jabber:server:dialback")];
     let mut out = Vec::new();
-    write::open_stream("jabber:server", &declared, &[("to", "b.example"), ("xml:lang", "en")], &mut out);
+    write::open_stream(
+        "jabber:server",
+        &declared,
+        &[("to", "b.example"), ("xml:lang", "en")],
+        &mut out,
+    );
     write::element(message, "jabber:server", &declared, &mut out);
     write::element(result, "jabber:server", &declared, &mut out);
     out.extend_from_slice(write::CLOSE.as_bytes());
