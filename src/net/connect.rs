@@ -61,9 +61,9 @@ async fn race(addresses: &[SocketAddr]) -> Result<(TcpStream, SocketAddr), Conne
         }
         let stagger = async {
             if waiting.len() == 0 {
-                std::future::pending().await
+                std::future::pending::<()>().await;
             } else {
-                tokio::time::sleep(STAGGER).await
+                tokio::time::sleep(STAGGER).await;
             }
         };
         tokio::select! {

@@ -4,6 +4,7 @@ pub mod accept;
 pub mod connect;
 pub mod dns;
 pub mod listen;
+pub mod pump;
 pub mod queue;
 pub mod settings;
 pub mod tls;

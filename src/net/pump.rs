@@ -1,0 +1,206 @@
+//! Moving octets: reads what has come and writes what waits, both at once, on one connection.
+//!
+//! A flow's task asks its [`Pump`] to [`Pump::wait`] beside its other events. Nothing is lost when the wait is dropped
+//! for another event: what was read is returned in the same poll, and what was not written stays.
+
+use std::future::poll_fn;
+use std::io;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use bytes::{Buf, BytesMut};
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, ReadBuf};
+
+use super::tls::Wire;
+
+/// A connection with its buffers.
+#[derive(Debug)]
+pub struct Pump {
+    wire: Wire,
+    read: Box<[u8]>,
+    out: BytesMut,
+    most: usize,
+    unflushed: Flush,
+}
+
+/// What a wait came to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Progress {
+    /// That many octets were read; [`Pump::take`] gives them.
+    Read(usize),
+    /// The peer sends no more.
+    End,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Flush {
+    Done,
+    Due,
+}
+
+impl Pump {
+    /// A pump that holds at most `most` octets for a peer that does not read.
+    #[must_use]
+    pub fn new(wire: Wire, most: usize) -> Self {
+        let read = vec![0; READ].into_boxed_slice();
+        Self {
+            wire,
+            read,
+            out: BytesMut::new(),
+            most,
+            unflushed: Flush::Done,
+        }
+    }
+
+    /// Where the octets of the last [`Progress::Read`] are.
+    #[must_use]
+    pub fn take(&self, read: usize) -> &[u8] {
+        self.read.get(..read).unwrap_or_default()
+    }
+
+    /// Puts octets where the next wait writes them.
+    ///
+    /// # Errors
+    /// `TimedOut` where the peer has let too much pile up: the connection should be closed.
+    pub fn send(&mut self, octets: &[u8]) -> io::Result<()> {
+        if self.out.len().saturating_add(octets.len()) > self.most {
+            return Err(io::Error::new(
+                io::ErrorKind::TimedOut,
+                "the peer does not read what is sent to it",
+            ));
+        }
+        self.out.extend_from_slice(octets);
+        Ok(())
+    }
+
+    /// Whether all was written that was sent.
+    #[must_use]
+    pub fn is_drained(&self) -> bool {
+        self.out.is_empty() && self.unflushed == Flush::Done
+    }
+
+    /// Writes what waits, until something was read.
+    ///
+    /// # Errors
+    /// Those of the connection.
+    pub async fn wait(&mut self) -> io::Result<Progress> {
+        poll_fn(|cx| self.poll_wait(cx)).await
+    }
+
+    /// Writes all that waits, and reads nothing.
+    ///
+    /// # Errors
+    /// Those of the connection.
+    pub async fn drain(&mut self) -> io::Result<()> {
+        poll_fn(|cx| self.poll_write_out(cx)).await
+    }
+
+    /// Writes all that waits and says that no more will come; errors no longer matter then.
+    pub async fn close(mut self) {
+        if self.drain().await.is_ok() {
+            let _closed = self.wire.shutdown().await;
+        }
+    }
+
+    /// The connection itself, to begin TLS on it; what was read and not taken is gone with the pump, as RFC 6120
+    /// §5.4.3.3 asks.
+    #[must_use]
+    pub fn into_wire(self) -> Wire {
+        self.wire
+    }
+
+    fn poll_wait(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<Progress>> {
+        if let Poll::Ready(Err(error)) = self.poll_write_out(cx) {
+            return Poll::Ready(Err(error));
+        }
+        let mut buffer = ReadBuf::new(&mut self.read);
+        match Pin::new(&mut self.wire).poll_read(cx, &mut buffer) {
+            Poll::Ready(Ok(())) => Poll::Ready(Ok(match buffer.filled().len() {
+                0 => Progress::End,
+                read => Progress::Read(read),
+            })),
+            // A peer that leaves without TLS's farewell has left all the same: framing tells whether something is cut.
+            Poll::Ready(Err(error)) if error.kind() == io::ErrorKind::UnexpectedEof => {
+                Poll::Ready(Ok(Progress::End))
+            }
+            Poll::Ready(Err(error)) => Poll::Ready(Err(error)),
+            Poll::Pending => Poll::Pending,
+        }
+    }
+
+    fn poll_write_out(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        while !self.out.is_empty() {
+            match Pin::new(&mut self.wire).poll_write(cx, &self.out) {
+                Poll::Ready(Ok(0)) => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
+                Poll::Ready(Ok(written)) => {
+                    self.out.advance(written);
+                    self.unflushed = Flush::Due;
+                }
+                Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
+                Poll::Pending => return Poll::Pending,
+            }
+        }
+        if self.out.capacity() > KEEP {
+            self.out = BytesMut::new();
+        }
+        if self.unflushed == Flush::Due {
+            match Pin::new(&mut self.wire).poll_flush(cx) {
+                Poll::Ready(Ok(())) => self.unflushed = Flush::Done,
+                Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
+                Poll::Pending => return Poll::Pending,
+            }
+        }
+        Poll::Ready(Ok(()))
+    }
+}
+
+/// Octets read at once.
+const READ: usize = 8 * 1024;
+/// A write buffer over this size is given back when it is empty: an idle connection should cost little.
+const KEEP: usize = 16 * 1024;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tokio::io::AsyncReadExt;
+    use tokio::net::{TcpListener, TcpStream};
+
+    async fn pair() -> (Pump, TcpStream) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let connect = TcpStream::connect(listener.local_addr().unwrap());
+        let (ours, theirs) = tokio::join!(connect, listener.accept());
+        (Pump::new(Wire::Plain(ours.unwrap()), 1 << 20), theirs.unwrap().0)
+    }
+
+    #[tokio::test]
+    async fn writing_goes_on_while_the_peer_only_reads() {
+        let (mut pump, mut peer) = pair().await;
+        let sent = vec![b'x'; 900_000];
+        pump.send(&sent).unwrap();
+        let reader = async {
+            let mut got = vec![0; sent.len()];
+            peer.read_exact(&mut got).await.unwrap();
+            peer.write_all(b"done").await.unwrap();
+            got
+        };
+        let (progress, got) = tokio::join!(pump.wait(), reader);
+        assert_eq!(progress.unwrap(), Progress::Read(4));
+        assert_eq!(pump.take(4), b"done");
+        assert!(got == sent && pump.is_drained());
+    }
+
+    #[tokio::test]
+    async fn a_peer_that_does_not_read_is_not_waited_for_without_end() {
+        let (mut pump, _peer) = pair().await;
+        let octets = vec![0; 1 << 20];
+        pump.send(&octets).unwrap();
+        assert_eq!(pump.send(b"x").unwrap_err().kind(), io::ErrorKind::TimedOut);
+    }
+
+    #[tokio::test]
+    async fn the_end_of_the_peer_is_told() {
+        let (mut pump, peer) = pair().await;
+        drop(peer);
+        assert_eq!(pump.wait().await.unwrap(), Progress::End);
+    }
+}
