@@ -64,8 +64,8 @@ pub enum Flaw {
     /// Header fields in a URI where they have no meaning (RFC 3261 §19.1.1).
     #[error("the URI carries header fields")]
     UriHeaders,
-    /// Not `SIP / 2.0 / transport`.
-    #[error("the protocol is not SIP/2.0")]
+    /// Not `name / version / transport`.
+    #[error("the protocol is malformed")]
     Protocol,
     /// Not an RFC 1123 date in GMT.
     #[error("the date is malformed or not in GMT")]

@@ -33,7 +33,7 @@ impl Host {
     pub fn parse(text: &str) -> Result<Self, Flaw> {
         if let Some(inner) = text.strip_prefix('[') {
             let address = inner.strip_suffix(']').ok_or(Flaw::Host)?;
-            return address.parse().map(Self::V6).map_err(|_| Flaw::Host);
+            return ipv6(address).map(Self::V6).ok_or(Flaw::Host);
         }
         if text.bytes().next_back().is_some_and(|b| b.is_ascii_digit())
             && let Ok(address) = text.parse()
@@ -138,6 +138,20 @@ impl From<&Domain> for Host {
     }
 }
 
+/// Reads an IPv6 address, also in the form that the grammar of RFC 3261 has by mistake.
+///
+//= rfc5118#4.10
+//# an implementation must tolerate both of the above constructs
+pub(super) fn ipv6(text: &str) -> Option<Ipv6Addr> {
+    if let Ok(address) = text.parse() {
+        return Some(address);
+    }
+    // `2001:db8:::192.0.2.1`: a colon too many, and only before an IPv4 address
+    let (head, tail) = text.split_once(":::")?;
+    let tail: Ipv4Addr = tail.parse().ok()?;
+    format!("{head}::{tail}").parse().ok()
+}
+
 /// RFC 1035 §2.3.4, with one octet for the trailing dot.
 const MAX_NAME: usize = 254;
 
@@ -155,6 +169,7 @@ mod tests {
             ("192.0.2.1", "192.0.2.1"),
             ("[2001:DB8::0:1]", "[2001:db8::1]"),
             ("[::ffff:192.0.2.1]", "[::ffff:192.0.2.1]"),
+            ("[2001:db8:::192.0.2.1]", "[2001:db8::c000:201]"),
         ] {
             assert_eq!(Host::parse(text).unwrap().to_string(), written, "{text:?}");
         }
@@ -184,6 +199,9 @@ mod tests {
             "[2001:db8::1",
             "[2001:db8::1]x",
             "[fe80::1%eth0]",
+            "[2001:db8:::1]",
+            "[2001:db8::::192.0.2.1]",
+            "[2001::db8:::192.0.2.1]",
             "[192.0.2.1]",
             "[]",
             "a b",

@@ -68,6 +68,22 @@ impl Field {
         }
     }
 
+    /// Whether the values are addresses or hops, whose quoted strings may hold escaped control characters.
+    pub(super) const fn has_addresses(self) -> bool {
+        match self {
+            Self::Via | Self::From | Self::To | Self::Contact | Self::Route | Self::RecordRoute => true,
+            Self::CallId
+            | Self::CSeq
+            | Self::MaxForwards
+            | Self::ContentType
+            | Self::ContentLength
+            | Self::Expires
+            | Self::Date
+            | Self::Event
+            | Self::SubscriptionState => false,
+        }
+    }
+
     /// Whether the field may stand only once.
     pub(super) const fn is_single(self) -> bool {
         match self {

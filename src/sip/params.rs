@@ -6,9 +6,9 @@
 use std::borrow::Cow;
 use std::collections::HashSet;
 use std::fmt;
-use std::net::Ipv6Addr;
 
 use super::error::Flaw;
+use super::host::ipv6;
 use super::lex::{self, Cursor};
 
 /// Parameters after a header value: `token [= token | host | quoted-string]` (RFC 3261 §25.1 `generic-param`).
@@ -232,9 +232,9 @@ fn value<'a>(cursor: &mut Cursor<'a>) -> Result<&'a str, Flaw> {
         Some(b'[') => {
             let text = cursor.take_while(|b| is_address_char(b) || matches!(b, b'[' | b']'));
             let inner = text.strip_prefix('[').and_then(|tail| tail.strip_suffix(']'));
-            match inner.map(str::parse::<Ipv6Addr>) {
-                Some(Ok(_)) => Ok(text),
-                _ => Err(Flaw::Parameter),
+            match inner.and_then(ipv6) {
+                Some(_) => Ok(text),
+                None => Err(Flaw::Parameter),
             }
         }
         _ => {
@@ -244,9 +244,9 @@ fn value<'a>(cursor: &mut Cursor<'a>) -> Result<&'a str, Flaw> {
             if cursor.peek() == Some(b':') {
                 *cursor = token;
                 let address = cursor.take_while(is_address_char);
-                return match address.parse::<Ipv6Addr>() {
-                    Ok(_) => Ok(address),
-                    Err(_) => Err(Flaw::Parameter),
+                return match ipv6(address) {
+                    Some(_) => Ok(address),
+                    None => Err(Flaw::Parameter),
                 };
             }
             if text.is_empty() {

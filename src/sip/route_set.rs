@@ -72,6 +72,10 @@ impl RouteSet {
         self.0.push(hop);
     }
 
+    pub(super) const fn hops_mut(&mut self) -> &mut Vec<RouteHop> {
+        &mut self.0
+    }
+
     /// The hops in reverse order: the route set of a UAC from the Record-Route of a response (RFC 3261 §12.1.2).
     #[must_use]
     pub fn reversed(&self) -> Self {

@@ -4,7 +4,7 @@ use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 
 use super::error::Flaw;
-use super::host::Host;
+use super::host::{Host, ipv6};
 use super::lex::{self, Cursor};
 use super::params::Params;
 use super::uri::host_port;
@@ -12,6 +12,8 @@ use super::uri::host_port;
 /// One Via value.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Via {
+    /// Where it is not `SIP/2.0`: the grammar knows other protocols, and a response carries them back.
+    protocol: Option<Box<str>>,
     transport: Transport,
     host: Host,
     port: Option<u16>,
@@ -69,6 +71,7 @@ impl Via {
         let mut params = Params::default();
         params.put("branch", Some(branch));
         Ok(Self {
+            protocol: None,
             transport,
             host,
             port,
@@ -198,12 +201,11 @@ impl Via {
     /// Reads one value up to the comma or the end that follows it.
     pub(super) fn read(cursor: &mut Cursor<'_>) -> Result<Self, Flaw> {
         cursor.skip_blanks();
-        let is_sip = cursor.token()?.eq_ignore_ascii_case("SIP");
+        let name = cursor.token()?;
         slash(cursor)?;
-        if !is_sip || cursor.token()? != "2.0" {
-            return Err(Flaw::Protocol);
-        }
+        let version = cursor.token()?;
         slash(cursor)?;
+        let is_ours = name.eq_ignore_ascii_case("SIP") && version == "2.0";
         let transport = Transport::parse(cursor.token()?)?;
         if !matches!(cursor.peek(), Some(b' ' | b'\t')) {
             return Err(Flaw::Token);
@@ -213,6 +215,7 @@ impl Via {
         let params = Params::read(cursor)?;
         check(&params)?;
         Ok(Self {
+            protocol: (!is_ours).then(|| format!("{name}/{version}").into()),
             transport,
             host,
             port,
@@ -280,7 +283,8 @@ impl ResponseTarget {
 
 impl fmt::Display for Via {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "SIP/2.0/{} {}", self.transport.as_str(), self.host)?;
+        let protocol = self.protocol.as_deref().unwrap_or("SIP/2.0");
+        write!(f, "{protocol}/{} {}", self.transport.as_str(), self.host)?;
         if let Some(port) = self.port {
             write!(f, ":{port}")?;
         }
@@ -351,7 +355,7 @@ fn check(params: &Params) -> Result<(), Flaw> {
 /// Reads an address with or without brackets; RFC 5118 §4.5 wants both understood.
 fn address(text: &str) -> Option<IpAddr> {
     match text.strip_prefix('[') {
-        Some(tail) => tail.strip_suffix(']')?.parse().ok().map(IpAddr::V6),
+        Some(tail) => ipv6(tail.strip_suffix(']')?).map(IpAddr::V6),
         None => text.parse().ok(),
     }
 }
