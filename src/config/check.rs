@@ -2,10 +2,14 @@
 //!
 //! Every check runs, whatever the others found, so that one run shows everything that is wrong.
 
+mod federate;
 mod findings;
 mod later;
 mod limits;
 mod listeners;
+mod local;
+mod policy;
+mod reach;
 mod tls;
 
 use std::collections::BTreeMap;
@@ -20,8 +24,9 @@ use super::schema::{Document, LogFormat};
 use super::secret;
 use super::settings::{Admin, Bodies, Edge, Interworking, Log, Settings, Translation, Xmpp};
 use super::source::Source;
-use crate::net::settings::Secret;
+use crate::net::settings::{Secret, Side};
 use crate::observe::log::Format;
+use crate::route::Table;
 
 /// Makes settings of the shapes.
 ///
@@ -36,32 +41,60 @@ pub(crate) fn settings(
     let tls = tls::contexts(document, &mut findings);
     let listeners = listeners::listeners(document, &tls, &mut findings);
     let limits = limits::limits(document, &mut findings);
-    let settings = Settings {
-        edge: Edge {
-            name: document.edge.name.0.clone(),
-            state_dir: PathBuf::from(&document.edge.state_dir),
-            run_as: non_empty(&document.edge.run_as),
-        },
-        listeners,
-        limits,
-        xmpp: Xmpp {
-            dialback_secret: dialback_secret(document, environment, &mut findings),
-        },
-        interworking: interworking(document, &mut findings),
-        admin: admin(document, &mut findings),
-        log: log(document, &mut findings),
-        tls,
+    let rules = policy::rules(document, &mut findings);
+    let locals = local::locals(document, &tls, environment, &mut findings);
+    let context = federate::Context {
+        document,
+        contexts: &tls,
+        default_tls: listeners
+            .iter()
+            .filter(|listener| listener.side == Side::Outside)
+            .find_map(|listener| listener.tls.clone()),
+        locals: &locals,
+    };
+    let federated = federate::federated(&context, &mut findings);
+    let unlisted = federate::unlisted(&context, &mut findings);
+    reach::warn(document, &listeners, &rules, &mut findings);
+    // The checks of the domains found every conflict before; should one be left, it is refused here.
+    let table = match Table::new(locals.clone(), federated.clone(), unlisted) {
+        Ok(table) => Some(table),
+        Err(conflict) => {
+            findings.error(key!["local"], &conflict.to_string());
+            None
+        }
     };
     tls::find_unused(document, &mut findings);
     later::warn(document, &mut findings);
+    let xmpp = Xmpp {
+        dialback_secret: dialback_secret(document, environment, &mut findings),
+    };
+    let interworking = interworking(document, &mut findings);
+    let admin = admin(document, &mut findings);
+    let log = log(document, &mut findings);
     let report = findings.report();
-    if report.errors.is_empty() {
-        Ok(Loaded {
-            settings,
+    match table {
+        Some(table) if report.errors.is_empty() => Ok(Loaded {
+            settings: Settings {
+                edge: Edge {
+                    name: document.edge.name.0.clone(),
+                    state_dir: PathBuf::from(&document.edge.state_dir),
+                    run_as: non_empty(&document.edge.run_as),
+                },
+                listeners,
+                tls,
+                rules,
+                table,
+                locals,
+                federated,
+                limits,
+                xmpp,
+                interworking,
+                admin,
+                log,
+            },
             warnings: report.warnings,
-        })
-    } else {
-        Err(report)
+        }),
+        Some(_) | None => Err(report),
     }
 }
 

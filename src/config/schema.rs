@@ -160,6 +160,8 @@ pub(crate) struct Federate {
     #[serde(default)]
     pub(crate) rate: Rate,
     #[serde(default)]
+    pub(crate) address_fallback: bool,
+    #[serde(default)]
     pub(crate) xmpp: PeerXmpp,
 }
 
@@ -489,3 +491,6 @@ const fn an_hour() -> Period {
 const fn a_thousand() -> usize {
     1_000
 }
+
+#[cfg(test)]
+mod tests;

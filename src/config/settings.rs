@@ -9,9 +9,11 @@ use crate::domain::Domain;
 use crate::limits::Limits;
 use crate::net::settings::{Listener, Secret, TlsContext, TlsName};
 use crate::observe::log::Format;
+use crate::policy::Rules;
+use crate::route::{Federated, Local, Table};
 
 /// Everything that the proxy is told, in the types of the floors that use it.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone)]
 pub struct Settings {
     /// Who we are and where our state lies.
     pub edge: Edge,
@@ -19,6 +21,14 @@ pub struct Settings {
     pub listeners: Vec<Listener>,
     /// Every TLS context by name; each name that another setting holds is in it.
     pub tls: BTreeMap<TlsName, TlsContext>,
+    /// Who may exchange what with whom.
+    pub rules: Rules,
+    /// Where everything goes.
+    pub table: Table,
+    /// The local domains of `table`, in the order of the file.
+    pub locals: Vec<Local>,
+    /// The foreign domains of `table` that are listed, in the order of the file.
+    pub federated: Vec<Federated>,
     /// Every bound.
     pub limits: Limits,
     /// XMPP for all domains.

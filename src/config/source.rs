@@ -76,7 +76,6 @@ impl<'t> Source<'t> {
     }
 
     /// Whether the file or the environment gives the value at `path`.
-    #[allow(dead_code, reason = "the checks of policy and routes use it")]
     pub(crate) fn gives(&self, path: &[String]) -> bool {
         self.variable(path).is_some() || find(self.table.get_ref(), path).is_some()
     }
@@ -87,8 +86,12 @@ impl<'t> Source<'t> {
         value.get_ref().as_str().map(str::to_owned)
     }
 
+    /// Whether the file has a table at `path`.
+    pub(crate) fn is_table(&self, path: &[String]) -> bool {
+        find(self.table.get_ref(), path).is_some_and(|(_, value)| value.get_ref().is_table())
+    }
+
     /// The line of the value at `path`, where the file gives it.
-    #[allow(dead_code, reason = "the checks of policy and routes use it")]
     pub(crate) fn line(&self, path: &[String]) -> Option<usize> {
         match self.origin(path, Part::Value) {
             Origin::File(place) => Some(place.line),

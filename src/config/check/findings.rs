@@ -46,13 +46,11 @@ impl<'s, 't> Findings<'s, 't> {
     }
 
     /// Whether the file or the environment gives the value at `path`.
-    #[allow(dead_code, reason = "the checks of policy and routes use it")]
     pub(super) fn gives(&self, path: &[String]) -> bool {
         self.source.gives(path)
     }
 
     /// The line of the value at `path`, for what is explained later.
-    #[allow(dead_code, reason = "the checks of policy and routes use it")]
     pub(super) fn line(&self, path: &[String]) -> Option<usize> {
         self.source.line(path)
     }
@@ -67,11 +65,28 @@ impl<'s, 't> Findings<'s, 't> {
     }
 
     fn problem(&self, path: &[String], what: &str) -> Problem {
-        let mut table = table_of(path);
-        if let Some(domain) = self.domain_of(path) {
-            table.push_str(&format!(", domain {domain}"));
-        }
+        let table = self.table(path);
         Problem::new(format!("{table}: {what}"), self.source.origin(path, Part::Value))
+    }
+
+    /// The words for the table that `path` leads to or into, with its domain.
+    fn table(&self, path: &[String]) -> String {
+        let inside =
+            |table: &[String]| -> Vec<String> { table.iter().cloned().chain([String::new()]).collect() };
+        let path = match path.split_last() {
+            _ if self.source.is_table(path) => inside(path),
+            // An item of a list is part of the key that holds the list.
+            Some((item, list)) if item.parse::<usize>().is_ok() => list.to_vec(),
+            Some(_) | None => path.to_vec(),
+        };
+        let words = table_of(&path);
+        let domain = self.domain_of(&path);
+        let Some(((table, _), domain)) = path.split_at_checked(2).zip(domain) else {
+            return words;
+        };
+        let whole = table_of(&inside(table));
+        let rest = words.strip_prefix(&whole).unwrap_or_default();
+        format!("{whole}, domain {domain}{rest}")
     }
 
     /// The `domain` of the table that the path leads into, where it has one.

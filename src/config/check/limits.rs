@@ -203,35 +203,41 @@ fn check(limits: &Limits, findings: &mut Findings<'_, '_>) {
             );
         }
     }
+    let seconds = |time: Duration| usize::try_from(time.as_secs()).unwrap_or(usize::MAX);
     let ordered = [
         (
             "sip",
-            "max_line_bytes",
-            limits.sip.line_bytes > limits.sip.head_bytes,
-            "max_head_bytes",
+            ("max_line_bytes", limits.sip.line_bytes),
+            ("max_head_bytes", limits.sip.head_bytes),
         ),
         (
             "sip",
-            "max_head_bytes",
-            limits.sip.head_bytes > limits.sip.message_bytes,
-            "max_message_bytes",
+            ("max_head_bytes", limits.sip.head_bytes),
+            ("max_message_bytes", limits.sip.message_bytes),
         ),
         (
             "xmpp",
-            "max_connections_per_domain",
-            limits.xmpp.connections_per_domain > limits.xmpp.connections,
-            "max_connections",
+            ("max_connections_per_domain", limits.xmpp.connections_per_domain),
+            ("max_connections", limits.xmpp.connections),
         ),
         (
             "interworking",
-            "confirm_timeout",
-            limits.gateway.confirm > limits.gateway.deliver,
-            "deliver_timeout",
+            ("confirm_timeout", seconds(limits.gateway.confirm)),
+            ("deliver_timeout", seconds(limits.gateway.deliver)),
         ),
     ];
-    for (table, key, is_over, other) in ordered {
-        if is_over {
-            findings.error(key![table, key], &format!("`{key}` is greater than `{other}`"));
+    for (table, (lesser, low), (greater, high)) in ordered {
+        if low > high {
+            // At fault is the one that the file gives.
+            let given = if findings.gives(key![table, lesser]) {
+                lesser
+            } else {
+                greater
+            };
+            findings.error(
+                key![table, given],
+                &format!("`{lesser}` ({low}) is greater than `{greater}` ({high})"),
+            );
         }
     }
     if limits.xmpp.keepalive >= limits.xmpp.idle {

@@ -1,0 +1,594 @@
+//! The configuration as an administrator meets it: a file, files it names, the environment, and what is said of them.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use vestibule::config::{self, Loaded, Report};
+use vestibule::domain::Domain;
+use vestibule::policy::{Direction, Kind, Party, Query};
+use vestibule::route::{Link, Nodes, Protocol};
+
+/// A folder that stands for `/etc/vestibule`, with certificates and secrets in it; gone when dropped.
+pub(crate) struct Etc(PathBuf);
+
+impl Etc {
+    pub(crate) fn new() -> Self {
+        static NUMBER: AtomicU32 = AtomicU32::new(0);
+        let number = NUMBER.fetch_add(1, Ordering::Relaxed);
+        let folder =
+            Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("etc-{}-{number}", std::process::id()));
+        let etc = Self(folder);
+        for name in ["edge", "inside", "other"] {
+            let pair = rcgen::generate_simple_self_signed(vec!["edge.example.com".to_owned()]).unwrap();
+            etc.write(&format!("tls/{name}.pem"), &pair.cert.pem(), 0o644);
+            etc.write(
+                &format!("tls/{name}.key"),
+                &pair.signing_key.serialize_pem(),
+                0o600,
+            );
+            etc.write(&format!("trust/internal/{name}.pem"), &pair.cert.pem(), 0o644);
+        }
+        fs::copy(etc.path("tls/other.pem"), etc.path("trust/partner.pem")).unwrap();
+        etc.write("component.secret", "a long secret between two servers\n", 0o600);
+        etc.write("dialback.secret", "another long secret\n", 0o640);
+        etc
+    }
+
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
+        self.0.join(name)
+    }
+
+    pub(crate) fn write(&self, name: &str, text: &str, mode: u32) {
+        let path = self.path(name);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(&path, text).unwrap();
+        fs::set_permissions(&path, fs::Permissions::from_mode(mode)).unwrap();
+    }
+
+    /// A text of the configuration with this folder in place of `/etc/vestibule`.
+    pub(crate) fn here(&self, text: &str) -> String {
+        text.replace("/etc/vestibule", &self.0.display().to_string())
+    }
+
+    /// The reverse of [`Self::here`], for what is shown.
+    pub(crate) fn shown(&self, text: &str) -> String {
+        text.replace(&self.0.display().to_string(), "/etc/vestibule")
+    }
+
+    fn read(&self, text: &str, environment: &[(&str, &str)]) -> Result<Loaded, Report> {
+        let environment: BTreeMap<String, String> = environment
+            .iter()
+            .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
+            .collect();
+        config::read(Path::new("vestibule.toml"), &self.here(text), &environment)
+    }
+
+    /// All that is said of a text.
+    fn report(&self, text: &str, environment: &[(&str, &str)]) -> String {
+        let said = match self.read(text, environment) {
+            Ok(loaded) => {
+                let warnings: Vec<String> = loaded
+                    .warnings
+                    .iter()
+                    .map(|w| format!("warning: {w}\n"))
+                    .collect();
+                format!("usable\n{}", warnings.concat())
+            }
+            Err(report) => report.to_string(),
+        };
+        self.shown(&said)
+    }
+}
+
+impl Drop for Etc {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.0);
+    }
+}
+
+/// A configuration that is right, without policy and federation.
+const BASE: &str = r#"
+[edge]
+name = "edge.example.com"
+[zone.outside]
+addresses = ["203.0.113.10"]
+[zone.inside]
+addresses = ["10.0.0.10"]
+[tls.public]
+certificates = [{ chain = "/etc/vestibule/tls/edge.pem", key = "/etc/vestibule/tls/edge.key" }]
+trust = ["/etc/vestibule/trust/internal/"]
+"#;
+
+const LISTEN: &str = r#"
+[[listen]]
+zone = "outside"
+protocol = "xmpp"
+tls = "public"
+[[listen]]
+zone = "outside"
+protocol = "sip"
+tls = "public"
+[[listen]]
+zone = "inside"
+protocol = "xmpp"
+"#;
+
+const LOCAL: &str = r#"
+[[local]]
+domain = "example.com"
+protocol = "xmpp"
+nodes = [{ host = "imp1.corp.example" }]
+"#;
+
+#[test]
+fn the_examples_are_accepted_without_a_warning() {
+    let etc = Etc::new();
+    for (name, text) in [
+        (
+            "sip-partner-to-prosody",
+            include_str!("../../config/examples/sip-partner-to-prosody.toml"),
+        ),
+        ("xmpp-only", include_str!("../../config/examples/xmpp-only.toml")),
+    ] {
+        assert_eq!(etc.report(text, &[]), "usable\n", "{name}");
+    }
+}
+
+#[test]
+fn the_file_of_the_specification_is_accepted_with_warnings_of_what_has_no_effect_yet() {
+    let etc = Etc::new();
+    insta::assert_snapshot!(etc.report(include_str!("../data/config/complete.toml"), &[]));
+}
+
+#[test]
+fn settings_are_those_of_the_file() {
+    let etc = Etc::new();
+    let settings = etc
+        .read(include_str!("../data/config/complete.toml"), &[])
+        .unwrap()
+        .settings;
+    assert_eq!(settings.edge.name.as_str(), "edge.example.com");
+    let listeners: Vec<String> = settings
+        .listeners
+        .iter()
+        .map(|l| {
+            format!(
+                "{} {} {} {} {}",
+                l.side,
+                l.protocol,
+                l.transport,
+                l.address,
+                l.tls.as_ref().unwrap()
+            )
+        })
+        .collect();
+    assert_eq!(
+        listeners,
+        [
+            "outside xmpp tcp 203.0.113.10:5269 public",
+            "outside xmpp tcp [2001:db8::10]:5269 public",
+            "outside sip tls 203.0.113.10:5061 public",
+            "outside sip tls [2001:db8::10]:5061 public",
+            "inside xmpp tcp 10.0.0.10:5269 internal",
+        ]
+    );
+    assert_eq!(
+        settings.xmpp.dialback_secret.unwrap().expose(),
+        "another long secret"
+    );
+    let local = settings
+        .table
+        .local(&Domain::parse("example.com").unwrap())
+        .unwrap();
+    assert_eq!((local.protocol, &local.link), (Protocol::Xmpp, &Link::S2s));
+    assert!(matches!(&local.nodes, Nodes::List(nodes) if nodes.len() == 2));
+    let contoso = settings
+        .table
+        .listed(&Domain::parse("contoso.com").unwrap())
+        .unwrap();
+    assert_eq!(contoso.routes.len(), 1);
+    assert_eq!(contoso.rate.unwrap().per_second.get(), 20);
+}
+
+#[test]
+fn decisions_name_the_line_of_the_file() {
+    let etc = Etc::new();
+    let text = include_str!("../data/config/complete.toml");
+    let rules = etc.read(text, &[]).unwrap().settings.rules;
+    let party = |text: &str| Party::new(None, Domain::parse(text).unwrap());
+    let because = |foreign: &str| {
+        let (foreign, own) = (party(foreign), party("example.com"));
+        let query = Query {
+            direction: Direction::Inbound,
+            foreign: &foreign,
+            own: &own,
+            kind: Kind::Im,
+        };
+        rules.decide(&query).because()
+    };
+    let line = |start: &str| text.lines().position(|line| line.starts_with(start)).unwrap() + 1;
+    for (foreign, start) in [
+        ("a.partner.org", "[[policy.exception]]"),
+        ("contoso.com", "domain = \"contoso.com\""),
+        ("unknown.example", "default = \"deny\""),
+    ] {
+        let line = line(start) + usize::from(start.starts_with('['));
+        assert!(
+            because(foreign).contains(&format!("line {line}")),
+            "{}",
+            because(foreign)
+        );
+    }
+}
+
+#[test]
+fn a_local_domain_is_neither_twice_nor_foreign() {
+    let etc = Etc::new();
+    insta::assert_snapshot!(etc.report(
+        &format!(
+            "{BASE}{LISTEN}{LOCAL}{LOCAL}
+[[federate]]
+domain = \"EXAMPLE.com\"
+protocol = \"sip\"
+[[federate]]
+domain = \"*.partner.org\"
+protocol = \"sip\"
+via = \"example.com\"
+[[federate]]
+domain = \".org.partner.*\"
+"
+        ),
+        &[]
+    ));
+}
+
+#[test]
+fn listeners_have_their_own_address_and_the_tls_they_need() {
+    let etc = Etc::new();
+    insta::assert_snapshot!(etc.report(
+        &format!(
+            "{BASE}{LISTEN}{LOCAL}
+[[listen]]
+zone = \"outside\"
+protocol = \"xmpps\"
+port = 5269
+tls = \"public\"
+[[listen]]
+zone = \"outside\"
+protocol = \"xmpp\"
+port = 25269
+[[listen]]
+zone = \"outside\"
+protocol = \"sip\"
+port = 15061
+tls = \"pubic\"
+[[listen]]
+zone = \"outside\"
+protocol = \"sip\"
+transport = \"udp\"
+[[listen]]
+zone = \"inside\"
+protocol = \"xmpp\"
+transport = \"udp\"
+[[listen]]
+zone = \"inside\"
+protocol = \"xmpp\"
+transport = \"tls\"
+[[listen]]
+zone = \"inside\"
+protocol = \"sip\"
+transport = \"tcp\"
+address = \"10.0.0.11\"
+"
+        ),
+        &[]
+    ));
+}
+
+#[test]
+fn nothing_at_all_is_not_enough() {
+    let etc = Etc::new();
+    insta::assert_snapshot!(etc.report("[edge]\nname = \"edge.example.com\"\n", &[]));
+    insta::assert_snapshot!(etc.report("", &[]));
+    insta::assert_snapshot!(etc.report("[edge\nname = \"edge.example.com\"\nname = 1\n", &[]));
+}
+
+#[test]
+fn tls_contexts_need_files_that_belong_together() {
+    let etc = Etc::new();
+    etc.write(
+        "tls/open.key",
+        &fs::read_to_string(etc.path("tls/edge.key")).unwrap(),
+        0o644,
+    );
+    insta::assert_snapshot!(etc.report(
+        &format!(
+            "{BASE}{LISTEN}{LOCAL}
+[tls.missing]
+certificates = [{{ chain = \"/etc/vestibule/tls/none.pem\", key = \"/etc/vestibule/tls/edge.key\" }}]
+[tls.mixed]
+certificates = [{{ chain = \"/etc/vestibule/tls/edge.pem\", key = \"/etc/vestibule/tls/other.key\" }}]
+[tls.open]
+certificates = [{{ chain = \"/etc/vestibule/tls/edge.pem\", key = \"/etc/vestibule/tls/open.key\" }}]
+[tls.empty]
+trust = []
+pins = [\"abcd\"]
+[tls.pinned]
+certificates = [{{ chain = \"/etc/vestibule/tls/edge.pem\", key = \"/etc/vestibule/tls/edge.key\" }}]
+identity = \"pinned\"
+"
+        ),
+        &[]
+    ));
+}
+
+#[test]
+fn local_domains_have_nodes_and_a_link_that_works() {
+    let etc = Etc::new();
+    insta::assert_snapshot!(etc.report(
+        &format!(
+            "{BASE}{LISTEN}{LOCAL}
+[[local]]
+domain = \"a.example.com\"
+protocol = \"xmpp\"
+[[local]]
+domain = \"b.example.com\"
+protocol = \"xmpp\"
+srv = \"corp.example\"
+nodes = [{{ host = \"n.example\" }}]
+[[local]]
+domain = \"c.example.com\"
+protocol = \"xmpp\"
+nodes = [{{ host = \"n.example\", port = 0 }}, {{ host = \"not a host\" }}]
+transport = \"tcp\"
+[[local]]
+domain = \"d.example.com\"
+protocol = \"xmpp\"
+nodes = [{{ host = \"n.example\", port = 5269 }}]
+link = \"component\"
+[[local]]
+domain = \"e.example.com\"
+protocol = \"sip\"
+nodes = [{{ host = \"10.0.0.20\" }}]
+transport = \"tls\"
+[[local]]
+domain = \"f.example.com\"
+protocol = \"sip\"
+srv = \"corp.example\"
+link = \"component\"
+secret = \"file:/etc/vestibule/component.secret\"
+component_port = 0
+[[federate]]
+domain = \"*.partner.org\"
+protocol = \"xmpp\"
+"
+        ),
+        &[]
+    ));
+}
+
+#[test]
+fn static_routes_lead_somewhere() {
+    let etc = Etc::new();
+    insta::assert_snapshot!(etc.report(
+        &format!(
+            "{BASE}{LISTEN}{LOCAL}
+[[federate]]
+domain = \"contoso.com\"
+protocol = \"sip\"
+profile = \"xmpp\"
+prefer = \"sip\"
+via = \"contoso.com\"
+rate = {{ requests_per_second = 0 }}
+routes = [
+  {{ next_hop = \"192.0.2.1\" }},
+  {{ next_hop = \"sip contoso com\", port = 5061 }},
+  {{ next_hop = \"sip.contoso.com\", port = 5061, priority = 0, weight = 0, user = \"*a\" }},
+]
+[[federate]]
+domain = \"example.net\"
+protocol = \"xmpp\"
+profile = \"aol\"
+tls = \"none\"
+routes = [{{ next_hop = \"xmpp.example.net\", transport = \"udp\" }}]
+"
+        ),
+        &[]
+    ));
+}
+
+#[test]
+fn a_domain_must_be_provable_on_xmpp() {
+    let etc = Etc::new();
+    for (number, (tls, sasl, dialback)) in [
+        ("none", "required", false),
+        ("none", "optional", false),
+        ("required", "off", false),
+        ("optional", "off", false),
+        ("none", "off", false),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let xmpp = format!("tls = \"{tls}\", sasl = \"{sasl}\", dialback = {dialback}");
+        let federate =
+            format!("[[federate]]\ndomain = \"example.net\"\nprotocol = \"xmpp\"\nxmpp = {{ {xmpp} }}\n");
+        let allow = "[[policy.exception]]\ndomain = \"example.net\"\n";
+        let said = etc.report(&format!("{BASE}{LISTEN}{LOCAL}{federate}{allow}"), &[]);
+        insta::assert_snapshot!(format!("invalid-{number}"), said);
+        let global = format!("[xmpp]\n{}\n", xmpp.replace(", ", "\n"));
+        assert!(
+            etc.read(&format!("{BASE}{LISTEN}{LOCAL}{global}"), &[]).is_err(),
+            "{xmpp}"
+        );
+    }
+    insta::assert_snapshot!(etc.report(
+        &format!(
+            "{BASE}{LISTEN}{LOCAL}
+[[federate]]
+domain = \"example.net\"
+protocol = \"xmpp\"
+xmpp = {{ tls = \"required\", inbound = {{ sasl = \"required\" }}, outbound = {{ tls = \"optional\" }} }}
+[[policy.exception]]
+domain = \"example.net\"
+"
+        ),
+        &[]
+    ));
+}
+
+#[test]
+fn policy_lines_that_cannot_hold_are_named() {
+    let etc = Etc::new();
+    insta::assert_snapshot!(etc.report(
+        &format!(
+            "{BASE}{LISTEN}{LOCAL}
+[[federate]]
+domain = \"example.net\"
+protocol = \"xmpp\"
+[[policy.exception]]
+domain = \"example.org\"
+kinds = []
+[[policy.exception]]
+domain = \"a.example.org\"
+action = \"deny\"
+[[policy.exception]]
+domain = \"a.example.org\"
+[[policy.block]]
+address = \"spammer at contoso.com\"
+"
+        ),
+        &[]
+    ));
+}
+
+#[test]
+fn bounds_fit_each_other() {
+    let etc = Etc::new();
+    insta::assert_snapshot!(etc.report(
+        &format!(
+            "{BASE}{LISTEN}{LOCAL}
+[xmpp]
+max_stanza_bytes = 9999
+keepalive = \"20m\"
+establish_timeout = \"0s\"
+max_connections = 10
+[sip]
+max_message_bytes = 4096
+[limits]
+write_buffer_bytes = 1000
+[interworking]
+confirm_timeout = \"1m\"
+undeliverable_text = \"two\\nlines\"
+[admin]
+metrics = \"0.0.0.0:9464\"
+[log]
+level = \"vestibule=loud\"
+bodies = true
+"
+        ),
+        &[]
+    ));
+}
+
+#[test]
+fn the_management_side_is_never_outside() {
+    let etc = Etc::new();
+    for (address, is_usable) in [
+        ("203.0.113.10:9464", false),
+        ("[::]:9464", false),
+        ("10.0.0.10:9464", true),
+        ("127.0.0.1:9464", true),
+        ("", true),
+    ] {
+        let text = format!("{BASE}{LISTEN}{LOCAL}[admin]\nmetrics = \"{address}\"\n");
+        assert_eq!(etc.read(&text, &[]).is_ok(), is_usable, "{address}");
+    }
+}
+
+#[test]
+fn the_environment_overrides_the_file() {
+    let etc = Etc::new();
+    let text = format!("{BASE}{LISTEN}{LOCAL}[sip]\nmax_transactions = 5\n");
+    let settings = etc
+        .read(
+            &text,
+            &[
+                ("VESTIBULE__SIP__MAX_TRANSACTIONS", "7"),
+                ("VESTIBULE__LOG__LEVEL", "debug"),
+                ("VESTIBULE__ZONE__OUTSIDE__ADDRESSES", "[192.0.2.1, 192.0.2.2]"),
+                ("VESTIBULE__TLS__PUBLIC__MINIMUM", "\"1.3\""),
+                ("UNRELATED", "x"),
+            ],
+        )
+        .unwrap()
+        .settings;
+    assert_eq!(settings.limits.sip.transactions, 7);
+    assert_eq!(settings.log.level, "debug");
+    assert!(
+        settings
+            .listeners
+            .iter()
+            .any(|l| l.address.to_string() == "192.0.2.2:5269")
+    );
+    insta::assert_snapshot!(etc.report(
+        &text,
+        &[
+            ("VESTIBULE__SIP__MAX_TRANSACTION", "7"),
+            ("VESTIBULE__POLICY__DEFAULT", "perhaps"),
+            ("VESTIBULE__XMPP__KEEPALIVE", "often"),
+            ("VESTIBULE__LISTEN__0__PORT", "1"),
+        ],
+    ));
+}
+
+#[test]
+fn secrets_are_read_from_where_they_are_kept() {
+    let etc = Etc::new();
+    let with = |secret: &str| {
+        format!(
+            "{BASE}{LISTEN}
+[[local]]
+domain = \"example.com\"
+protocol = \"xmpp\"
+nodes = [{{ host = \"imp1.corp.example\" }}]
+link = \"component\"
+secret = \"{secret}\"
+"
+        )
+    };
+    let environment = [("COMPONENT_SECRET", "from the environment")];
+    for (reference, expected) in [
+        (
+            "file:/etc/vestibule/component.secret",
+            "a long secret between two servers",
+        ),
+        ("env:COMPONENT_SECRET", "from the environment"),
+        ("written out", "written out"),
+    ] {
+        let settings = etc.read(&with(reference), &environment).unwrap().settings;
+        let Link::Component(link) = &settings.locals[0].link else {
+            panic!("no component link");
+        };
+        assert_eq!(link.secret.expose(), expected);
+        assert!(!format!("{settings:?}").contains(expected), "a secret shows");
+    }
+    etc.write("open.secret", "known to all\n", 0o644);
+    etc.write("empty.secret", "\n", 0o600);
+    etc.write("long.secret", &"x".repeat(5_000), 0o600);
+    let said: Vec<String> = [
+        "file:/etc/vestibule/open.secret",
+        "file:/etc/vestibule/none.secret",
+        "env:NONE",
+        "file:/etc/vestibule/empty.secret",
+        "file:/etc/vestibule/long.secret",
+        "written out",
+    ]
+    .into_iter()
+    .map(|reference| etc.report(&with(reference), &environment))
+    .collect();
+    insta::assert_snapshot!(said.join("\n"));
+}
