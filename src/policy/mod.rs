@@ -11,12 +11,14 @@ mod decide;
 pub mod explain;
 mod party;
 pub(crate) mod pattern_map;
+mod permit;
 pub mod rate;
 mod rule;
 pub mod security;
 
-pub use decide::{Answers, Decision, Permit, Query, Refusal, RuleRef, Verdict};
+pub use decide::{Answers, Decision, Query, RuleRef, Verdict};
 pub use party::Party;
+pub use permit::{Permit, Refusal};
 pub use rule::{
     Action, Block, Blocked, Direction, Directions, Exception, FederatedDomain, Kind, Kinds, RuleSet, Rules,
     Source, Style,

@@ -9,6 +9,7 @@
 //! - randomness is an argument; the same numbers give the same order.
 
 pub mod federated;
+mod leg;
 pub mod local;
 pub mod naptr;
 mod plan;

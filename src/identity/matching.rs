@@ -1,0 +1,209 @@
+//! Whether a believed certificate proves a domain: by the rules of XMPP, and by those of SIP.
+//!
+//! XMPP (RFC 9525, RFC 6120 §13.7.2): XmppAddr, SRVName of the server service, DNS names with a wildcard for the whole
+//! left-most label; never the common name.
+//! SIP (RFC 5922 §7): a `sip:` URI; DNS names only where there is no such URI; the common name only where there are no
+//! alternative names at all; no wildcard, no suffix.
+
+use std::net::IpAddr;
+
+use super::certificate::{Identities, NamePattern, Presence};
+use super::chain::{Evidence, Verified};
+use super::evidence::{Authenticated, Proof};
+use crate::domain::Domain;
+use crate::refusal::{Fault, Refuse};
+
+/// How a SIP peer's certificate has to prove its domain.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SipRule<'r> {
+    /// It names the domain (RFC 5922 §7).
+    Rfc5922,
+    /// It names one of these hosts, which are the configured next hops of the domain (hosted tenants). A wildcard counts.
+    RouteTarget(&'r [Reference]),
+    /// Its key was pinned for the domain: [`super::chain::verify_pinned`] made the [`Verified`].
+    Pinned,
+}
+
+/// A host that a certificate is expected to name.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum Reference {
+    /// By name.
+    Name(Domain),
+    /// By address.
+    Address(IpAddr),
+}
+
+/// The certificate is good, but not for this domain.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Mismatch {
+    /// It names others.
+    #[error("the certificate does not prove {domain}; it names {names}")]
+    Names {
+        /// The domain that was claimed.
+        domain: Domain,
+        /// What the certificate names, for the operator.
+        names: String,
+    },
+    /// It was not accepted by a pin, and the rule demands one.
+    #[error("the key of the certificate is not pinned for {domain}")]
+    NotPinned {
+        /// The domain that was claimed.
+        domain: Domain,
+    },
+}
+
+/// Whether the certificate proves an XMPP domain, and by which name.
+///
+/// # Errors
+/// [`Mismatch::Names`].
+pub fn xmpp(verified: &Verified, domain: &Domain) -> Result<Authenticated, Mismatch> {
+    let identities = verified.identities();
+    let proof = if identities.xmpp.contains(domain) {
+        Some(Proof::XmppAddr)
+    } else if identities
+        .srv
+        .iter()
+        .any(|id| XMPP_SERVICES.contains(&id.service.as_str()) && id.name.matches(domain))
+    {
+        Some(Proof::SrvName)
+    } else if identities.dns.iter().any(|name| name.matches(domain)) {
+        Some(Proof::DnsId)
+    } else {
+        None
+    };
+    conclude(identities, domain, proof)
+}
+
+/// Whether the certificate proves a SIP domain, and by which name.
+///
+/// # Errors
+/// [`Mismatch`].
+pub fn sip(verified: &Verified, domain: &Domain, rule: SipRule<'_>) -> Result<Authenticated, Mismatch> {
+    let identities = verified.identities();
+    let proof = match rule {
+        SipRule::Rfc5922 => {
+            let (names, proof) = sip_names(identities);
+            names.contains(&domain).then_some(proof)
+        }
+        SipRule::RouteTarget(hosts) => hosts
+            .iter()
+            .any(|host| names_host(identities, host))
+            .then_some(Proof::RouteTarget),
+        SipRule::Pinned => {
+            return match verified.evidence() {
+                Evidence::Pin => Ok(Authenticated::by_certificate(domain.clone(), Proof::Pinned)),
+                Evidence::Chain | Evidence::TrustedItself => Err(Mismatch::NotPinned {
+                    domain: domain.clone(),
+                }),
+            };
+        }
+    };
+    conclude(identities, domain, proof)
+}
+
+/// The SIP domains that a certificate names (RFC 5922 §7.1): what an accepting server chooses from (§7.4).
+#[must_use]
+pub fn sip_domains(identities: &Identities) -> Vec<Domain> {
+    sip_names(identities).0.into_iter().cloned().collect()
+}
+
+fn sip_names(identities: &Identities) -> (Vec<&Domain>, Proof) {
+    //= rfc5922#7.1
+    //# An implementation MUST accept a domain name system identifier as a SIP domain identity if and only if no other
+    //# identity is found that matches the "sip" URI type described above.
+    if identities.sip_uri == Presence::Present {
+        return (identities.sip.iter().collect(), Proof::SipUri);
+    }
+    //= rfc5922#7.1
+    //# If and only if the subjectAltName does not appear in the certificate, the implementation MAY examine the CN field
+    //# of the certificate.
+    if identities.alternative_names == Presence::Absent {
+        return (identities.common_names.iter().collect(), Proof::CommonName);
+    }
+    //= rfc5922#7.2
+    //# Implementations MUST NOT match any form of wildcard
+    let exact = identities.dns.iter().filter_map(|name| match name {
+        NamePattern::Exact(name) => Some(name),
+        NamePattern::OneLabelAnd(_) => None,
+    });
+    (exact.collect(), Proof::DnsId)
+}
+
+/// RFC 9525 §6.3 and §6.4, and the common name of old certificates as in RFC 5922.
+fn names_host(identities: &Identities, host: &Reference) -> bool {
+    match host {
+        Reference::Name(name) => {
+            identities.dns.iter().any(|pattern| pattern.matches(name))
+                || sip_names(identities).0.contains(&name)
+        }
+        Reference::Address(address) => identities.addresses.contains(address),
+    }
+}
+
+fn conclude(
+    identities: &Identities,
+    domain: &Domain,
+    proof: Option<Proof>,
+) -> Result<Authenticated, Mismatch> {
+    match proof {
+        Some(proof) => Ok(Authenticated::by_certificate(domain.clone(), proof)),
+        None => Err(Mismatch::Names {
+            domain: domain.clone(),
+            names: shown(identities),
+        }),
+    }
+}
+
+fn shown(identities: &Identities) -> String {
+    let names = identities.names();
+    let more = names.len().saturating_sub(MOST_SHOWN);
+    let first = names.iter().take(MOST_SHOWN).cloned().collect::<Vec<_>>();
+    match (names.is_empty(), more) {
+        (true, _) => "nobody".to_owned(),
+        (false, 0) => first.join(", "),
+        (false, _) => format!("{} and {more} more", first.join(", ")),
+    }
+}
+
+impl NamePattern {
+    /// RFC 9525 §6.3: a wildcard is one label, neither none nor several.
+    fn matches(&self, name: &Domain) -> bool {
+        match self {
+            Self::Exact(exact) => exact == name,
+            Self::OneLabelAnd(base) => name
+                .as_str()
+                .split_once('.')
+                .is_some_and(|(_, rest)| rest == base.as_str()),
+        }
+    }
+}
+
+impl Refuse for Mismatch {
+    fn class(&self) -> &'static str {
+        match self {
+            Self::Names { .. } => "certificate_name",
+            Self::NotPinned { .. } => "certificate_not_pinned",
+        }
+    }
+
+    fn fault(&self) -> Fault {
+        Fault::Peer
+    }
+
+    fn sip_status(&self) -> u16 {
+        403
+    }
+
+    fn stanza_condition(&self) -> &'static str {
+        "policy-violation"
+    }
+
+    fn peer_text(&self) -> &'static str {
+        "The certificate does not prove the domain"
+    }
+}
+
+/// RFC 6120 §13.7.1.2 names the first; XEP-0368 has the second for direct TLS.
+const XMPP_SERVICES: [&str; 2] = ["_xmpp-server", "_xmpps-server"];
+/// Names of a certificate that one log line shows.
+const MOST_SHOWN: usize = 8;
