@@ -231,18 +231,18 @@ impl Element {
         }
     }
 
-    pub(super) fn set_name(&mut self, name: Word, ns: Word) {
-        self.name = name;
+    pub(super) fn set_namespace(&mut self, ns: Word) {
         self.ns = ns;
     }
 
-    /// Adds an attribute that the reader has checked; false if its expanded name is there already.
+    /// Adds an attribute that the reader has checked, at its place; false if its expanded name is there already.
     #[must_use]
-    pub(super) fn add_attribute(&mut self, name: Word, ns: Word, value: String) -> bool {
+    pub(super) fn insert_attribute(&mut self, place: usize, name: Word, ns: Word, value: String) -> bool {
         if self.attributes.iter().any(|a| a.name == name && a.ns == ns) {
             return false;
         }
-        self.attributes.push(Attribute { name, ns, value });
+        let place = place.min(self.attributes.len());
+        self.attributes.insert(place, Attribute { name, ns, value });
         true
     }
 

@@ -244,8 +244,11 @@ fn encoding(name: &str, subject: Subject) -> Result<(), XmlError> {
 
 /// An element from its tag; its declarations are added to the scopes.
 fn element(tag: &BytesStart<'_>, scopes: &mut Inner<'_>, limits: &XmlLimits) -> Result<Element, XmlError> {
-    let mut element = Element::from_words(Word::EMPTY, Word::EMPTY);
-    let mut prefixed: Vec<(&str, &str, String)> = Vec::new();
+    let name = tag.name();
+    let (own_prefix, own_name) = qualified(name.0, limits)?;
+    let mut element = Element::from_words(Word::new(own_name), Word::EMPTY);
+    // Those with a prefix wait until all declarations are known; each with its place.
+    let mut prefixed: Vec<(usize, &str, &str, String)> = Vec::new();
     let outside = scopes.len();
     let mut left = limits.attributes;
     // Its own search for duplicates goes by spelling only; ours, by expanded name, finds those too.
@@ -262,26 +265,27 @@ fn element(tag: &BytesStart<'_>, scopes: &mut Inner<'_>, limits: &XmlLimits) -> 
         match prefix {
             None if local == "xmlns" => declare(scopes, outside, "", &value)?,
             None => {
-                if !element.add_attribute(Word::new(local), Word::EMPTY, value.into_owned()) {
+                if !element.insert_attribute(usize::MAX, Word::new(local), Word::EMPTY, value.into_owned()) {
                     return Err(XmlError::NotWellFormed(Rule::DuplicateAttribute));
                 }
             }
             Some("xmlns") => declare(scopes, outside, local, &value)?,
-            Some(prefix) => prefixed.push((prefix, local, value.into_owned())),
+            Some(prefix) => {
+                let place = element.attributes().count().saturating_add(prefixed.len());
+                prefixed.push((place, prefix, local, value.into_owned()));
+            }
         }
     }
-    for (prefix, local, value) in prefixed {
+    for (place, prefix, local, value) in prefixed {
         let ns = resolve(scopes, prefix)?;
-        if !element.add_attribute(Word::new(local), ns, value) {
+        if !element.insert_attribute(place, Word::new(local), ns, value) {
             return Err(XmlError::NotWellFormed(Rule::DuplicateAttribute));
         }
     }
-    let (prefix, local) = qualified(tag.name().0, limits)?;
-    let ns = match prefix {
+    element.set_namespace(match own_prefix {
         None => scopes.find("").cloned().unwrap_or(Word::EMPTY),
         Some(prefix) => resolve(scopes, prefix)?,
-    };
-    element.set_name(Word::new(local), ns);
+    });
     Ok(element)
 }
 
