@@ -1,5 +1,7 @@
 //! The configuration as an administrator meets it: a file, files it names, the environment, and what is said of them.
 
+#![allow(clippy::unwrap_used, reason = "tests, and what only tests use")]
+
 use std::collections::BTreeMap;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -53,9 +55,24 @@ impl Etc {
         text.replace("/etc/vestibule", &self.0.display().to_string())
     }
 
-    /// The reverse of [`Self::here`], for what is shown.
+    /// The reverse of [`Self::here`], for what is shown; carets under the folder's name shrink with it.
     pub(crate) fn shown(&self, text: &str) -> String {
-        text.replace(&self.0.display().to_string(), "/etc/vestibule")
+        let here = self.0.display().to_string();
+        let surplus = here.len() - "/etc/vestibule".len();
+        let mut under_name = false;
+        let mut shown = String::new();
+        for line in text.lines() {
+            let carets = line.matches('^').count();
+            if under_name && carets > surplus {
+                shown.push_str(line.trim_end_matches('^'));
+                shown.push_str(&"^".repeat(carets - surplus));
+            } else {
+                shown.push_str(&line.replace(&here, "/etc/vestibule"));
+            }
+            shown.push('\n');
+            under_name = line.contains(&here);
+        }
+        shown
     }
 
     fn read(&self, text: &str, environment: &[(&str, &str)]) -> Result<Loaded, Report> {
