@@ -1,1 +1,12 @@
-//! interwork.
+//! Interworking: what is said on one side, said on the other.
+//!
+//! Values in, values out: nothing here waits, stores or sends. Tables that must be kept between messages (digested
+//! resources, phone contexts, conversations) belong to the gateway floor, which calls these functions.
+//!
+//! Sources: RFC 7247 (addresses, errors), RFC 7572 (single messages), XEP-0106 (JID escaping), RFC 3428 (MESSAGE).
+//!
+//! Reading order: [`escape`] and [`address`] say who, [`message`] says what, [`error`] says why not, [`profile`] holds
+//! the numbers by which kinds of peers differ.
+
+pub mod address;
+pub mod escape;

@@ -1,5 +1,6 @@
 //! One file a specification; each test names the section it holds to.
 
+mod rfc7247;
 mod rfc7622;
 mod xml;
 mod xml_differential;
