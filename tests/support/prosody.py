@@ -13,7 +13,7 @@ class Prosody:
     """
 
     def __init__(self, rig, domain, identity, authority, role="node", components=None, secret=None, secure=False,
-                 extra=""):
+                 log="debug"):
         self.rig, self.domain, self.address = rig, domain, rig.address(role)
         self.name = f"prosody-{role}"
         folder = os.path.dirname(rig.path(self.name, "data", "x"))
@@ -38,9 +38,8 @@ authentication = "internal_plain"
 c2s_require_encryption = true
 s2s_require_encryption = true
 s2s_secure_auth = {str(secure).lower()}
-log = {{ {{ levels = {{ min = "debug" }}; to = "console"; timestamps = true }} }}
+log = {{ {{ levels = {{ min = "{log}" }}; to = "console"; timestamps = true }} }}
 ssl = {{ key = "{identity.key}"; certificate = "{identity.chain}"; cafile = "{authority.certificate}"; capath = "" }}
-{extra}
 VirtualHost "{domain}"
 """
         for component in components:

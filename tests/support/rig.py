@@ -106,7 +106,7 @@ class Process:
         with open(log, "wb") as out:
             self.popen = subprocess.Popen(
                 command, stdin=subprocess.PIPE, stdout=out, stderr=subprocess.STDOUT, cwd=cwd,
-                env={**os.environ, **(env or {})}, start_new_session=True, preexec_fn=_die_with_parent)
+                env={**os.environ, **(env or {})}, start_new_session=True, preexec_fn=die_with_parent)
 
     @property
     def pid(self):
@@ -233,7 +233,8 @@ def group_cpu_seconds(group):
     return ticks / os.sysconf("SC_CLK_TCK")
 
 
-def _die_with_parent():
+def die_with_parent():
+    """For a child that is about to start: it is killed when its parent ends, however that ends."""
     ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG
 
 

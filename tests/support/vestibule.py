@@ -15,8 +15,9 @@ USER = "nobody"
 class Vestibule:
     """One proxy between the rig's outside and inside addresses."""
 
-    def __init__(self, rig, binary, authority, local, federated, link="s2s", secret=None, extra=""):
-        """`local` is the inside XMPP domain; `federated` maps foreign domains to text of their [[federate]] table."""
+    def __init__(self, rig, binary, authority, local, federated, link="s2s", secret=None, level="debug"):
+        """`local` is the inside domain, XMPP linked by `s2s` or `component`, or `sip`; `federated` maps foreign domains to the text of
+        their [[federate]] table."""
         self.rig = rig
         self._folder = os.path.dirname(rig.path("vestibule", "state", "x"))
         self.binary = rig.path("vestibule", "vestibule")
@@ -28,6 +29,8 @@ class Vestibule:
         self.control = rig.path("vestibule", "control.sock")
         if link == "component":
             how = f'link = "component"\nsecret = "file:{rig.write("vestibule/component.secret", secret, 0o600)}"\ncomponent_port = 5347'
+        elif link == "sip":
+            how = 'transport = "tls"'
         else:
             how = 'link = "s2s"'
         federates = "".join(f'[[federate]]\ndomain = "{domain}"\n{text}\n' for domain, text in federated.items())
@@ -73,8 +76,8 @@ peer_certificate = "optional"
 
 [[local]]
 domain = "{local}"
-protocol = "xmpp"
-nodes = [{{ host = "{rig.address('node')}", port = 5269 }}]
+protocol = "{'sip' if link == 'sip' else 'xmpp'}"
+nodes = [{{ host = "{rig.address('node')}", port = {5061 if link == 'sip' else 5269} }}]
 tls = "internal"
 {how}
 
@@ -89,8 +92,7 @@ snmp_agentx = ""
 
 [log]
 format = "text"
-level = "debug"
-{extra}
+level = "{level}"
 """, 0o600)
         if os.getuid() == 0:
             owner = pwd.getpwnam(USER)

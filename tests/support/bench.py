@@ -1,0 +1,274 @@
+"""The comparison that scripts/bench runs: CPU time a message of each server, medians of three interleaved runs."""
+
+import argparse
+import os
+import select
+import statistics
+import subprocess
+import sys
+import time
+
+import ejabberd
+import kamailio
+import prosody
+import resolver
+import rig as rigs
+from pki import Authority
+from vestibule import Vestibule
+
+RUNS = 3
+STARTS = 120.0
+"""Seconds until a case is connected and warm, and until a run has ended."""
+SECRET = "component secret"
+
+
+class Case:
+    """One server under one load, on a network of its own."""
+
+    figure = None
+    """The figure to reach (of the project's list of qualities)."""
+
+    def __init__(self, name, network, arguments):
+        self.name, self.arguments = name, arguments
+        self.rig = rigs.Rig(network, os.path.join(arguments.logs, name.replace(" ", "-")))
+        self.authority = Authority(self.rig)
+        self.source = self.authority.issue("source", ["outside.lan", "inside.lan"])
+        self.costs, self.rates, self.load_costs, self.failure = [], [], [], None
+        self.server = self.load = None
+
+    def start(self):
+        """Starts the server, and the load in the order that both need."""
+        raise NotImplementedError
+
+    def run(self):
+        """Sends one batch; notes the server's CPU time a message, and the load's own."""
+        server, load = self.server.cpu_seconds(), rigs.group_cpu_seconds(self.load.pid)
+        self.load.go()
+        messages, seconds = self.load.done()
+        # Acknowledgements that are still on their way belong to the batch; idle servers cost nothing here.
+        self.costs.append((self.server.cpu_seconds() - server) / messages * 1e6)
+        self.load_costs.append((rigs.group_cpu_seconds(self.load.pid) - load) / messages * 1e6)
+        self.rates.append(messages / seconds)
+
+    def load_with(self, mode, **options):
+        """Starts the load generator and waits until its listeners are up."""
+        options = {"chain": self.source.chain, "key": self.source.key, "ca": self.authority.certificate,
+                   "messages": self.arguments.messages, **options}
+        self.load = Load(self.rig, self.arguments.load, mode, options)
+        self.load.expect("listening")
+
+    def warm(self):
+        """Lets the load connect and warm up."""
+        self.load.go()
+        self.load.expect("ready")
+
+    def close(self):
+        """Ends everything of this case."""
+        if self.load:
+            self.load.close()
+        self.rig.close()
+
+
+class Load:
+    """The load generator, driven by lines."""
+
+    def __init__(self, rig, binary, mode, options):
+        words = [word for name, value in options.items() for word in (f"--{name.replace('_', '-')}", str(value))]
+        self._errors = open(os.path.join(rig.logs, "load.log"), "wb")
+        self._popen = subprocess.Popen([binary, mode, *words], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self._errors,
+                                       start_new_session=True, preexec_fn=rigs.die_with_parent)
+        self._log = self._errors.name
+
+    @property
+    def pid(self):
+        """Its process group."""
+        return self._popen.pid
+
+    def go(self):
+        """Tells it to go on."""
+        self._popen.stdin.write(b"go\n")
+        self._popen.stdin.flush()
+
+    def expect(self, word):
+        """Waits for the next line, which begins with a word; returns the rest."""
+        end = time.monotonic() + STARTS
+        line = b""
+        while not line.endswith(b"\n"):
+            if not select.select([self._popen.stdout], [], [], max(0, end - time.monotonic()))[0]:
+                raise rigs.Failed(f"the load is not {word} after {STARTS:.0f} s\n{rigs.tail(self._log, 6)}")
+            got = os.read(self._popen.stdout.fileno(), 4096)
+            if not got:
+                raise rigs.Failed(f"the load ended before it was {word}\n{rigs.tail(self._log, 6)}")
+            line += got
+        words = line.decode().split()
+        if words[0] != word:
+            raise rigs.Failed(f"the load says {line!r} and not {word}")
+        return words[1:]
+
+    def done(self):
+        """Waits for the end of a batch: messages, seconds."""
+        messages, seconds = self.expect("done")
+        return int(messages), float(seconds)
+
+    def close(self):
+        """Ends it."""
+        self._popen.kill()
+        self._popen.wait()
+        for file in (self._popen.stdin, self._popen.stdout, self._errors):
+            file.close()
+
+
+class Kamailio(Case):
+    """SIP MESSAGE, TLS in to TLS out."""
+
+    def __init__(self, name, network, arguments, stateful):
+        super().__init__(name, network, arguments)
+        self._stateful = stateful
+
+    def start(self):
+        sink = (self.rig.address("alice"), 5061)
+        self.load_with("sip-to-sip", sip_listen=f"{sink[0]}:{sink[1]}", sip_target=f"{self.rig.address('relay')}:5061",
+                       server_name="relay.lan", from_domain="outside.lan", to_domain="inside.lan")
+        self.server = kamailio.start(self.rig, self.authority.issue("relay", ["relay.lan"]), self.authority, sink, self._stateful)
+        self.warm()
+
+
+class Ejabberd(Case):
+    """XMPP s2s TLS in to a component."""
+
+    def start(self):
+        address = self.rig.address("relay")
+        self.load_with("xmpp-to-component", xmpp_target=f"{address}:5269", component_target=f"{address}:5347", secret=SECRET,
+                       from_domain="outside.lan", to_domain="inside.lan", connections=1)
+        resolver.start(self.rig, {"outside.lan": self.rig.address("alice")})
+        self.server = ejabberd.start(self.rig, "relay.lan", self.authority.issue("relay", ["inside.lan", "relay.lan"]), self.authority,
+                                     ["inside.lan"], SECRET)
+        self.warm()
+
+
+class Prosody(Case):
+    """XMPP s2s TLS in to a component."""
+
+    def start(self):
+        address = self.rig.address("node")
+        self.load_with("xmpp-to-component", xmpp_target=f"{address}:5269", component_target=f"{address}:5347", secret=SECRET,
+                       from_domain="outside.lan", to_domain="inside.lan", connections=1)
+        resolver.start(self.rig, {"outside.lan": self.rig.address("alice")})
+        identity = self.authority.issue("relay", ["inside.lan", "relay.lan"])
+        self.server = prosody.Prosody(self.rig, "relay.lan", identity, self.authority, components=["inside.lan"], secret=SECRET,
+                                      secure=True, log="warn").start().process
+        self.warm()
+
+
+class Edge(Case):
+    """vestibule in one of its ways."""
+
+    def __init__(self, name, network, arguments, mode, figure):
+        super().__init__(name, network, arguments)
+        self._mode, self.figure = mode, figure
+
+    def start(self):
+        rig, mode = self.rig, self._mode
+        outside, inside = rig.address("edge_outside"), rig.address("node")
+        sink = f"{rig.address('alice')}:5061"
+        options = {
+            "sip-to-server": {"sip_target": f"{outside}:5061", "component_listen": f"{inside}:5347", "server_name": "edge.lan",
+                              "from_domain": "outside.lan", "to_domain": "inside.lan"},
+            "server-to-sip": {"sip_listen": sink, "component_listen": f"{inside}:5347",
+                              "from_domain": "inside.lan", "to_domain": "outside.lan"},
+            "xmpp-to-server": {"xmpp_target": f"{outside}:5269", "component_listen": f"{inside}:5347",
+                               "from_domain": "outside.lan", "to_domain": "inside.lan", "connections": 1},
+            "sip-to-sip": {"sip_target": f"{outside}:5061", "sip_listen": f"{inside}:5061", "server_name": "edge.lan",
+                           "from_domain": "outside.lan", "to_domain": "inside.lan"},
+        }[mode]
+        self.load_with(mode, **options)
+        peer = ('protocol = "xmpp"\n' if mode.startswith("xmpp") else
+                f'protocol = "sip"\nprofile = "simple"\nroutes = [{{ next_hop = "{rig.address("alice")}", port = 5061, transport = "tls" }}]\n')
+        edge = Vestibule(rig, self.arguments.binary, self.authority, "inside.lan",
+                         {"outside.lan": peer + 'tls = "public"\nrate = { requests_per_second = 1000000 }'},
+                         "sip" if mode == "sip-to-sip" else "component", SECRET, level="warn").start()
+        self.server = edge.process
+        self.warm()
+
+
+def main():
+    """Starts all cases, runs them in turn, prints the table."""
+    arguments = _arguments()
+    makers = [
+        lambda network: Kamailio("G1 Kamailio stateful", network, arguments, True),
+        lambda network: Kamailio("G1 Kamailio stateless", network, arguments, False),
+        lambda network: Edge("G1 vestibule SIP to SIP", network, arguments, "sip-to-sip", ("G1 Kamailio stateful", 0.5, None)),
+        lambda network: Ejabberd("G4 ejabberd", network, arguments),
+        lambda network: Prosody("G4 Prosody", network, arguments),
+        lambda network: Edge("G4 vestibule XMPP to XMPP", network, arguments, "xmpp-to-server", ("G4 ejabberd", 0.6, None)),
+        lambda network: Edge("G7 vestibule SIP to XMPP", network, arguments, "sip-to-server", ("G1 Kamailio stateful", None, 30)),
+        lambda network: Edge("G7 vestibule XMPP to SIP", network, arguments, "server-to-sip", ("G1 Kamailio stateful", None, 35)),
+    ]
+    os.makedirs(arguments.logs, exist_ok=True)
+    cases = []
+    try:
+        for number, make in enumerate(makers):
+            case = make(f"127.84.{number + 1}")
+            if arguments.only and not any(part.lower() in case.name.lower() for part in arguments.only):
+                case.close()
+                continue
+            cases.append(case)
+            print(f"starting {case.name}", flush=True)
+            _guard(case, case.start)
+        for run in range(RUNS):
+            for case in cases:
+                if not case.failure:
+                    _guard(case, case.run)
+                    if not case.failure:
+                        print(f"run {run + 1} of {RUNS}: {case.name}: {case.costs[-1]:.1f} us", flush=True)
+        _table(cases)
+    finally:
+        for case in cases:
+            case.close()
+    return 1 if any(case.failure for case in cases) else 0
+
+
+def _guard(case, step):
+    try:
+        step()
+    except (rigs.Failed, RuntimeError, OSError) as error:
+        case.failure = str(error).splitlines()
+        print(f"{case.name} FAILED: {error}", flush=True)
+        for process in case.rig.processes:
+            print(rigs.tail(process.log, 8))
+
+
+def _table(cases):
+    cost = {case.name: statistics.median(case.costs) for case in cases if case.costs}
+    print(f"\nCPU time of the server's whole process tree, microseconds a message; median of {RUNS} interleaved runs (lowest-highest)\n")
+    print(f"{'':32} {'us/message':>10} {'(range)':>15} {'messages/s':>11} {'load us':>8}   ratio and figure")
+    for case in cases:
+        if case.failure:
+            print(f"{case.name:32} FAILED: {case.failure[0]}")
+            continue
+        ours, span = cost[case.name], f"({min(case.costs):.1f}-{max(case.costs):.1f})"
+        line = (f"{case.name:32} {ours:10.1f} {span:>15} {statistics.median(case.rates):11.0f} "
+                f"{statistics.median(case.load_costs):8.1f}")
+        if case.figure:
+            peer, ratio, absolute = case.figure
+            if peer in cost:
+                line += f"   {ours / cost[peer]:.2f}x {peer}"
+                if ratio:
+                    line += f" (wanted {ratio}x: {'reached' if ours <= ratio * cost[peer] else 'not reached'})"
+            if absolute:
+                line += f"; wanted {absolute} us on a quiet machine"
+        print(line)
+
+
+def _arguments():
+    parser = argparse.ArgumentParser(prog="scripts/bench", description=__doc__)
+    parser.add_argument("--binary", required=True, help="the vestibule to measure")
+    parser.add_argument("--load", required=True, help="the load generator")
+    parser.add_argument("--logs", required=True, help="where the logs go")
+    parser.add_argument("--messages", type=int, default=30_000, help="messages a run")
+    parser.add_argument("--only", action="append", help="only cases whose name contains this")
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    sys.exit(main())
