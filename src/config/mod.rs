@@ -4,6 +4,7 @@
 //! and makes [`Settings`], `change` says what of a new file can be taken up by a running proxy. Nothing below this
 //! floor knows of it: policy, routes, limits and listeners go down as types of the floors that use them.
 
+pub mod change;
 mod check;
 mod load;
 mod problem;

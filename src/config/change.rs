@@ -1,0 +1,178 @@
+//! What a new configuration means for a running proxy: what is taken up live, and what refuses it as a whole.
+//!
+//! Certificates, policy, routes, limits and the log level are taken up without a connection being dropped. Sockets, the
+//! user and the state folder belong to the start of the process; a file that changes them is refused entirely, so that
+//! nothing is ever half applied.
+
+use std::fmt;
+
+use super::Settings;
+use crate::net::settings::Listener;
+
+/// A part of the settings that a running proxy takes up.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Part {
+    /// Rules of policy.
+    Policy,
+    /// Local and foreign domains, their nodes, routes and rates.
+    Routes,
+    /// TLS contexts. Their files are read again on every reload, changed or not.
+    Tls,
+    /// Bounds; those of connections hold for new ones.
+    Limits,
+    /// The dialback secret.
+    Xmpp,
+    /// Translation between SIP and XMPP.
+    Interworking,
+    /// The log's level.
+    LogLevel,
+}
+
+/// Something that only a restart can change, with what is different.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Fixed {
+    /// Our own name: it stands in Via and Record-Route of what is under way.
+    Name,
+    /// The state folder.
+    StateDir,
+    /// The user.
+    RunAs,
+    /// Where we accept.
+    Listeners {
+        /// New ones.
+        added: Vec<Listener>,
+        /// Those that are gone.
+        removed: Vec<Listener>,
+    },
+    /// The control socket, or the address of metrics and health.
+    Admin,
+    /// How log lines look.
+    LogFormat,
+}
+
+/// A new configuration cannot be taken up without a restart; the old one stays, in all its parts.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub struct NeedsRestart {
+    /// Why; never empty.
+    pub because: Vec<Fixed>,
+}
+
+/// Says what is different in `new`.
+///
+/// # Errors
+/// [`NeedsRestart`] where anything changed that a running proxy cannot take up.
+pub fn difference(running: &Settings, new: &Settings) -> Result<Vec<Part>, NeedsRestart> {
+    let because = fixed(running, new);
+    if !because.is_empty() {
+        return Err(NeedsRestart { because });
+    }
+    let changed = [
+        (Part::Policy, running.rules.set() != new.rules.set()),
+        (
+            Part::Routes,
+            running.locals != new.locals || running.federated != new.federated,
+        ),
+        (Part::Tls, running.tls != new.tls),
+        (Part::Limits, running.limits != new.limits),
+        (Part::Xmpp, running.xmpp != new.xmpp),
+        (Part::Interworking, running.interworking != new.interworking),
+        (
+            Part::LogLevel,
+            (&running.log.level, running.log.bodies) != (&new.log.level, new.log.bodies),
+        ),
+    ];
+    Ok(changed
+        .into_iter()
+        .filter_map(|(part, is_changed)| is_changed.then_some(part))
+        .collect())
+}
+
+fn fixed(running: &Settings, new: &Settings) -> Vec<Fixed> {
+    let mut fixed = Vec::new();
+    if running.edge.name != new.edge.name {
+        fixed.push(Fixed::Name);
+    }
+    if running.edge.state_dir != new.edge.state_dir {
+        fixed.push(Fixed::StateDir);
+    }
+    if running.edge.run_as != new.edge.run_as {
+        fixed.push(Fixed::RunAs);
+    }
+    let missing = |these: &[Listener], those: &[Listener]| -> Vec<Listener> {
+        these
+            .iter()
+            .filter(|listener| !those.contains(listener))
+            .cloned()
+            .collect()
+    };
+    let added = missing(&new.listeners, &running.listeners);
+    let removed = missing(&running.listeners, &new.listeners);
+    if !added.is_empty() || !removed.is_empty() {
+        fixed.push(Fixed::Listeners { added, removed });
+    }
+    if running.admin != new.admin {
+        fixed.push(Fixed::Admin);
+    }
+    if running.log.format != new.log.format {
+        fixed.push(Fixed::LogFormat);
+    }
+    fixed
+}
+
+impl Part {
+    /// The word for logs.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Policy => "policy",
+            Self::Routes => "routes",
+            Self::Tls => "tls",
+            Self::Limits => "limits",
+            Self::Xmpp => "xmpp",
+            Self::Interworking => "interworking",
+            Self::LogLevel => "log level",
+        }
+    }
+}
+
+impl fmt::Display for Part {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+impl fmt::Display for Fixed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Name => f.write_str("[edge] name"),
+            Self::StateDir => f.write_str("[edge] state_dir"),
+            Self::RunAs => f.write_str("[edge] run_as"),
+            Self::Listeners { added, removed } => {
+                f.write_str("[[listen]]")?;
+                for (word, listeners) in [("new", added), ("gone or changed", removed)] {
+                    for listener in listeners {
+                        write!(
+                            f,
+                            " ({word}: {} {} {} {})",
+                            listener.side, listener.protocol, listener.transport, listener.address
+                        )?;
+                    }
+                }
+                Ok(())
+            }
+            Self::Admin => f.write_str("[admin]"),
+            Self::LogFormat => f.write_str("[log] format"),
+        }
+    }
+}
+
+impl fmt::Display for NeedsRestart {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let parts: Vec<String> = self.because.iter().map(ToString::to_string).collect();
+        write!(
+            f,
+            "the new configuration is not taken up: {} can only change with a restart; the old one stays in force",
+            parts.join(", ")
+        )
+    }
+}
