@@ -1,7 +1,11 @@
 //! One file a specification; each test names the section it holds to.
 
+mod rfc5280;
+mod rfc5922;
 mod rfc7247;
 mod rfc7622;
+mod rfc9525;
+mod rfc9525_pki;
 mod xml;
 mod xml_differential;
 mod xml_laws;
