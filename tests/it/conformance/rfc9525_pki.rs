@@ -1,5 +1,10 @@
 //! A small PKI for the tests of certificates: authorities, and leaves with whatever a peer might show.
 
+#![allow(
+    clippy::unwrap_used,
+    reason = "helpers of tests: what cannot be made fails the test"
+)]
+
 use rcgen::{
     BasicConstraints, CertificateParams, CertificateRevocationListParams, CertifiedIssuer, CustomExtension,
     DistinguishedName, DnType, DnValue, ExtendedKeyUsagePurpose, IsCa, KeyIdMethod, KeyPair, KeyUsagePurpose,
