@@ -4,6 +4,9 @@
 //! the end of the head and once by the parser. On a stream Content-Length alone says where a message ends: where it
 //! is missing, doubled or malformed nothing after it can be trusted, and the flow must be closed.
 
+#[cfg(test)]
+mod tests;
+
 use bytes::Bytes;
 
 use super::error::{BadMessage, ParseError};
@@ -273,14 +276,14 @@ fn find_end(
         let rest = buffer.get(*scanned..).unwrap_or_default();
         let found = memchr::memchr(b'\n', rest);
         let stop = scanned.saturating_add(found.unwrap_or(rest.len()));
-        if stop.saturating_sub(start) > limits.head_bytes {
-            return Err(ParseError::HeadTooLarge);
-        }
-        if stop.saturating_sub(*line) > limits.line_bytes.saturating_add(1) {
-            return Err(if *line == start {
-                ParseError::StartLineTooLong
-            } else {
-                ParseError::FieldTooLong
+        // The bound that lies first counts, so that the error does not depend on how the octets came.
+        let head_end = start.saturating_add(limits.head_bytes);
+        let line_end = line.saturating_add(limits.line_bytes).saturating_add(1);
+        if stop > head_end.min(line_end) {
+            return Err(match (head_end <= line_end, *line == start) {
+                (true, _) => ParseError::HeadTooLarge,
+                (false, true) => ParseError::StartLineTooLong,
+                (false, false) => ParseError::FieldTooLong,
             });
         }
         *scanned = stop;

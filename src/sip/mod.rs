@@ -24,6 +24,8 @@ mod params;
 pub mod parse;
 mod route_set;
 mod status;
+#[cfg(test)]
+mod tests;
 pub mod transaction;
 mod uri;
 mod via;

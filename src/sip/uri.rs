@@ -4,6 +4,10 @@
 //! it next. The user part ends at the only unescaped `@`; a second one is refused, so that no two readers can disagree
 //! about the host.
 
+mod equivalence;
+#[cfg(test)]
+mod tests;
+
 use std::borrow::Cow;
 use std::fmt;
 
