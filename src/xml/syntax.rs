@@ -119,7 +119,11 @@ pub(super) fn attribute_value(raw: &str) -> Result<Cow<'_, str>, XmlError> {
     if !is_clean(raw) {
         return Err(XmlError::NotWellFormed(Rule::Character));
     }
-    if !raw.bytes().any(|b| matches!(b, b'&' | b'\t' | b'\n' | b'\r')) {
+    // Of the control characters only these three are left.
+    if !raw
+        .bytes()
+        .fold(false, |found, b| found | (b < b' ') | (b == b'&'))
+    {
         return Ok(Cow::Borrowed(raw));
     }
     let mut value = String::with_capacity(raw.len());

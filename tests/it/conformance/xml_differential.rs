@@ -13,14 +13,14 @@ proptest! {
     #[test]
     fn what_we_accept_in_a_stream_rxml_accepts_as_the_same(stream in any_stream()) {
         if let Err(difference) = agree_on_stream(&stream) {
-            prop_assert!(false, "{}: {difference}", String::from_utf8_lossy(&stream));
+            prop_assert!(false, "{}: {difference}", stream.escape_ascii());
         }
     }
 
     #[test]
     fn what_we_accept_as_a_document_rxml_accepts_as_the_same(document in any_stream()) {
         if let Err(difference) = agree_on_document(&document) {
-            prop_assert!(false, "{}: {difference}", String::from_utf8_lossy(&document));
+            prop_assert!(false, "{}: {difference}", document.escape_ascii());
         }
     }
 }

@@ -63,7 +63,7 @@ pub(crate) fn read(input: &[u8], portions: impl IntoIterator<Item = usize>) -> R
 /// Compares the readings of a stream; the error says how they differ.
 pub(crate) fn agree_on_stream(input: &[u8]) -> Result<Reading, String> {
     let ours = read(input, []);
-    let consumed = &input[..ours.consumed];
+    let (consumed, _) = input.split_at(ours.consumed);
     let difference = match second_opinion(consumed, false) {
         Ok(theirs) if theirs.elements == ours.elements && theirs.closed == ours.closed => return Ok(ours),
         Ok(theirs) => format!("we read {ours:?}, rxml {theirs:?}"),
@@ -112,9 +112,10 @@ struct Opinion {
 fn second_opinion(input: &[u8], is_whole: bool) -> Result<Opinion, String> {
     // Space before the root is no matter between us.
     let mut input = input.trim_ascii_start();
-    let mut options = rxml::Options::default();
-    options.max_token_length = 1 << 20;
-    let mut parser = Parser::with_options(options);
+    let mut parser = Parser::with_options(rxml::Options {
+        max_token_length: 1 << 20,
+        ..rxml::Options::default()
+    });
     let mut opinion = Opinion {
         elements: Vec::new(),
         closed: false,

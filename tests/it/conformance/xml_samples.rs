@@ -40,7 +40,7 @@ pub(crate) fn any_stream() -> impl Strategy<Value = Vec<u8>> {
                     Change::Insert(piece) => drop(stream.splice(at..at, piece)),
                     Change::Delete(octets) => drop(stream.drain(at..(at + octets).min(stream.len()))),
                     Change::Repeat(octets) => {
-                        let copy = stream[at..(at + octets).min(stream.len())].to_vec();
+                        let copy = stream.iter().skip(at).take(octets).copied().collect::<Vec<_>>();
                         drop(stream.splice(at..at, copy));
                     }
                 }
