@@ -158,6 +158,22 @@ pub fn to_uri(jid: &Jid, scheme: Scheme) -> Result<SipUri, AddressError> {
     Ok(uri)
 }
 
+/// The `xmpp:` URI of a JID (RFC 5122 §2): what may not stand in a URI is percent-encoded.
+#[must_use]
+pub fn xmpp_uri(jid: &Jid) -> String {
+    let mut uri = String::from("xmpp:");
+    if let Some(local) = jid.local() {
+        percent_encode(local, &mut uri);
+        uri.push('@');
+    }
+    uri.push_str(jid.domain().as_str());
+    if let Some(resource) = jid.resource() {
+        uri.push('/');
+        percent_encode(resource, &mut uri);
+    }
+    uri
+}
+
 /// The short name of a resource that is too long to stand in a URI: `~` and 80 bits of its SHA-256 in base32.
 ///
 /// [`to_uri`] writes it for resources over [`MOST_INSTANCE`] octets. It cannot be reversed: whoever wants to find the
@@ -359,7 +375,7 @@ fn fold(text: &str) -> String {
 }
 
 /// Decodes `%HH`; `None` where an escape is broken or the result is not UTF-8.
-fn percent_decode(text: &str) -> Option<Cow<'_, str>> {
+pub(super) fn percent_decode(text: &str) -> Option<Cow<'_, str>> {
     if !text.contains('%') {
         return Some(Cow::Borrowed(text));
     }
@@ -375,6 +391,22 @@ fn percent_decode(text: &str) -> Option<Cow<'_, str>> {
         out.push(u8::try_from((high << 4) | low).ok()?);
     }
     String::from_utf8(out).ok().map(Cow::Owned)
+}
+
+/// Encodes all but `unreserved` of RFC 3986.
+fn percent_encode(text: &str, out: &mut String) {
+    for b in text.bytes() {
+        if b.is_ascii_alphanumeric() || matches!(b, b'-' | b'.' | b'_' | b'~') {
+            out.push(char::from(b));
+        } else {
+            let digit = |n: u8| {
+                char::from_digit(u32::from(n), 16)
+                    .unwrap_or('0')
+                    .to_ascii_uppercase()
+            };
+            out.extend(['%', digit(b >> 4), digit(b & 0xF)]);
+        }
+    }
 }
 
 /// Octets of a resource that [`to_uri`] writes out in full.

@@ -9,4 +9,6 @@
 //! the numbers by which kinds of peers differ.
 
 pub mod address;
+pub mod error;
 pub mod escape;
+pub mod profile;

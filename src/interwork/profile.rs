@@ -1,0 +1,93 @@
+//! Profiles: the numbers by which one kind of SIP peer differs from another.
+//!
+//! A profile is data, not a code path: a new kind of peer is a new row. What it holds so far is what single messages
+//! need.
+
+use crate::limits::GatewayLimits;
+use crate::sip::StatusCode;
+
+/// The kinds of SIP peers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum PeerKind {
+    /// Any standard SIMPLE peer.
+    Simple,
+    /// Microsoft: OCS, Lync, Skype for Business, Office 365.
+    Microsoft,
+    /// The AOL SIP access gateway and its like.
+    Aol,
+}
+
+/// How to speak with one peer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Profile {
+    kind: PeerKind,
+    message_bytes: usize,
+    service_unavailable: StatusCode,
+}
+
+impl Profile {
+    /// The defaults for a kind of peer.
+    #[must_use]
+    pub const fn new(kind: PeerKind, limits: &GatewayLimits) -> Self {
+        let (message_bytes, service_unavailable) = match kind {
+            PeerKind::Simple | PeerKind::Aol => (limits.pager_message_bytes, StatusCode::FORBIDDEN),
+            // Its clients show 480 as "offline", and 403 as a failure.
+            PeerKind::Microsoft => (MICROSOFT_BYTES, StatusCode::TEMPORARILY_UNAVAILABLE),
+        };
+        Self {
+            kind,
+            message_bytes,
+            service_unavailable,
+        }
+    }
+
+    /// The same for a peer that is known to take longer messages, or only shorter ones.
+    #[must_use]
+    pub const fn with_message_bytes(mut self, octets: usize) -> Self {
+        self.message_bytes = octets;
+        self
+    }
+
+    /// The kind of peer.
+    #[must_use]
+    pub const fn kind(&self) -> PeerKind {
+        self.kind
+    }
+
+    /// Octets of a whole MESSAGE request outside a session (RFC 3428 §8).
+    #[must_use]
+    pub const fn message_bytes(&self) -> usize {
+        self.message_bytes
+    }
+
+    /// What XMPP's service-unavailable is called, which is both "offline" and "not for you" (RFC 7247 §7.1 note 5).
+    #[must_use]
+    pub const fn service_unavailable(&self) -> StatusCode {
+        self.service_unavailable
+    }
+}
+
+/// What Microsoft servers take over their TLS connections.
+const MICROSOFT_BYTES: usize = 8_192;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn kinds_differ_in_size_and_in_what_offline_is_called() {
+        let limits = GatewayLimits::default();
+        for (kind, bytes, status) in [
+            (PeerKind::Simple, 1_300, 403),
+            (PeerKind::Microsoft, 8_192, 480),
+            (PeerKind::Aol, 1_300, 403),
+        ] {
+            let profile = Profile::new(kind, &limits);
+            assert_eq!(
+                (profile.message_bytes(), profile.service_unavailable().code()),
+                (bytes, status)
+            );
+            assert_eq!(profile.with_message_bytes(9).message_bytes(), 9);
+        }
+    }
+}
