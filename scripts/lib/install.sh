@@ -48,10 +48,15 @@ need_rust() {
     fi
     say "Rust $wanted is needed, found ${have:-none}: installing it with rustup for $(id -un)"
     if ! command -v rustup >/dev/null; then
-        curl --proto '=https' --tlsv1.2 -sSf https://sh.rustup.rs -o /tmp/rustup-init.$$ ||
-            fail "https://sh.rustup.rs cannot be reached; install Rust $wanted or newer by hand"
-        sh /tmp/rustup-init.$$ -y -q --no-modify-path --profile minimal --default-toolchain none || fail "rustup could not be installed"
-        rm -f /tmp/rustup-init.$$
+        local folder from
+        folder=$(mktemp -d)
+        from=https://static.rust-lang.org/rustup/dist/$(uname -m)-unknown-linux-gnu/rustup-init
+        curl --proto '=https' --tlsv1.2 -sSf "$from" -o "$folder/rustup-init" && curl --proto '=https' --tlsv1.2 -sSf "$from.sha256" -o "$folder/sum" ||
+            fail "$from cannot be fetched; install Rust $wanted or newer by hand"
+        [ "$(sha256sum <"$folder/rustup-init" | cut -d' ' -f1)" = "$(cut -d' ' -f1 "$folder/sum")" ] || fail "$from does not have its checksum"
+        chmod +x "$folder/rustup-init"
+        "$folder/rustup-init" -y -q --no-modify-path --profile minimal --default-toolchain none || fail "rustup could not be installed"
+        rm -rf "$folder"
         PATH="${CARGO_HOME:-$HOME/.cargo}/bin:$PATH"
     fi
     rustup toolchain install -q --profile minimal --component clippy --component rustfmt "$wanted" || fail "rustup could not install Rust $wanted"

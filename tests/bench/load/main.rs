@@ -51,9 +51,17 @@ impl Meter {
         loop {
             let changed = self.changed.notified();
             let sent = self.sent.load(Ordering::Acquire);
-            let limit = self.goal.load(Ordering::Acquire).min(self.arrived.load(Ordering::Acquire) + self.window);
+            let limit = self
+                .goal
+                .load(Ordering::Acquire)
+                .min(self.arrived.load(Ordering::Acquire) + self.window);
             let until = limit.min(sent + most);
-            if until > sent && self.sent.compare_exchange(sent, until, Ordering::AcqRel, Ordering::Acquire).is_ok() {
+            if until > sent
+                && self
+                    .sent
+                    .compare_exchange(sent, until, Ordering::AcqRel, Ordering::Acquire)
+                    .is_ok()
+            {
                 return sent..until;
             }
             if until <= sent {
@@ -78,7 +86,10 @@ impl Meter {
             if arrived != seen {
                 (seen, moved) = (arrived, Instant::now());
             }
-            assert!(moved.elapsed() < Duration::from_secs(30), "stuck: {arrived} of {goal} messages arrived, none for 30 s");
+            assert!(
+                moved.elapsed() < Duration::from_secs(30),
+                "stuck: {arrived} of {goal} messages arrived, none for 30 s"
+            );
         }
         began.elapsed()
     }
@@ -101,10 +112,15 @@ impl Arguments {
 #[tokio::main(flavor = "current_thread")]
 async fn main() {
     let mut words = std::env::args().skip(1);
-    let mode = words.next().expect("a mode: sip-to-sip, xmpp-to-component, xmpp-to-server, sip-to-server, server-to-sip");
+    let mode = words
+        .next()
+        .expect("a mode: sip-to-sip, xmpp-to-component, xmpp-to-server, sip-to-server, server-to-sip");
     let mut pairs = HashMap::new();
     while let Some(name) = words.next() {
-        pairs.insert(name.trim_start_matches("--").to_owned(), words.next().expect("a value for every --name"));
+        pairs.insert(
+            name.trim_start_matches("--").to_owned(),
+            words.next().expect("a value for every --name"),
+        );
     }
     let arguments = Arc::new(Arguments(pairs));
     let meter = Arc::new(Meter {
@@ -120,11 +136,22 @@ async fn main() {
     // Whoever listens does so first; the bench then starts the server under test.
     if sink == "sip" {
         let listener = TcpListener::bind(arguments.get("sip-listen")).await.unwrap();
-        tokio::spawn(sip::sink(listener, tls::acceptor(&arguments), Arc::clone(&meter), source != "sip"));
+        tokio::spawn(sip::sink(
+            listener,
+            tls::acceptor(&arguments),
+            Arc::clone(&meter),
+            source != "sip",
+        ));
     }
     let server = if sink == "server" || source == "server" {
-        let listener = TcpListener::bind(arguments.get("component-listen")).await.unwrap();
-        Some(xmpp::Server::start(listener, Arc::clone(&meter), sink == "server" && source != "sip"))
+        let listener = TcpListener::bind(arguments.get("component-listen"))
+            .await
+            .unwrap();
+        Some(xmpp::Server::start(
+            listener,
+            Arc::clone(&meter),
+            sink == "server" && source != "sip",
+        ))
     } else {
         None
     };
@@ -146,7 +173,13 @@ async fn main() {
                 xmpp::server_source(&arguments, Arc::clone(&meter)).await;
             }
         }
-        "server" => server.as_ref().unwrap().source(&arguments, Arc::clone(&meter)).await,
+        "server" => {
+            server
+                .as_ref()
+                .unwrap()
+                .source(&arguments, Arc::clone(&meter))
+                .await
+        }
         other => panic!("no source is called {other}"),
     }
     meter.run(arguments.number("warm", 2000)).await;

@@ -17,7 +17,9 @@ const USERS: u64 = 100;
 
 /// Opens one connection to the server under test and keeps sending on it; its answers are what counts as arrived.
 pub(crate) async fn source(arguments: Arc<Arguments>, meter: Arc<Meter>, connection: u64) {
-    let tcp = TcpStream::connect(arguments.get("sip-target")).await.expect("connect to the SIP target");
+    let tcp = TcpStream::connect(arguments.get("sip-target"))
+        .await
+        .expect("connect to the SIP target");
     tcp.set_nodelay(true).unwrap();
     let via = tcp.local_addr().unwrap();
     let stream = tls::connect(&arguments, tcp, arguments.get("server-name")).await;
@@ -96,7 +98,9 @@ pub(crate) async fn sink(listener: TcpListener, acceptor: TlsAcceptor, meter: Ar
 /// The head of the first whole message of a buffer, and the message's length with its body.
 fn frame(buffer: &[u8]) -> Option<(String, usize)> {
     let end = memmem::find(buffer, b"\r\n\r\n")? + 4;
-    let head = std::str::from_utf8(&buffer[..end]).expect("a head in UTF-8").to_owned();
+    let head = std::str::from_utf8(&buffer[..end])
+        .expect("a head in UTF-8")
+        .to_owned();
     let body: usize = field(&head, "content-length", "l").map_or(0, |value| value.parse().unwrap());
     (buffer.len() >= end + body).then_some((head, end + body))
 }
@@ -104,8 +108,16 @@ fn frame(buffer: &[u8]) -> Option<(String, usize)> {
 fn answer(head: &str, answers: &mut String) {
     answers.push_str("SIP/2.0 200 OK\r\n");
     for line in head.lines().skip(1) {
-        let name = line.split(':').next().unwrap_or_default().trim().to_ascii_lowercase();
-        if matches!(&*name, "via" | "v" | "from" | "f" | "to" | "t" | "call-id" | "i" | "cseq") {
+        let name = line
+            .split(':')
+            .next()
+            .unwrap_or_default()
+            .trim()
+            .to_ascii_lowercase();
+        if matches!(
+            &*name,
+            "via" | "v" | "from" | "f" | "to" | "t" | "call-id" | "i" | "cseq"
+        ) {
             answers.push_str(line);
             if matches!(&*name, "to" | "t") && !line.contains(";tag=") {
                 answers.push_str(";tag=sink");

@@ -16,20 +16,38 @@ use crate::Arguments;
 pub(crate) fn acceptor(arguments: &Arguments) -> TlsAcceptor {
     let (chain, key, roots) = material(arguments);
     let verifier = WebPkiClientVerifier::builder(Arc::new(roots)).build().unwrap();
-    let config = ServerConfig::builder().with_client_cert_verifier(verifier).with_single_cert(chain, key).unwrap();
+    let config = ServerConfig::builder()
+        .with_client_cert_verifier(verifier)
+        .with_single_cert(chain, key)
+        .unwrap();
     TlsAcceptor::from(Arc::new(config))
 }
 
 /// Shows our certificate and expects the server's to be for `name`.
 pub(crate) async fn connect(arguments: &Arguments, tcp: TcpStream, name: &str) -> TlsStream<TcpStream> {
     let (chain, key, roots) = material(arguments);
-    let config = ClientConfig::builder().with_root_certificates(roots).with_client_auth_cert(chain, key).unwrap();
+    let config = ClientConfig::builder()
+        .with_root_certificates(roots)
+        .with_client_auth_cert(chain, key)
+        .unwrap();
     let name = ServerName::try_from(name.to_owned()).unwrap();
-    TlsConnector::from(Arc::new(config)).connect(name, tcp).await.expect("TLS handshake")
+    TlsConnector::from(Arc::new(config))
+        .connect(name, tcp)
+        .await
+        .expect("TLS handshake")
 }
 
-fn material(arguments: &Arguments) -> (Vec<CertificateDer<'static>>, PrivateKeyDer<'static>, RootCertStore) {
-    let chain = CertificateDer::pem_file_iter(arguments.get("chain")).unwrap().map(Result::unwrap).collect();
+fn material(
+    arguments: &Arguments,
+) -> (
+    Vec<CertificateDer<'static>>,
+    PrivateKeyDer<'static>,
+    RootCertStore,
+) {
+    let chain = CertificateDer::pem_file_iter(arguments.get("chain"))
+        .unwrap()
+        .map(Result::unwrap)
+        .collect();
     let key = PrivateKeyDer::from_pem_file(arguments.get("key")).unwrap();
     let mut roots = RootCertStore::empty();
     for authority in CertificateDer::pem_file_iter(arguments.get("ca")).unwrap() {

@@ -25,15 +25,30 @@ pub(crate) async fn server_source(arguments: &Arc<Arguments>, meter: Arc<Meter>)
         "<?xml version='1.0'?><stream:stream xmlns='jabber:server' {STREAMS} xmlns:db='jabber:server:dialback' \
          from='{from}' to='{to}' version='1.0'>"
     );
-    let mut tcp = TcpStream::connect(arguments.get("xmpp-target")).await.expect("connect to the XMPP target");
+    let mut tcp = TcpStream::connect(arguments.get("xmpp-target"))
+        .await
+        .expect("connect to the XMPP target");
     tcp.set_nodelay(true).unwrap();
     ask(&mut tcp, &open, "</stream:features>").await;
-    ask(&mut tcp, "<starttls xmlns='urn:ietf:params:xml:ns:xmpp-tls'/>", "<proceed").await;
+    ask(
+        &mut tcp,
+        "<starttls xmlns='urn:ietf:params:xml:ns:xmpp-tls'/>",
+        "<proceed",
+    )
+    .await;
     let mut stream = tls::connect(arguments, tcp, to).await;
     let features = ask(&mut stream, &open, "</stream:features>").await;
-    assert!(features.contains("EXTERNAL"), "the server does not offer EXTERNAL: {features}");
+    assert!(
+        features.contains("EXTERNAL"),
+        "the server does not offer EXTERNAL: {features}"
+    );
     let who = base64::engine::general_purpose::STANDARD.encode(from);
-    ask(&mut stream, &format!("<auth xmlns='urn:ietf:params:xml:ns:xmpp-sasl' mechanism='EXTERNAL'>{who}</auth>"), "<success").await;
+    ask(
+        &mut stream,
+        &format!("<auth xmlns='urn:ietf:params:xml:ns:xmpp-sasl' mechanism='EXTERNAL'>{who}</auth>"),
+        "<success",
+    )
+    .await;
     ask(&mut stream, &open, "</stream:features>").await;
     let arguments = Arc::clone(arguments);
     tokio::spawn(async move {
@@ -42,7 +57,10 @@ pub(crate) async fn server_source(arguments: &Arc<Arguments>, meter: Arc<Meter>)
             let mut answer = Vec::new();
             while reader.read_buf(&mut answer).await.is_ok_and(|read| read > 0) {
                 let text = std::str::from_utf8(&answer).unwrap_or_default();
-                assert!(!text.contains("stream:error") && !text.contains("type='error'"), "the server answered {text}");
+                assert!(
+                    !text.contains("stream:error") && !text.contains("type='error'"),
+                    "the server answered {text}"
+                );
                 answer.clear();
             }
         });
@@ -57,7 +75,9 @@ pub(crate) async fn server_source(arguments: &Arc<Arguments>, meter: Arc<Meter>)
 
 /// Attaches as a component and counts what arrives.
 pub(crate) async fn component_sink(arguments: &Arguments, meter: Arc<Meter>) {
-    let mut tcp = TcpStream::connect(arguments.get("component-target")).await.expect("connect to the component port");
+    let mut tcp = TcpStream::connect(arguments.get("component-target"))
+        .await
+        .expect("connect to the component port");
     tcp.set_nodelay(true).unwrap();
     let open = format!(
         "<?xml version='1.0'?><stream:stream xmlns='jabber:component:accept' {STREAMS} to='{}'>",
@@ -65,7 +85,10 @@ pub(crate) async fn component_sink(arguments: &Arguments, meter: Arc<Meter>) {
     );
     let header = ask(&mut tcp, &open, "'>").await.replace('"', "'");
     let id = attribute(&header, "id").expect("a stream id");
-    let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA1_FOR_LEGACY_USE_ONLY, format!("{id}{}", arguments.get("secret")).as_bytes());
+    let digest = aws_lc_rs::digest::digest(
+        &aws_lc_rs::digest::SHA1_FOR_LEGACY_USE_ONLY,
+        format!("{id}{}", arguments.get("secret")).as_bytes(),
+    );
     let mut hex = String::new();
     for byte in digest.as_ref() {
         write!(hex, "{byte:02x}").unwrap();
@@ -95,7 +118,9 @@ impl Server {
                 tokio::spawn(async move {
                     tcp.set_nodelay(true).unwrap();
                     // A probe that only connects is not a component.
-                    let Some(header) = read_until(&mut tcp, "jabber:component:accept").await else { return };
+                    let Some(header) = read_until(&mut tcp, "jabber:component:accept").await else {
+                        return;
+                    };
                     let name = attribute(&header.replace('"', "'"), "to").unwrap_or_default();
                     ask(&mut tcp, &format!("<?xml version='1.0'?><stream:stream xmlns='jabber:component:accept' {STREAMS} from='{name}' id='load'>"), "</handshake>").await;
                     tcp.write_all(b"<handshake/>").await.unwrap();
@@ -107,12 +132,20 @@ impl Server {
                 });
             }
         });
-        Self { attached: tokio::sync::Mutex::new(attached) }
+        Self {
+            attached: tokio::sync::Mutex::new(attached),
+        }
     }
 
     /// Waits for the first component and keeps sending to it.
     pub(crate) async fn source(&self, arguments: &Arc<Arguments>, meter: Arc<Meter>) {
-        let component = self.attached.lock().await.recv().await.expect("a component attaches");
+        let component = self
+            .attached
+            .lock()
+            .await
+            .recv()
+            .await
+            .expect("a component attaches");
         let arguments = Arc::clone(arguments);
         tokio::spawn(async move {
             loop {
@@ -139,7 +172,12 @@ async fn messages(arguments: &Arguments, meter: &Meter) -> String {
 }
 
 /// Reads stanzas: counts messages, answers pings.
-async fn take(mut reader: impl AsyncRead + Unpin, answers: mpsc::Sender<String>, meter: Arc<Meter>, counts: bool) {
+async fn take(
+    mut reader: impl AsyncRead + Unpin,
+    answers: mpsc::Sender<String>,
+    meter: Arc<Meter>,
+    counts: bool,
+) {
     let mut buffer = Vec::with_capacity(65_536);
     while reader.read_buf(&mut buffer).await.is_ok_and(|read| read > 0) {
         let mut used = 0;
@@ -155,12 +193,19 @@ async fn take(mut reader: impl AsyncRead + Unpin, answers: mpsc::Sender<String>,
             };
             let Some(length) = end else { break };
             let stanza = std::str::from_utf8(&rest[..length]).expect("a stanza in UTF-8");
-            assert!(!stanza.contains("stream:error") && !stanza.contains("type='error'"), "an error arrived: {stanza}");
+            assert!(
+                !stanza.contains("stream:error") && !stanza.contains("type='error'"),
+                "an error arrived: {stanza}"
+            );
             match kind {
                 b"<mes" => arrived += 1,
                 b"<iq " if stanza.contains("urn:xmpp:ping") => {
                     let plain = stanza.replace('"', "'");
-                    let (from, to, id) = (attribute(&plain, "from"), attribute(&plain, "to"), attribute(&plain, "id"));
+                    let (from, to, id) = (
+                        attribute(&plain, "from"),
+                        attribute(&plain, "to"),
+                        attribute(&plain, "id"),
+                    );
                     let (from, to, id) = (from.expect("from"), to.expect("to"), id.expect("id"));
                     write!(pongs, "<iq type='result' from='{to}' to='{from}' id='{id}'/>").unwrap();
                 }
@@ -189,7 +234,9 @@ async fn write_all(mut writer: impl AsyncWrite + Unpin, mut outgoing: mpsc::Rece
 async fn ask(stream: &mut (impl AsyncRead + AsyncWrite + Unpin), text: &str, until: &str) -> String {
     stream.write_all(text.as_bytes()).await.unwrap();
     stream.flush().await.unwrap();
-    read_until(stream, until).await.unwrap_or_else(|| panic!("closed while waiting for {until}"))
+    read_until(stream, until)
+        .await
+        .unwrap_or_else(|| panic!("closed while waiting for {until}"))
 }
 
 async fn read_until(stream: &mut (impl AsyncRead + Unpin), until: &str) -> Option<String> {
@@ -199,9 +246,15 @@ async fn read_until(stream: &mut (impl AsyncRead + Unpin), until: &str) -> Optio
             return None;
         }
         let text = String::from_utf8(buffer.clone()).expect("UTF-8");
-        assert!(!text.contains("stream:error") && !text.contains("<failure"), "refused: {text}");
+        assert!(
+            !text.contains("stream:error") && !text.contains("<failure"),
+            "refused: {text}"
+        );
         // An end in one kind of quotes stands for the other, and an end tag for an empty element.
-        let (other, empty) = (until.replace('\'', "\""), format!("<{}/>", until.trim_start_matches("</").trim_end_matches('>')));
+        let (other, empty) = (
+            until.replace('\'', "\""),
+            format!("<{}/>", until.trim_start_matches("</").trim_end_matches('>')),
+        );
         if text.contains(until) || text.contains(&other) || text.contains(&empty) {
             return Some(text);
         }
