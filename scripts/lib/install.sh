@@ -42,7 +42,7 @@ need_rust() {
     local wanted have
     wanted=$(sed -n 's/^rust-version *= *"\(.*\)"/\1/p' "$root/Cargo.toml")
     [ -x "${CARGO_HOME:-$HOME/.cargo}/bin/cargo" ] && PATH="${CARGO_HOME:-$HOME/.cargo}/bin:$PATH"
-    have=$(cargo --version 2>/dev/null | cut -d' ' -f2)
+    have=$(cargo --version 2>/dev/null | cut -d' ' -f2) || true
     if [ -n "$have" ] && [ "$(printf '%s\n%s\n' "$wanted" "$have" | sort -V | head -n 1)" = "$wanted" ]; then
         return 0
     fi
