@@ -59,7 +59,7 @@ need_rust() {
         rm -rf "$folder"
         PATH="${CARGO_HOME:-$HOME/.cargo}/bin:$PATH"
     fi
-    rustup toolchain install -q --profile minimal --component clippy --component rustfmt "$wanted" || fail "rustup could not install Rust $wanted"
+    rustup toolchain install --profile minimal --component clippy --component rustfmt "$wanted" || fail "rustup could not install Rust $wanted"
     export RUSTUP_TOOLCHAIN=$wanted
     cargo --version || fail "no cargo after installing Rust $wanted"
 }
