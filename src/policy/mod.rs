@@ -23,3 +23,6 @@ pub use rule::{
     Action, Block, Blocked, Direction, Directions, Exception, FederatedDomain, Kind, Kinds, RuleSet, Rules,
     Source, Style,
 };
+
+#[cfg(test)]
+mod tests;

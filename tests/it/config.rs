@@ -622,23 +622,41 @@ fn a_running_proxy_takes_up_what_needs_no_restart_and_nothing_of_what_does() {
     };
     for (more, part) in [
         ("[policy]\ndefault = \"allow\"\n", Part::Policy),
-        ("[[local]]\ndomain = \"b.example.com\"\nprotocol = \"xmpp\"\nnodes = [{ host = \"n.example\" }]\n", Part::Routes),
-        ("[xmpp]\ndialback_secret = \"file:/etc/vestibule/dialback.secret\"\n", Part::Xmpp),
+        (
+            "[[local]]\ndomain = \"b.example.com\"\nprotocol = \"xmpp\"\nnodes = [{ host = \"n.example\" }]\n",
+            Part::Routes,
+        ),
+        (
+            "[xmpp]\ndialback_secret = \"file:/etc/vestibule/dialback.secret\"\n",
+            Part::Xmpp,
+        ),
         ("[sip]\nmax_transactions = 5\n", Part::Limits),
-        ("[interworking]\nundeliverable_text = \"No\"\n", Part::Interworking),
+        (
+            "[interworking]\nundeliverable_text = \"No\"\n",
+            Part::Interworking,
+        ),
         ("[log]\nlevel = \"debug\"\n", Part::LogLevel),
-        ("[tls.more]\ncertificates = [{ chain = \"/etc/vestibule/tls/edge.pem\", key = \"/etc/vestibule/tls/edge.key\" }]\n", Part::Tls),
+        (
+            "[tls.more]\ncertificates = [{ chain = \"/etc/vestibule/tls/edge.pem\", key = \"/etc/vestibule/tls/edge.key\" }]\n",
+            Part::Tls,
+        ),
     ] {
         assert_eq!(change(more, &[]), Ok(vec![part]), "{more}");
     }
     assert_eq!(change("", &[]), Ok(vec![]));
     let refused: Vec<String> = [
-        ("[[listen]]\nzone = \"inside\"\nprotocol = \"xmpp\"\nport = 5270\n", ("X", "")),
+        (
+            "[[listen]]\nzone = \"inside\"\nprotocol = \"xmpp\"\nport = 5270\n",
+            ("X", ""),
+        ),
         ("", ("VESTIBULE__EDGE__NAME", "other.example.com")),
         ("", ("VESTIBULE__EDGE__STATE_DIR", "/elsewhere")),
         ("", ("VESTIBULE__EDGE__RUN_AS", "nobody")),
         ("", ("VESTIBULE__ZONE__INSIDE__ADDRESSES", "[10.0.0.11]")),
-        ("[policy]\ndefault = \"allow\"\n", ("VESTIBULE__ADMIN__METRICS", "127.0.0.1:1")),
+        (
+            "[policy]\ndefault = \"allow\"\n",
+            ("VESTIBULE__ADMIN__METRICS", "127.0.0.1:1"),
+        ),
         ("", ("VESTIBULE__LOG__FORMAT", "json")),
     ]
     .into_iter()
