@@ -27,3 +27,6 @@ pub use static_route::{
 };
 pub use table::{Conflict, Destination, NoRoute, Route, Table};
 pub use target::{Host, Protocol, Side, Target, TlsName, Transport};
+
+#[cfg(test)]
+mod tests;
