@@ -297,7 +297,8 @@ fn a_federated_sip_domain_is_allowed_by_being_configured_and_then_policy_applies
             ..base
         })
     };
-    let cases: &[(&[&str], &[&str], (Verdict, Verdict))] = &[
+    type Case<'c> = (&'c [&'c str], &'c [&'c str], (Verdict, Verdict));
+    let cases: &[Case<'_>] = &[
         (&[], &["x.example"], (Allow, Allow)),
         (&[], &["y.example"], (Deny, Deny)),
         (&["deny x.example"], &["x.example"], (Deny, Deny)),
