@@ -3,10 +3,12 @@
 mod rfc2782;
 mod rfc5280;
 mod rfc5922;
+mod rfc6120;
 mod rfc7247;
 mod rfc7622;
 mod rfc9525;
 mod rfc9525_pki;
+mod streams;
 mod xml;
 mod xml_differential;
 mod xml_laws;
