@@ -9,6 +9,8 @@ mod rfc7622;
 mod rfc9525;
 mod rfc9525_pki;
 mod streams;
+mod xep0114;
+mod xep0220;
 mod xml;
 mod xml_differential;
 mod xml_laws;

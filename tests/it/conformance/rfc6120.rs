@@ -277,7 +277,12 @@ fn section_4_7_3_each_stream_has_an_id_of_its_own() {
         .feed(&auth("="))
         .feed(HEADER);
     assert!(here.is_authenticated());
-    let ids: Vec<_> = here.sent.split(" id='").skip(1).filter_map(|rest| rest.get(..32)).collect();
+    let ids: Vec<_> = here
+        .sent
+        .split(" id='")
+        .skip(1)
+        .filter_map(|rest| rest.get(..32))
+        .collect();
     assert_eq!(ids.len(), 3);
     assert!(ids[0] != ids[1] && ids[1] != ids[2] && ids[0] != ids[2]);
 }
