@@ -53,4 +53,5 @@ pub mod supervise;
 
 // Floor 5: composition.
 pub mod app;
+pub mod cli;
 pub mod config;

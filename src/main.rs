@@ -1,3 +1,14 @@
 //! The command line: arguments and exit codes, nothing else.
 
-fn main() {}
+use std::io;
+use std::process::ExitCode;
+
+use vestibule::cli;
+
+fn main() -> ExitCode {
+    match cli::execute(std::env::args_os(), &mut io::stdout(), &mut io::stderr()) {
+        Ok(exit) => exit.into(),
+        // Nobody is left to read what we would say.
+        Err(_) => cli::Exit::Bad.into(),
+    }
+}

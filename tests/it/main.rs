@@ -1,4 +1,5 @@
 //! The integration tests, in one binary: conformance, wire, regression, architecture.
 
+mod cli;
 mod config;
 mod conformance;

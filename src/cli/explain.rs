@@ -1,0 +1,356 @@
+//! `vestibule explain`: the chain of evidence for one message, by the functions that the running proxy uses.
+
+use std::io::{self, Write};
+
+use serde::Serialize;
+
+use super::map::Address;
+use super::{Exit, ExplainArgs, Form, write_json};
+use crate::config::{Settings, Translation};
+use crate::domain::Domain;
+use crate::net::settings::{IdentityRule, Protocol, Side, TlsName, TlsVersion};
+use crate::policy::security::Security;
+use crate::policy::{Direction, Kind, Party, Query, Verdict, explain};
+use crate::route::{Destination, Federated, Link, Local, Route, Speaks};
+use crate::sip::Uri;
+
+/// Everything that was found, in the order in which a message meets it.
+#[derive(Debug, Serialize)]
+struct Explanation {
+    kind: &'static str,
+    arrives_by: &'static str,
+    direction: Option<&'static str>,
+    from: Spellings,
+    to: Spellings,
+    sender_proof: Vec<String>,
+    policy: Vec<String>,
+    route: Vec<String>,
+    leaves_by: Vec<&'static str>,
+    translation: Vec<String>,
+    tls: Vec<String>,
+    passes: bool,
+    because: String,
+}
+
+#[derive(Debug, Serialize)]
+struct Spellings {
+    sip: Spelling,
+    xmpp: Spelling,
+}
+
+/// An address in one protocol, or why there is none.
+#[derive(Debug, Clone, Serialize)]
+#[serde(untagged)]
+enum Spelling {
+    Is(String),
+    None { why: String },
+}
+
+/// Prints the explanation; a message that is refused ends with [`Exit::Bad`].
+pub(super) fn print(
+    settings: &Settings,
+    arguments: &ExplainArgs,
+    form: Form,
+    out: &mut dyn Write,
+    err: &mut dyn Write,
+) -> io::Result<Exit> {
+    let explanation = match explanation(settings, arguments) {
+        Ok(explanation) => explanation,
+        Err(why) => {
+            writeln!(err, "{why}")?;
+            return Ok(Exit::Bad);
+        }
+    };
+    match form {
+        Form::Json => write_json(&explanation, out)?,
+        Form::Text => write_text(&explanation, out)?,
+    }
+    Ok(if explanation.passes { Exit::Good } else { Exit::Bad })
+}
+
+fn explanation(settings: &Settings, arguments: &ExplainArgs) -> Result<Explanation, String> {
+    let from = Address::read(&arguments.from).map_err(|why| format!("--from {}: {why}", arguments.from))?;
+    let to = Address::read(&arguments.to).map_err(|why| format!("--to {}: {why}", arguments.to))?;
+    let sender = party(&from).ok_or_else(|| format!("--from {}: it has no domain", arguments.from))?;
+    let addressee = party(&to).ok_or_else(|| format!("--to {}: it has no domain", arguments.to))?;
+    let kind = Kind::from(arguments.kind);
+    let origin = match (arguments.proto, &from, &to) {
+        (Some(word), _, _) => word.into(),
+        (None, Address::Sip(_), _) | (None, _, Address::Sip(_)) => Protocol::Sip,
+        (None, Address::Xmpp(_), Address::Xmpp(_)) => spoken_by(settings, sender.domain()),
+    };
+    let mut explanation = Explanation {
+        kind: kind.as_str(),
+        arrives_by: origin.as_str(),
+        direction: None,
+        from: spellings(&from),
+        to: spellings(&to),
+        sender_proof: Vec::new(),
+        policy: Vec::new(),
+        route: Vec::new(),
+        leaves_by: Vec::new(),
+        translation: Vec::new(),
+        tls: Vec::new(),
+        passes: false,
+        because: String::new(),
+    };
+    let is_local = |party: &Party| settings.table.local(party.domain()).is_some();
+    let (direction, foreign, own) = match (is_local(&sender), is_local(&addressee)) {
+        (true, false) => (Direction::Outbound, &addressee, &sender),
+        (false, true) => (Direction::Inbound, &sender, &addressee),
+        (true, true) => {
+            explanation.because = "both domains are local: this does not pass the edge".to_owned();
+            return Ok(explanation);
+        }
+        (false, false) => {
+            explanation.because = "neither domain is local: the edge relays for nobody else".to_owned();
+            return Ok(explanation);
+        }
+    };
+    explanation.direction = Some(direction.as_str());
+    explanation.sender_proof = proof_of(settings, &sender, origin, direction);
+    let query = Query {
+        direction,
+        foreign,
+        own,
+        kind,
+    };
+    explanation.policy = explain::chain(&settings.rules, &query);
+    let decision = settings.rules.decide(&query);
+    if decision.verdict() != Verdict::Allow {
+        explanation.because = format!("policy refuses it: {}", decision.because());
+        return Ok(explanation);
+    }
+    let route = match settings.table.lookup(&addressee, origin) {
+        Ok(route) => route,
+        Err(why) => {
+            explanation.because = format!("there is no route: {why}");
+            return Ok(explanation);
+        }
+    };
+    explanation.route = route.describe();
+    explanation.tls = tls_of(settings, &route, direction);
+    explanation.leaves_by = route
+        .plans()
+        .iter()
+        .map(|plan| plan.protocol().as_str())
+        .collect();
+    let translation = translation(settings, &explanation, &route, origin);
+    match translation {
+        Ok(lines) => {
+            explanation.translation = lines;
+            explanation.passes = true;
+            explanation.because = decision.because();
+        }
+        Err(why) => explanation.because = why,
+    }
+    Ok(explanation)
+}
+
+/// The address as policy and routes compare it.
+fn party(address: &Address) -> Option<Party> {
+    match address {
+        Address::Xmpp(jid) => Some(Party::from_jid(jid.local(), jid.domain().clone())),
+        Address::Sip(Uri::Sip(uri)) => Some(Party::from_sip(uri.user(), uri.host().domain()?)),
+        Address::Sip(Uri::Other(_)) => {
+            let jid = address.to_jid().ok()?;
+            Some(Party::from_jid(jid.local(), jid.domain().clone()))
+        }
+    }
+}
+
+fn spellings(address: &Address) -> Spellings {
+    let spelling = |read: Result<String, String>| match read {
+        Ok(text) => Spelling::Is(text),
+        Err(why) => Spelling::None { why },
+    };
+    Spellings {
+        sip: spelling(address.to_uri().map(|uri| uri.to_string())),
+        xmpp: spelling(address.to_jid().map(|jid| jid.to_string())),
+    }
+}
+
+/// What a domain speaks by the configuration; XMPP where both are open.
+fn spoken_by(settings: &Settings, domain: &Domain) -> Protocol {
+    if let Some(local) = settings.table.local(domain) {
+        return local.protocol;
+    }
+    match settings.table.foreign(domain).map(|entry| entry.protocol) {
+        Some(Speaks::Only(protocol)) => protocol,
+        Some(Speaks::Auto(preferred)) => preferred.unwrap_or(Protocol::Xmpp),
+        None => Protocol::Xmpp,
+    }
+}
+
+/// How the sender's server proves that it may speak for the sender's domain.
+fn proof_of(settings: &Settings, sender: &Party, origin: Protocol, direction: Direction) -> Vec<String> {
+    let domain = sender.domain();
+    match direction {
+        Direction::Outbound => match settings.table.local(domain) {
+            Some(local) => vec![inside(settings, local)],
+            None => Vec::new(),
+        },
+        Direction::Inbound => {
+            let entry = settings.table.foreign(domain);
+            let Some(entry) = entry else {
+                return Vec::new();
+            };
+            let proven = entry.via.as_ref().unwrap_or(domain);
+            match origin {
+                Protocol::Xmpp => vec![format!(
+                    "XMPP: the peer proves {proven} by {}",
+                    methods(entry.xmpp.inbound)
+                )],
+                Protocol::Sip => vec![format!(
+                    "SIP: the peer's certificate proves {proven}, {}",
+                    context(settings, entry.tls.as_ref(), Protocol::Sip)
+                )],
+            }
+        }
+    }
+}
+
+/// What the leg towards the addressee needs.
+fn tls_of(settings: &Settings, route: &Route, direction: Direction) -> Vec<String> {
+    match route.destination() {
+        Destination::Local(local) => vec![inside(settings, local)],
+        Destination::Foreign(entry) => route
+            .plans()
+            .iter()
+            .map(|plan| outside(settings, entry, plan.protocol(), direction))
+            .collect(),
+    }
+}
+
+fn inside(settings: &Settings, local: &Local) -> String {
+    match (&local.link, &local.tls) {
+        (Link::Component(link), _) => format!(
+            "inside, component link to port {}: the shared secret proves each side, no TLS",
+            link.port
+        ),
+        (Link::S2s, Some(name)) => format!(
+            "inside, {}: {}",
+            local.protocol,
+            context(settings, Some(name), local.protocol)
+        ),
+        (Link::S2s, None) => format!("inside, {}: no TLS context is configured", local.protocol),
+    }
+}
+
+fn outside(settings: &Settings, entry: &Federated, protocol: Protocol, direction: Direction) -> String {
+    let context = context(settings, entry.tls.as_ref(), protocol);
+    match protocol {
+        Protocol::Sip => format!("{}, sip: {context}", Side::Outside),
+        Protocol::Xmpp => {
+            let security = match direction {
+                Direction::Outbound => entry.xmpp.outbound,
+                Direction::Inbound => entry.xmpp.inbound,
+            };
+            format!("{}, xmpp: {}; {context}", Side::Outside, methods(security))
+        }
+    }
+}
+
+fn methods(security: Security) -> String {
+    match security.check() {
+        Ok(methods) => methods.to_string(),
+        Err(why) => why.to_string(),
+    }
+}
+
+fn context(settings: &Settings, name: Option<&TlsName>, protocol: Protocol) -> String {
+    let Some(name) = name else {
+        return "no TLS context".to_owned();
+    };
+    let Some(context) = settings.tls.get(name) else {
+        return format!("[tls.{name}]");
+    };
+    let minimum = match context.minimum {
+        TlsVersion::V1_2 => "1.2",
+        TlsVersion::V1_3 => "1.3",
+    };
+    let identity = match context.identity {
+        IdentityRule::Rfc5922 => "rfc5922",
+        IdentityRule::RouteTarget => "route_target",
+        IdentityRule::Pinned => "pinned",
+    };
+    match protocol {
+        Protocol::Sip => format!("[tls.{name}], TLS {minimum} or later, identity {identity}"),
+        // On XMPP a certificate names the domain, whatever the context says (RFC 9525).
+        Protocol::Xmpp => format!("[tls.{name}], TLS {minimum} or later"),
+    }
+}
+
+/// What happens to the addresses between the protocols, or why nothing can.
+fn translation(
+    settings: &Settings,
+    explanation: &Explanation,
+    route: &Route,
+    origin: Protocol,
+) -> Result<Vec<String>, String> {
+    let mut lines = Vec::new();
+    let mut reasons = Vec::new();
+    for plan in route.plans() {
+        let protocol = plan.protocol();
+        if protocol == origin {
+            lines.push(format!("{protocol}: none needed"));
+            continue;
+        }
+        if settings.interworking.translation == Translation::Off {
+            reasons.push("translation is off ([edge] interworking = false)".to_owned());
+            continue;
+        }
+        let spelling = |spellings: &Spellings| match protocol {
+            Protocol::Sip => spellings.sip.clone(),
+            Protocol::Xmpp => spellings.xmpp.clone(),
+        };
+        match (spelling(&explanation.from), spelling(&explanation.to)) {
+            (Spelling::Is(from), Spelling::Is(to)) => {
+                lines.push(format!("{origin} to {protocol}: from {from}, to {to}"));
+            }
+            (Spelling::None { why }, _) => {
+                reasons.push(format!("the sender has no {protocol} address: {why}"));
+            }
+            (Spelling::Is(_), Spelling::None { why }) => {
+                reasons.push(format!("the addressee has no {protocol} address: {why}"));
+            }
+        }
+    }
+    if lines.is_empty() {
+        return Err(reasons.join("; "));
+    }
+    lines.extend(reasons);
+    Ok(lines)
+}
+
+fn write_text(explanation: &Explanation, out: &mut dyn Write) -> io::Result<()> {
+    let spelling = |spellings: &Spellings| {
+        let one = |spelling: &Spelling| match spelling {
+            Spelling::Is(text) => text.clone(),
+            Spelling::None { why } => format!("none ({why})"),
+        };
+        format!("SIP {}, XMPP {}", one(&spellings.sip), one(&spellings.xmpp))
+    };
+    writeln!(out, "from         {}", spelling(&explanation.from))?;
+    writeln!(out, "to           {}", spelling(&explanation.to))?;
+    let direction = explanation.direction.unwrap_or("through the edge: no");
+    writeln!(
+        out,
+        "message      {}, {direction}, by {}",
+        explanation.kind, explanation.arrives_by
+    )?;
+    for (title, lines) in [
+        ("sender proof", &explanation.sender_proof),
+        ("policy", &explanation.policy),
+        ("route", &explanation.route),
+        ("translation", &explanation.translation),
+        ("TLS", &explanation.tls),
+    ] {
+        for (position, line) in lines.iter().enumerate() {
+            let title = if position == 0 { title } else { "" };
+            writeln!(out, "{title:<12} {line}")?;
+        }
+    }
+    let outcome = if explanation.passes { "passes" } else { "refused" };
+    writeln!(out, "{:<12} {outcome}: {}", "outcome", explanation.because)
+}
