@@ -37,6 +37,8 @@ pub enum Fixed {
     StateDir,
     /// The user.
     RunAs,
+    /// The DNS servers.
+    Dns,
     /// Where we accept.
     Listeners {
         /// New ones.
@@ -61,7 +63,7 @@ pub struct NeedsRestart {
 ///
 /// # Errors
 /// [`NeedsRestart`] where anything changed that a running proxy cannot take up.
-pub fn difference(running: &Settings, new: &Settings) -> Result<Vec<Part>, NeedsRestart> {
+pub fn check(running: &Settings, new: &Settings) -> Result<Vec<Part>, NeedsRestart> {
     let because = fixed(running, new);
     if !because.is_empty() {
         return Err(NeedsRestart { because });
@@ -97,6 +99,9 @@ fn fixed(running: &Settings, new: &Settings) -> Vec<Fixed> {
     }
     if running.edge.run_as != new.edge.run_as {
         fixed.push(Fixed::RunAs);
+    }
+    if running.dns != new.dns {
+        fixed.push(Fixed::Dns);
     }
     let missing = |these: &[Listener], those: &[Listener]| -> Vec<Listener> {
         these
@@ -147,6 +152,7 @@ impl fmt::Display for Fixed {
             Self::Name => f.write_str("[edge] name"),
             Self::StateDir => f.write_str("[edge] state_dir"),
             Self::RunAs => f.write_str("[edge] run_as"),
+            Self::Dns => f.write_str("[dns]"),
             Self::Listeners { added, removed } => {
                 f.write_str("[[listen]]")?;
                 for (word, listeners) in [("new", added), ("gone or changed", removed)] {

@@ -22,7 +22,7 @@ use super::Loaded;
 use super::problem::Report;
 use super::schema::{Document, LogFormat};
 use super::secret;
-use super::settings::{Admin, Bodies, Edge, Interworking, Log, Settings, Translation, Xmpp};
+use super::settings::{Admin, Bodies, Dns, Edge, Interworking, Log, Settings, Translation, Xmpp};
 use super::source::Source;
 use crate::net::settings::{Secret, Side};
 use crate::observe::log::Format;
@@ -79,6 +79,9 @@ pub(crate) fn settings(
                     name: document.edge.name.0.clone(),
                     state_dir: PathBuf::from(&document.edge.state_dir),
                     run_as: non_empty(&document.edge.run_as),
+                },
+                dns: Dns {
+                    servers: document.dns.servers.iter().map(|server| server.0.0).collect(),
                 },
                 listeners,
                 tls,

@@ -114,6 +114,7 @@ impl Reader<'_, '_> {
         // Every table is read before the first `?`, so that all faults are found.
         let edge = self.table("edge");
         let zone = self.table("zone");
+        let dns = self.table("dns");
         let listen = self.tables("listen");
         let tls = self.named("tls");
         let local = self.tables("local");
@@ -130,6 +131,7 @@ impl Reader<'_, '_> {
         Some(Document {
             edge: edge?,
             zone: zone?,
+            dns: dns?,
             listen,
             tls,
             local,

@@ -14,7 +14,7 @@ mod settings;
 mod source;
 
 pub use problem::{Origin, Place, Problem, Report};
-pub use settings::{Admin, Bodies, Edge, Interworking, Log, Settings, Translation, Xmpp};
+pub use settings::{Admin, Bodies, Dns, Edge, Interworking, Log, Settings, Translation, Xmpp};
 
 use std::collections::BTreeMap;
 use std::path::Path;

@@ -12,7 +12,7 @@ use serde::Deserialize;
 
 pub(crate) use self::value::{
     Action, BusyAs, Direction, Eku, Identity, Kind, Link, ListenProtocol, LocalProtocol, LogFormat, MapMode,
-    MapProtocol, Network, PeerCertificate, PeerProtocol, Period, Preference, Profile, Role, Sasl, Style,
+    MapProtocol, Network, PeerCertificate, PeerProtocol, Period, Preference, Profile, Role, Sasl, Server, Style,
     Text, TlsMode, TlsVersion, Transport, ZoneName,
 };
 use crate::domain::{Domain, DomainPattern};
@@ -23,6 +23,7 @@ use crate::limits::Limits;
 pub(crate) struct Document {
     pub(crate) edge: Edge,
     pub(crate) zone: Zones,
+    pub(crate) dns: Dns,
     pub(crate) listen: Vec<Listen>,
     pub(crate) tls: BTreeMap<String, Tls>,
     pub(crate) local: Vec<Local>,
@@ -42,6 +43,7 @@ pub(crate) struct Document {
 pub(crate) const SECTIONS: &[&str] = &[
     "edge",
     "zone",
+    "dns",
     "listen",
     "tls",
     "local",
@@ -80,6 +82,12 @@ pub(crate) struct Zones {
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct Zone {
     pub(crate) addresses: Vec<Text<IpAddr>>,
+}
+
+#[derive(Debug, Clone, PartialEq, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct Dns {
+    pub(crate) servers: Vec<Text<Server>>,
 }
 
 #[derive(Debug, Clone, PartialEq, Deserialize)]

@@ -17,6 +17,8 @@ use crate::route::{Federated, Local, Table};
 pub struct Settings {
     /// Who we are and where our state lies.
     pub edge: Edge,
+    /// Whom we ask for names.
+    pub dns: Dns,
     /// Where we accept; never empty.
     pub listeners: Vec<Listener>,
     /// Every TLS context by name; each name that another setting holds is in it.
@@ -50,6 +52,13 @@ pub struct Edge {
     pub state_dir: PathBuf,
     /// The user to become once the ports are bound, when started as root; `None` keeps the user.
     pub run_as: Option<String>,
+}
+
+/// Whom we ask for names.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Dns {
+    /// The servers; empty for those of the operating system.
+    pub servers: Vec<SocketAddr>,
 }
 
 /// XMPP for all domains.

@@ -612,13 +612,13 @@ secret = \"{secret}\"
 
 #[test]
 fn a_running_proxy_takes_up_what_needs_no_restart_and_nothing_of_what_does() {
-    use vestibule::config::change::{Part, difference};
+    use vestibule::config::change::{self, Part};
     let etc = Etc::new();
     let base = format!("{BASE}{LISTEN}{LOCAL}");
     let running = etc.read(&base, &[]).unwrap().settings;
-    let change = |more: &str, environment: &[(&str, &str)]| {
+    let taken_up = |more: &str, environment: &[(&str, &str)]| {
         let new = etc.read(&format!("{base}{more}"), environment).unwrap().settings;
-        difference(&running, &new)
+        change::check(&running, &new)
     };
     for (more, part) in [
         ("[policy]\ndefault = \"allow\"\n", Part::Policy),
@@ -641,9 +641,9 @@ fn a_running_proxy_takes_up_what_needs_no_restart_and_nothing_of_what_does() {
             Part::Tls,
         ),
     ] {
-        assert_eq!(change(more, &[]), Ok(vec![part]), "{more}");
+        assert_eq!(taken_up(more, &[]), Ok(vec![part]), "{more}");
     }
-    assert_eq!(change("", &[]), Ok(vec![]));
+    assert_eq!(taken_up("", &[]), Ok(vec![]));
     let refused: Vec<String> = [
         (
             "[[listen]]\nzone = \"inside\"\nprotocol = \"xmpp\"\nport = 5270\n",
@@ -658,9 +658,10 @@ fn a_running_proxy_takes_up_what_needs_no_restart_and_nothing_of_what_does() {
             ("VESTIBULE__ADMIN__METRICS", "127.0.0.1:1"),
         ),
         ("", ("VESTIBULE__LOG__FORMAT", "json")),
+        ("[dns]\nservers = [\"127.0.0.1\"]\n", ("X", "")),
     ]
     .into_iter()
-    .map(|(more, variable)| change(more, &[variable]).unwrap_err().to_string())
+    .map(|(more, variable)| taken_up(more, &[variable]).unwrap_err().to_string())
     .collect();
     insta::assert_snapshot!(refused.join("\n"));
 }

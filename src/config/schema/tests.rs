@@ -109,6 +109,7 @@ fn every_key_of_every_table_is_documented() {
     for (table, alike) in [
         ("edge", &["edge"][..]),
         ("zone", &["zone"]),
+        ("dns", &["dns"]),
         ("zone.outside", &["zone.outside"]),
         ("listen.0", &["listen.0", "listen.1", "listen.2"]),
         ("tls.public", &["tls.public"]),

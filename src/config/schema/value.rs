@@ -1,7 +1,7 @@
 //! Single values of the configuration: words, durations, networks, and what the standard library reads from text.
 
 use std::fmt;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::str::FromStr;
 use std::time::Duration;
 
@@ -23,6 +23,10 @@ pub(crate) struct Network {
     pub(crate) address: IpAddr,
     pub(crate) prefix: u8,
 }
+
+/// A DNS server: an address, with port 53 where none is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Server(pub(crate) SocketAddr);
 
 /// Defines an enum of words, as serde reads them.
 macro_rules! words {
@@ -135,6 +139,17 @@ impl FromStr for Period {
     }
 }
 
+impl FromStr for Server {
+    type Err = String;
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let alone = text.parse().map(|address| SocketAddr::new(address, DNS_PORT));
+        alone
+            .or_else(|_| text.parse())
+            .map(Self)
+            .map_err(|_| format!("\"{text}\" is not an address; write 10.0.0.53, 10.0.0.53:53 or [2001:db8::53]:53"))
+    }
+}
+
 impl FromStr for Network {
     type Err = String;
     fn from_str(text: &str) -> Result<Self, Self::Err> {
@@ -199,6 +214,8 @@ impl Visitor<'_> for StringVisitor {
     }
 }
 
+const DNS_PORT: u16 = 53;
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -232,6 +249,19 @@ mod tests {
         ] {
             assert!(text.parse::<Period>().is_err(), "{text:?}");
         }
+    }
+
+    #[test]
+    fn dns_servers_have_a_port_in_the_end() {
+        for (text, server) in [
+            ("10.0.0.53", "10.0.0.53:53"),
+            ("127.0.0.1:5353", "127.0.0.1:5353"),
+            ("2001:db8::53", "[2001:db8::53]:53"),
+            ("[2001:db8::53]:54", "[2001:db8::53]:54"),
+        ] {
+            assert_eq!(text.parse::<Server>().map(|s| s.0.to_string()), Ok(server.to_owned()));
+        }
+        assert!("dns.example".parse::<Server>().is_err());
     }
 
     #[test]
