@@ -79,6 +79,7 @@ impl SipError {
         if let Some(contact) = &self.contact {
             response = response.with_contact(crate::sip::NameAddr::new(contact.clone()));
         }
+        // All values are our own and clean, so no push can fail.
         //= rfc3261#21.4.6
         //# The response MUST include an Allow header field containing a list of
         //# valid methods for the indicated address.
@@ -89,8 +90,14 @@ impl SipError {
                 .filter(|method| *method != request.method())
                 .map(Method::as_str)
                 .collect();
-            // Method names are clean, so this cannot fail.
             let _ = response.headers_mut().push("Allow", &allowed.join(", "));
+        }
+        //= rfc3261#21.4.13
+        //# The server MUST return a list of acceptable formats using the
+        //# Accept, Accept-Encoding, or Accept-Language header field
+        if self.status == StatusCode::UNSUPPORTED_MEDIA_TYPE {
+            let _ = response.headers_mut().push("Accept", ACCEPT);
+            let _ = response.headers_mut().push("Accept-Encoding", "identity");
         }
         response
     }
@@ -335,6 +342,9 @@ fn join_with(first: &str, between: &str, second: &str) -> String {
     }
     format!("{first}{between}{second}")
 }
+
+/// What [`super::message`] reads.
+const ACCEPT: &str = "text/plain, text/html, message/cpim";
 
 /// Characters of a reason phrase or error text that are carried over.
 pub const MOST_REASON: usize = 128;

@@ -11,4 +11,5 @@
 pub mod address;
 pub mod error;
 pub mod escape;
+pub mod message;
 pub mod profile;

@@ -1,5 +1,7 @@
 //! RFC 7247: the addresses of §6.4 and §6.5, and the examples of XEP-0106 that §6.2 builds on.
 
+#![allow(clippy::unwrap_used, reason = "tests, and what only tests use")]
+
 use vestibule::interwork::address::{AddressError, Sips, to_jid, to_uri};
 use vestibule::interwork::escape::{escape, unescape};
 use vestibule::sip::{Scheme, Uri};

@@ -1,0 +1,232 @@
+//! HTML as plain text: what a reader would see of it, line breaks included, and nothing of its markup.
+//!
+//! Not an HTML parser: tags, comments and references are recognised by their form, whatever they are; text of
+//! `script`, `style`, `head`, `title` and their like is left out. The result is text and is written as text, so a tag that is
+//! misread can be ugly, not dangerous. One pass, linear in the input.
+
+/// The text of an HTML document or fragment.
+pub(super) fn to_text(html: &str) -> String {
+    let mut out = Out::default();
+    let mut rest = html;
+    loop {
+        let Some((text, tail)) = rest.split_once('<') else {
+            out.text(rest);
+            break;
+        };
+        out.text(text);
+        rest = tag(tail, &mut out);
+    }
+    out.text.trim().to_owned()
+}
+
+/// Takes what follows a `<` and gives what follows the tag's end.
+fn tag<'a>(tail: &'a str, out: &mut Out) -> &'a str {
+    if let Some(comment) = tail.strip_prefix("!--") {
+        return comment.split_once("-->").map_or("", |(_, rest)| rest);
+    }
+    let name_end = tail
+        .find(|c: char| !c.is_ascii_alphanumeric() && c != '/' && c != '!' && c != '?')
+        .unwrap_or(tail.len());
+    let name = tail.split_at_checked(name_end).map_or("", |(name, _)| name);
+    if name.is_empty() {
+        // A lone `<` is text to every reader.
+        out.text("&lt;");
+        return tail;
+    }
+    let name = name.trim_end_matches('/').to_ascii_lowercase();
+    let rest = after_tag(tail);
+    if HIDDEN.contains(&name.as_str()) {
+        return skip_hidden(rest, &name);
+    }
+    match name.as_str() {
+        "br" => out.line(),
+        "li" => {
+            out.block();
+            out.text("- ");
+        }
+        name if BLOCKS.contains(&name.trim_start_matches('/')) => out.block(),
+        _ => {}
+    }
+    rest
+}
+
+/// What follows the `>` that ends a tag; one inside a quoted attribute does not.
+fn after_tag(tail: &str) -> &str {
+    let mut quote = None;
+    for (at, c) in tail.char_indices() {
+        match (quote, c) {
+            (None, '>') => return tail.get(at.saturating_add(1)..).unwrap_or_default(),
+            (None, '"' | '\'') => quote = Some(c),
+            (Some(open), c) if open == c => quote = None,
+            _ => {}
+        }
+    }
+    ""
+}
+
+/// What follows the end tag of an element whose text is not shown; nothing where it has none.
+fn skip_hidden<'a>(mut rest: &'a str, name: &str) -> &'a str {
+    while let Some((_, tail)) = rest.split_once("</") {
+        let ends_here = tail
+            .get(..name.len())
+            .is_some_and(|found| found.eq_ignore_ascii_case(name));
+        if ends_here {
+            return after_tag(tail);
+        }
+        rest = tail;
+    }
+    ""
+}
+
+/// Text with HTML's rules of white space: any run of it is one space, and none begins a line.
+#[derive(Default)]
+struct Out {
+    text: String,
+    space: bool,
+}
+
+impl Out {
+    fn text(&mut self, raw: &str) {
+        let mut rest = raw;
+        while let Some(c) = rest.chars().next() {
+            let (c, tail) = match reference(rest) {
+                Some((c, tail)) => (c, tail),
+                None => (c, rest.strip_prefix(c).unwrap_or_default()),
+            };
+            rest = tail;
+            if matches!(c, ' ' | '\t' | '\n' | '\r' | '\u{C}') {
+                self.space = !self.text.is_empty() && !self.text.ends_with('\n');
+                continue;
+            }
+            if self.space {
+                self.text.push(' ');
+                self.space = false;
+            }
+            self.text.push(if c == '\u{A0}' { ' ' } else { c });
+        }
+    }
+
+    fn line(&mut self) {
+        self.space = false;
+        self.text.push('\n');
+    }
+
+    /// Begins a new line unless one has just begun.
+    fn block(&mut self) {
+        self.space = false;
+        if !self.text.is_empty() && !self.text.ends_with('\n') {
+            self.text.push('\n');
+        }
+    }
+}
+
+/// A character reference at the beginning of a text, and what follows it.
+fn reference(text: &str) -> Option<(char, &str)> {
+    let tail = text.strip_prefix('&')?;
+    // No reference that is read here is longer, so a text of many `&` stays linear.
+    let end = tail.bytes().take(LONGEST_REFERENCE).position(|b| b == b';')?;
+    let (name, rest) = tail.split_at_checked(end)?;
+    let rest = rest.strip_prefix(';')?;
+    if let Some(number) = name.strip_prefix('#') {
+        let code = match number.strip_prefix(['x', 'X']) {
+            Some(hex) => u32::from_str_radix(hex, 16).ok()?,
+            None => number.parse().ok()?,
+        };
+        return Some((char::from_u32(code)?, rest));
+    }
+    let (_, c) = NAMED.iter().find(|(known, _)| *known == name)?;
+    Some((*c, rest))
+}
+
+const LONGEST_REFERENCE: usize = 10;
+const NAMED: [(&str, char); 12] = [
+    ("amp", '&'),
+    ("lt", '<'),
+    ("gt", '>'),
+    ("quot", '"'),
+    ("apos", '\''),
+    ("nbsp", '\u{A0}'),
+    ("hellip", '…'),
+    ("ndash", '–'),
+    ("mdash", '—'),
+    ("lsquo", '‘'),
+    ("rsquo", '’'),
+    ("euro", '€'),
+];
+/// Elements whose text is no part of what is said.
+const HIDDEN: [&str; 8] = [
+    "script", "style", "head", "title", "template", "noscript", "object", "iframe",
+];
+/// Elements that stand on lines of their own.
+const BLOCKS: [&str; 20] = [
+    "p",
+    "div",
+    "li",
+    "ul",
+    "ol",
+    "tr",
+    "table",
+    "h1",
+    "h2",
+    "h3",
+    "h4",
+    "h5",
+    "h6",
+    "pre",
+    "blockquote",
+    "hr",
+    "section",
+    "article",
+    "header",
+    "footer",
+];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn markup_goes_and_what_is_said_stays() {
+        for (html, text) in [
+            ("", ""),
+            ("plain", "plain"),
+            ("<b>Bold</b> and <i>not</i>", "Bold and not"),
+            ("one<br>two<br/>three<BR />four", "one\ntwo\nthree\nfour"),
+            ("<p>a</p><p>b</p>", "a\nb"),
+            ("<div>\n  a\n  b\n</div>", "a b"),
+            ("<ul><li>x</li><li>y</li></ul>", "- x\n- y"),
+            (
+                "a &lt;b&gt; &amp;amp; &quot;c&quot; &#65;&#x42;&nbsp;d",
+                "a <b> &amp; \"c\" AB d",
+            ),
+            ("<a href=\"x>y\" title='>'>link</a>", "link"),
+            ("<!-- <b>hidden</b> -->seen", "seen"),
+            ("<html><head><title>t</title></head><body>b</body></html>", "b"),
+            ("<script>alert('</b>')</script>x<STYLE>p{}</Style>y", "xy"),
+            ("1 < 2 &unknown; & 3", "1 < 2 &unknown; & 3"),
+            ("a<b", "a"),
+            ("<script>never closed", ""),
+            ("x<!-- never closed", "x"),
+            ("&#0;&#xD800;&#99999999999;", "\0&#xD800;&#99999999999;"),
+        ] {
+            assert_eq!(to_text(html), text, "{html:?}");
+        }
+    }
+
+    #[test]
+    fn work_grows_no_faster_than_the_input() {
+        for piece in ["<", "&", "<script>", "</", "<!--", "<a b=\"", "<p"] {
+            let html = piece.repeat(65_536 / piece.len());
+            assert!(to_text(&html).len() <= html.len().saturating_mul(2));
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn text_without_markup_is_kept(words in proptest::collection::vec("[a-zä漢!?.;-]{1,8}", 0..8)) {
+            let text = words.join(" ");
+            prop_assert_eq!(to_text(&text), text);
+        }
+    }
+}

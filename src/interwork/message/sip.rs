@@ -1,0 +1,267 @@
+//! Between a MESSAGE request and an [`Im`].
+//!
+//! Nothing of a peer's text is ever part of the structure of the request: identifiers are keyed hashes or parsed tokens,
+//! addresses are written by the URI writer, header values are single lines.
+
+use aws_lc_rs::hmac;
+
+use super::{Im, ImKind, Language, MessageError, content, preferred};
+use crate::interwork::address::{Party, Sips};
+use crate::interwork::profile::Profile;
+use crate::mime::MediaType;
+use crate::sip::{
+    CallId, Date, Host, Mandatory, Method, NameAddr, Request, Scheme, Transport, Uri, Via, write,
+};
+
+/// Our own hop: what the request's Via says of where responses go.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Hop {
+    transport: Transport,
+    host: Host,
+    port: Option<u16>,
+}
+
+/// What the identifiers of one request are made from: 32 octets, random or keyed, never used for another request.
+///
+/// The same seed and message give the same request, so a second try of one message can be recognised.
+#[derive(Clone)]
+pub struct Seed(hmac::Key);
+
+/// Whether the conversation's name becomes the Call-ID.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Threading {
+    /// It does, where it is a legal Call-ID.
+    Keep,
+    /// It does not: a live dialog of another pair has that Call-ID, or the peer is not to see it.
+    Hide,
+}
+
+/// How a request is to be made.
+#[derive(Debug, Clone, Copy)]
+pub struct Sending<'a> {
+    /// Our own hop.
+    pub hop: &'a Hop,
+    /// Where identifiers come from.
+    pub seed: &'a Seed,
+    /// What becomes of the conversation's name.
+    pub threading: Threading,
+    /// The peer.
+    pub profile: &'a Profile,
+}
+
+impl Hop {
+    /// A hop.
+    #[must_use]
+    pub const fn new(transport: Transport, host: Host, port: Option<u16>) -> Self {
+        Self {
+            transport,
+            host,
+            port,
+        }
+    }
+}
+
+impl Seed {
+    /// A seed of those octets.
+    #[must_use]
+    pub fn new(octets: &[u8; 32]) -> Self {
+        Self(hmac::Key::new(hmac::HMAC_SHA256, octets))
+    }
+
+    /// `octets` octets in hexadecimal, for one use and one peer's text.
+    fn derive(&self, purpose: &str, text: &str, octets: usize) -> String {
+        let mut context = hmac::Context::with_key(&self.0);
+        // No purpose holds a NUL, so the two cannot run into each other.
+        context.update(purpose.as_bytes());
+        context.update(&[0]);
+        context.update(text.as_bytes());
+        let tag = context.sign();
+        tag.as_ref().iter().take(octets).flat_map(|b| hex(*b)).collect()
+    }
+}
+
+impl std::fmt::Debug for Seed {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Seed")
+    }
+}
+
+/// Reads a MESSAGE that came at `now` (RFC 7572 §5).
+///
+/// # Errors
+/// [`MessageError`] says why it is not delivered; [`crate::interwork::error::refusal_to_sip`] makes the answer.
+pub fn from_sip(request: &Request, now: Date, sips: Sips) -> Result<Im, MessageError> {
+    if *request.method() != Method::Message {
+        return Err(MessageError::NotAMessage);
+    }
+    let headers = request.headers();
+    if headers.max_forwards() == Some(0) {
+        return Err(MessageError::TooManyHops);
+    }
+    //= rfc7247#8
+    //# if the To header or Request-URI of a SIP message is a SIPS URI then the SIP-to-
+    //# XMPP gateway MUST NOT translate the SIP message into an XMPP stanza
+    if sips == Sips::Refuse && headers.to().uri().scheme() == Scheme::Sips.as_str() {
+        return Err(crate::interwork::address::AddressError::Sips.into());
+    }
+    let to = Party::from_uri(request.uri(), sips)?;
+    // A sender's sips: only says how the sender is reached.
+    let from = sender(headers.from())?;
+    if is_expired(request, now) {
+        return Err(MessageError::Expired);
+    }
+    let text = content::text(request)?;
+    let language = headers.list("Content-Language").find_map(Language::parse);
+    let mut im = Im::new(from, to, &text)
+        .with_kind(ImKind::Single)
+        .with_thread(headers.call_id().as_str())
+        .with_language(language)
+        .with_sent(headers.date().filter(|date| is_stale(*date, now)));
+    if let Some(subject) = headers.get("Subject") {
+        im = im.with_subject(subject);
+    }
+    if let Some(branch) = headers
+        .top_via()
+        .branch()
+        .filter(|branch| branch.len() <= MOST_ID)
+    {
+        im = im.with_id(branch);
+    }
+    Ok(im)
+}
+
+/// Makes the MESSAGE that says it (RFC 7572 §4), ready to be sent outside a dialog.
+///
+/// A SIP message has one text: the one in the language of the whole, else the first.
+///
+/// # Errors
+/// [`MessageError::TooLarge`] where the whole request is longer than the peer takes.
+pub fn to_sip(im: &Im, sending: &Sending<'_>) -> Result<Request, MessageError> {
+    let Sending {
+        hop,
+        seed,
+        threading,
+        profile,
+    } = *sending;
+    let id = im.id().unwrap_or_default();
+    let branch = format!("{MAGIC}{}", seed.derive("branch", id, 16));
+    let via = Via::new(hop.transport.clone(), hop.host.clone(), hop.port, &branch)
+        .map_err(|_| MessageError::Unwritable)?;
+    //= rfc7572#4
+    //# XMPP-to-SIP gateway MUST map the bare JID
+    //# ("localpart@domainpart") of the XMPP sender to the SIP From
+    //# header and include the resourcepart of the "full JID"
+    let from = NameAddr::new(im.from().uri().clone()).with_tag(&seed.derive("tag", id, 8));
+    let to = receiver(im.to())?;
+    let call_id = im
+        .thread()
+        .filter(|thread| threading == Threading::Keep && thread.len() <= MOST_ID)
+        .and_then(|thread| CallId::parse(thread).ok())
+        .map_or_else(|| CallId::parse(&seed.derive("call", id, 16)), Ok)
+        .map_err(|_| MessageError::Unwritable)?;
+    let body = preferred(im.bodies(), im.language()).ok_or(MessageError::Empty)?;
+    let mandatory = Mandatory {
+        via,
+        from,
+        to: to.clone(),
+        call_id,
+        sequence: 1,
+    };
+    let mut request = Request::new(Method::Message, to.uri().clone(), mandatory).with_body(
+        MediaType::plain("text", "plain").with("charset", "UTF-8"),
+        body.as_str().replace('\n', "\r\n"),
+    );
+    request.headers_mut().set_date(im.sent());
+    let language = body.language().or_else(|| im.language());
+    if let Some(subject) = preferred(im.subjects(), language) {
+        push(&mut request, "Subject", subject.as_str())?;
+    }
+    //= rfc7572#8
+    //# Gateways MUST map these language tagging mechanisms if they are present in the
+    //# original message.
+    if let Some(language) = language {
+        push(&mut request, "Content-Language", language.as_str())?;
+    }
+    //= rfc3428#8
+    //# The size of MESSAGE requests outside of a media session MUST NOT
+    //# exceed 1300 bytes, unless the UAC has positive knowledge
+    let mut written = Vec::new();
+    write::request(&request, &mut written);
+    if written.len() > profile.message_bytes() {
+        return Err(MessageError::TooLarge {
+            octets: written.len(),
+            most: profile.message_bytes(),
+        });
+    }
+    Ok(request)
+}
+
+/// The sender with the device that it names: `gr`, or the endpoint identifier of Microsoft's clients.
+fn sender(from: &NameAddr) -> Result<Party, MessageError> {
+    let party = Party::from_uri(from.uri(), Sips::Translate)?;
+    let endpoint = from.params().get("epid").filter(|epid| is_endpoint(epid));
+    match endpoint {
+        Some(epid) if party.jid().is_bare() => Ok(party.with_resource(Some(&format!("{ENDPOINT}{epid}")))?),
+        Some(_) | None => Ok(party),
+    }
+}
+
+/// The receiver as To; its URI is the Request-URI too. A Microsoft endpoint is named beside the URI, not in it.
+fn receiver(to: &Party) -> Result<NameAddr, MessageError> {
+    let endpoint = to
+        .jid()
+        .resource()
+        .and_then(|resource| resource.strip_prefix(ENDPOINT))
+        .filter(|epid| is_endpoint(epid));
+    let Some(epid) = endpoint else {
+        return Ok(NameAddr::new(to.uri().clone()));
+    };
+    let mut uri = to.uri().clone();
+    uri.params_mut().remove("gr");
+    NameAddr::new(Uri::Sip(uri))
+        .with_param("epid", Some(epid))
+        .map_err(|_| MessageError::Unwritable)
+}
+
+fn is_endpoint(epid: &str) -> bool {
+    (1..=MOST_ENDPOINT).contains(&epid.len()) && epid.bytes().all(|b| b.is_ascii_alphanumeric())
+}
+
+//= rfc3428#7
+//# the UAS SHOULD
+//# interpret the Expires header field value as delta time from the Date
+//# header field value
+fn is_expired(request: &Request, now: Date) -> bool {
+    let headers = request.headers();
+    // 0 means "now or never", and this is now; without Date the time begins when the request comes.
+    let (Some(lifetime @ 1..), Some(date)) = (headers.expires(), headers.date()) else {
+        return false;
+    };
+    now.unix_seconds() > date.unix_seconds().saturating_add(i64::from(lifetime))
+}
+
+/// Whether a message has been on its way for so long that its receiver should know.
+const fn is_stale(date: Date, now: Date) -> bool {
+    now.unix_seconds().saturating_sub(date.unix_seconds()) > STALE
+}
+
+fn push(request: &mut Request, name: &str, value: &str) -> Result<(), MessageError> {
+    request
+        .headers_mut()
+        .push(name, value)
+        .map_err(|_| MessageError::Unwritable)
+}
+
+fn hex(octet: u8) -> [char; 2] {
+    [octet >> 4, octet & 0xF].map(|digit| char::from_digit(u32::from(digit), 16).unwrap_or('0'))
+}
+
+/// RFC 3261 §8.1.1.7.
+const MAGIC: &str = "z9hG4bK";
+/// The beginning of a resource that is a Microsoft endpoint identifier.
+const ENDPOINT: &str = "epid-";
+const MOST_ENDPOINT: usize = 32;
+/// Octets of a foreign identifier that is taken over; a longer one is taken for abuse and replaced.
+const MOST_ID: usize = 128;
+/// Seconds.
+const STALE: i64 = 60;
