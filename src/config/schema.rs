@@ -12,8 +12,8 @@ use serde::Deserialize;
 
 pub(crate) use self::value::{
     Action, BusyAs, Direction, Eku, Identity, Kind, Link, ListenProtocol, LocalProtocol, LogFormat, MapMode,
-    MapProtocol, Network, PeerCertificate, PeerProtocol, Period, Preference, Profile, Role, Sasl, Server, Style,
-    Text, TlsMode, TlsVersion, Transport, ZoneName,
+    MapProtocol, Network, PeerCertificate, PeerProtocol, Period, Preference, Profile, Role, Sasl, Server,
+    Style, Text, TlsMode, TlsVersion, Transport, ZoneName,
 };
 use crate::domain::{Domain, DomainPattern};
 use crate::limits::Limits;

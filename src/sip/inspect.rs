@@ -239,3 +239,6 @@ fn answer(request: &Request, supported: &Supported<'_>) -> Result<(), Rejection>
         Err(Rejection::bare(StatusCode::NOT_ACCEPTABLE))
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -143,10 +143,9 @@ impl FromStr for Server {
     type Err = String;
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         let alone = text.parse().map(|address| SocketAddr::new(address, DNS_PORT));
-        alone
-            .or_else(|_| text.parse())
-            .map(Self)
-            .map_err(|_| format!("\"{text}\" is not an address; write 10.0.0.53, 10.0.0.53:53 or [2001:db8::53]:53"))
+        alone.or_else(|_| text.parse()).map(Self).map_err(|_| {
+            format!("\"{text}\" is not an address; write 10.0.0.53, 10.0.0.53:53 or [2001:db8::53]:53")
+        })
     }
 }
 
@@ -259,7 +258,10 @@ mod tests {
             ("2001:db8::53", "[2001:db8::53]:53"),
             ("[2001:db8::53]:54", "[2001:db8::53]:54"),
         ] {
-            assert_eq!(text.parse::<Server>().map(|s| s.0.to_string()), Ok(server.to_owned()));
+            assert_eq!(
+                text.parse::<Server>().map(|s| s.0.to_string()),
+                Ok(server.to_owned())
+            );
         }
         assert!("dns.example".parse::<Server>().is_err());
     }

@@ -366,3 +366,6 @@ impl TimerKind for Timer {
 
 /// At least 32 s, not counted from our T1: it is the server's T1 that says how long it repeats a response.
 const TIMER_D: Duration = Duration::from_secs(32);
+
+#[cfg(test)]
+mod tests;

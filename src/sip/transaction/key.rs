@@ -143,7 +143,7 @@ fn push_lowercase(text: &mut String, value: &str) {
 }
 
 fn push_sent_by(text: &mut String, via: &Via) {
-    let _ = write!(text, "{}", via.host());
+    push_lowercase(text, &via.host().to_string());
     if let Some(port) = via.port() {
         let _ = write!(text, ":{port}");
     }
@@ -154,3 +154,6 @@ const SEPARATOR: char = '\n';
 const CLIENT: &str = "c\n";
 const SERVER: &str = "s\n";
 const OLD: &str = "o\n";
+
+#[cfg(test)]
+mod tests;

@@ -11,6 +11,7 @@
 //! `Terminated` has no timer set; the last output of a machine is [`Output::Terminated`], and it comes once.
 
 mod client;
+mod event;
 mod key;
 mod server;
 mod table;
@@ -21,9 +22,10 @@ use std::time::Duration;
 use bytes::Bytes;
 
 pub use client::{ClientInput, ClientState, ClientTransaction};
+pub use event::{Event, Flow, NotStarted, Received, TransactionId};
 pub use key::Key;
 pub use server::{Responded, ServerInput, ServerState, ServerTransaction};
-pub use table::{Event, Flow, NotStarted, Received, TransactionId, Transactions};
+pub use table::Transactions;
 
 use crate::refusal::{Fault, Refuse};
 use crate::sip::Method;
@@ -206,3 +208,6 @@ const SHORTEST: Duration = Duration::from_millis(1);
 
 /// Timer C must be longer than three minutes (RFC 3261 §16.6); it bounds the wait after a provisional response.
 const TIMER_C: Duration = Duration::from_secs(200);
+
+#[cfg(test)]
+mod tests;

@@ -386,3 +386,6 @@ fn octets(response: &Response) -> Bytes {
     write::response(response, &mut octets);
     Bytes::from(octets)
 }
+
+#[cfg(test)]
+mod tests;
