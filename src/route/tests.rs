@@ -411,7 +411,10 @@ fn a_domain_behind_a_clearing_house_is_tried_itself_first_and_the_house_last() {
     house.routes = vec![static_route("house.example", "hub.example", 5061)];
     house.tls = Some(TlsName::new("house"));
     house.via = Some(domain("friend.example"));
-    let table = table(&["own.example"], vec![behind, house]);
+    // A pattern that would let the house speak for us, were we not local.
+    let mut ours = federated("*.own.example", SIP);
+    ours.via = Some(domain("house.example"));
+    let table = table(&["own.example"], vec![behind, house, ours]);
     assert_eq!(
         plan(&table, "a@friend.example"),
         [

@@ -186,6 +186,10 @@ fn a_self_signed_certificate_is_trusted_for_itself_and_cannot_vouch_for_another(
     assert!(matches!(alone, ChainError::UnknownIssuer { .. }), "{alone}");
     let with_issuer = verify(&[forged, own], &trust).unwrap_err();
     assert!(matches!(with_issuer, ChainError::Invalid { .. }), "{with_issuer}");
+    // Many self-made certificates call themselves authorities: they still stand for themselves.
+    let authority = leaf().authority().self_signed();
+    let trust_authority = Trust::new(std::slice::from_ref(&authority), &[]).unwrap();
+    assert_eq!(verify(&[authority], &trust_authority), Ok(()));
     // Its time still counts.
     let old = leaf().years(2020, 2021).self_signed();
     let trust = Trust::new(std::slice::from_ref(&old), &[]).unwrap();
