@@ -5,36 +5,7 @@
 
 use std::fmt;
 
-/// Whether TLS is spoken.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Tls {
-    /// Never.
-    Off,
-    /// Tried; where it fails the stream goes on without.
-    Optional,
-    /// Without it there is no stream.
-    Required,
-}
-
-/// Whether SASL EXTERNAL is used.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Sasl {
-    /// Never.
-    Off,
-    /// Used where the certificate proves the domain.
-    Optional,
-    /// Preferred to dialback wherever there is TLS.
-    Required,
-}
-
-/// Whether dialback is used.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Dialback {
-    /// Never.
-    Off,
-    /// Where SASL EXTERNAL did not prove the domain.
-    On,
-}
+pub use crate::xmpp::stream::{Dialback, Sasl, Tls};
 
 /// What is configured for one domain and one direction.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
