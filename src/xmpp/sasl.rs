@@ -66,6 +66,9 @@ pub(super) fn read_response(element: &Element) -> Result<Response, Failure> {
 }
 
 /// `<auth/>` for EXTERNAL, as that domain.
+///
+/// RFC 6120 §6.3.8 would leave out the name that the header gives already; XEP-0178 §3 wants it, and servers exist that
+/// accept nothing else.
 pub(super) fn auth(domain: &Domain) -> Element {
     let identity = Jid::from(domain.clone()).to_string();
     Element::new("auth", ns::SASL)

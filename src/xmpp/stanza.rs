@@ -7,7 +7,7 @@
 //!
 //! RFC 6120 §8.1 (attributes), §8.2 (kinds), §8.3.1 (errors); RFC 6121 §4.7.1 and §5.2.2 (types).
 
-use crate::xml::Element;
+use crate::xml::{Element, Node};
 use crate::xmpp::error::{Condition, StanzaError, StreamCondition};
 use crate::xmpp::{Jid, ns};
 
@@ -142,7 +142,9 @@ impl Stanza {
             (None, Some(_)) => Condition::BadRequest,
             (Some(kind), Some(to)) => {
                 let to = to.clone();
-                element.rename_namespace(content, ns::STANZA);
+                if content != ns::STANZA {
+                    element = rescope(&element, content, ns::STANZA);
+                }
                 element.set_attribute("from", from.to_string());
                 element.set_attribute("to", to.to_string());
                 return Ok(Self {
@@ -408,9 +410,32 @@ impl RefusedStanza {
     }
 }
 
+/// Puts a stanza from one content namespace into another.
+pub(super) fn rescope(element: &Element, from: &str, to: &str) -> Element {
+    //= rfc6120#4.8.3
+    //# the rule does not apply to
+    //# elements qualified by namespaces other than 'jabber:client' and
+    //# 'jabber:server' nor to any children of such elements
+    if element.ns() != from {
+        return element.clone();
+    }
+    let mut scoped = Element::new(element.name(), to);
+    for attribute in element.attributes() {
+        scoped.set_attribute_ns(attribute.ns(), attribute.name(), attribute.value());
+    }
+    for node in element.nodes() {
+        match node {
+            Node::Element(child) => scoped.push(rescope(child, from, to)),
+            Node::Text(text) => scoped.push_text(text),
+        }
+    }
+    scoped
+}
+
 //= rfc6121#5.2.2
-//# If an application receives a message with no 'type' attribute or the application does not understand
-//# the value of the 'type' attribute provided, it MUST consider the message to be of type "normal"
+//# If an application receives a message with no 'type' attribute or the
+//# application does not understand the value of the 'type' attribute
+//# provided, it MUST consider the message to be of type "normal"
 fn read_message(attribute: Option<&str>) -> Option<Kind> {
     Some(Kind::Message(match attribute {
         Some("chat") => MessageType::Chat,

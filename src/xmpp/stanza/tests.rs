@@ -72,11 +72,20 @@ fn addresses_stand_in_the_element_in_their_enforced_form() {
 }
 
 #[test]
-fn the_content_namespace_becomes_the_inner_one_at_every_depth() {
+fn the_content_namespace_becomes_the_inner_one_but_not_within_extensions() {
     let body = Element::new("body", ns::COMPONENT).with_text("hi");
-    let outer = element("message", ns::COMPONENT, &[FROM, TO]).with_child(body);
+    let quoted = Element::new("forwarded", "urn:xmpp:forward:0").with_child(body.clone());
+    let outer = element("message", ns::COMPONENT, &[FROM, TO])
+        .with_attribute("xml:lang", "cs")
+        .with_child(body)
+        .with_child(quoted.clone());
     let stanza = Stanza::from_element(outer.clone(), ns::COMPONENT).unwrap();
     assert_eq!(stanza.child_text("body").as_deref(), Some("hi"));
+    assert_eq!(stanza.child("forwarded", "urn:xmpp:forward:0"), Some(&quoted));
+    assert_eq!(
+        rescope(stanza.element(), ns::STANZA, ns::COMPONENT).attribute("xml:lang"),
+        Some("cs")
+    );
     assert_eq!(
         Stanza::from_element(outer, ns::SERVER),
         Err(BadStanza::NotAStanza)

@@ -43,9 +43,8 @@ impl Header {
         if header.name() != "stream" {
             return Err(StreamRefusal::NotAStream);
         }
-        //= rfc6120#4.8.2
-        //# An XMPP server MUST support the 'jabber:server' content namespace
-        if header.content_ns() != content {
+        // Without a content namespace as the default, each element names its own (RFC 6120 §4.8.2, "prefix-free").
+        if !matches!(header.content_ns(), "" | ns::STREAM) && header.content_ns() != content {
             return Err(StreamRefusal::Namespace);
         }
         // The customary prefix on anything else is an error of its own in RFC 3920 §8.3, and never honest.

@@ -7,7 +7,6 @@
 
 use std::time::Instant;
 
-use crate::domain::Domain;
 use crate::limits::Limits;
 use crate::xml::{Element, StreamHeader, StreamItem};
 use crate::xmpp::dialback::{Dialback, DialbackSecret, Saying};
@@ -18,7 +17,7 @@ use crate::xmpp::stream::pairs::answer_verify;
 use crate::xmpp::stream::settings::Encrypted;
 use crate::xmpp::stream::{
     CertificateAnswer, ClientCertificate, Closed, DialbackAnswer, Event, Input, Method, Misuse, Output,
-    PeerCertificate, Question, Start, StreamRefusal, StreamSettings, Tls, TlsFacts, Verdict, Wire,
+    PeerCertificate, Purpose, Question, Start, StreamRefusal, StreamSettings, Tls, TlsFacts, Verdict, Wire,
 };
 use crate::xmpp::{Stanza, ns, sasl};
 
@@ -30,30 +29,6 @@ pub struct Initiating {
     purpose: Purpose,
     settings: StreamSettings,
     secret: DialbackSecret,
-}
-
-/// What the stream is for.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Purpose {
-    /// To send stanzas from a domain that we speak for.
-    Stanzas {
-        /// Our domain.
-        local: Domain,
-        /// The peer's.
-        remote: Domain,
-    },
-    /// To ask the authoritative server of `remote` about a key ([`Question::Dialback`]). It ends with
-    /// [`Event::Verified`], or without, and then the key could not be checked.
-    Verify {
-        /// Our domain: the question's `to`.
-        local: Domain,
-        /// The domain that is in question: its `from`.
-        remote: Domain,
-        /// The id of the stream on which the key came.
-        stream_id: String,
-        /// The key.
-        key: String,
-    },
 }
 
 #[derive(Debug)]
@@ -474,23 +449,5 @@ impl Initiating {
             method,
         });
         Phase::Open
-    }
-}
-
-impl Purpose {
-    /// Our domain.
-    #[must_use]
-    pub const fn local(&self) -> &Domain {
-        match self {
-            Self::Stanzas { local, .. } | Self::Verify { local, .. } => local,
-        }
-    }
-
-    /// The peer's domain.
-    #[must_use]
-    pub const fn remote(&self) -> &Domain {
-        match self {
-            Self::Stanzas { remote, .. } | Self::Verify { remote, .. } => remote,
-        }
     }
 }

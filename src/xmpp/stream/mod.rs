@@ -22,12 +22,15 @@ mod features;
 pub(super) mod header;
 mod initiating;
 mod pairs;
+mod purpose;
 mod receiving;
 mod refusal;
 mod settings;
+mod unproven;
 mod wire;
 
-pub use initiating::{Initiating, Purpose};
+pub use initiating::Initiating;
+pub use purpose::Purpose;
 pub use receiving::Receiving;
 pub use refusal::{Misuse, StreamRefusal};
 pub use settings::{ClientCertificate, Dialback, Sasl, StreamSettings, Tls};
@@ -38,7 +41,8 @@ pub(super) use wire::Wire;
 pub enum Input<'a> {
     /// Octets from the connection, decrypted if TLS is up.
     Bytes(&'a [u8]),
-    /// The TLS handshake that [`Output::StartTls`] asked for is done.
+    /// The TLS handshake that [`Output::StartTls`] asked for is done. One that fails is an [`Input::Eof`]: nothing may
+    /// be written any more (RFC 6120 §5.4.3.2).
     TlsDone(TlsFacts),
     /// The answer to an [`Output::Ask`].
     Verdict(Verdict),

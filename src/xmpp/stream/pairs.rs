@@ -95,6 +95,11 @@ impl Open {
             ("result", ns::DIALBACK) if wire.is_writable() => self.result(wire, now, &element),
             ("verify", ns::DIALBACK) if wire.is_writable() => answer_verify(wire, secret, &self.to, &element),
             ("message" | "presence" | "iq", ns::SERVER) => self.stanza(wire, element),
+            //= rfc6120#4.8.3
+            //# If an entity receives a first-level child
+            //# element qualified by a content namespace it does not support, it MUST
+            //# close the stream with an <invalid-namespace/> stream error
+            (_, ns::CLIENT) => Err(StreamRefusal::Namespace),
             _ if wire.is_writable() => Err(StreamRefusal::UnexpectedElement),
             _ => Ok(()),
         }
@@ -198,7 +203,8 @@ impl Open {
         let Dialback { from, to, saying } = Dialback::read(element)?;
         let Saying::Key(key) = saying else {
             //= xep0220#4.1
-            //# Failure to reject those 'unsolicited' responses
+            //# Failure to reject those 'unsolicited' responses lets an attacker
+            //# either spoof stanzas with an arbitrary sender domain
             return Err(StreamRefusal::UnsolicitedDialback);
         };
         match self.pair(&from, &to).map(|pair| &pair.stage) {

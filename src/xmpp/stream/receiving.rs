@@ -1,7 +1,7 @@
 //! The receiving side of a stream between servers: they connected to us, and stanzas come one way only, to us.
 //!
 //! The phases are values that the next one consumes. Only a phase within TLS has a place for what a certificate
-//! proved; dialback gives a pair only to [`pairs::Open`], which knows neither STARTTLS nor SASL any more.
+//! proved; dialback gives a pair only to a phase that knows neither STARTTLS nor SASL any more.
 //!
 //! RFC 6120 §4.3 to §4.9, §5.4, §6.4; XEP-0178 §3; XEP-0220 §2.2.
 
@@ -9,14 +9,14 @@ use std::time::Instant;
 
 use crate::domain::Domain;
 use crate::limits::Limits;
-use crate::xml::{Element, StreamHeader, StreamItem};
+use crate::xml::{StreamHeader, StreamItem};
 use crate::xmpp::dialback::DialbackSecret;
 use crate::xmpp::ns;
-use crate::xmpp::sasl::{self, Failure, Response};
 use crate::xmpp::stream::features::{Features, Offer};
 use crate::xmpp::stream::header::{Advertised, Header, Version};
-use crate::xmpp::stream::pairs::{Open, answer_verify};
+use crate::xmpp::stream::pairs::Open;
 use crate::xmpp::stream::settings::Encrypted;
+use crate::xmpp::stream::unproven::{Next, Offered, Unproven};
 use crate::xmpp::stream::{
     CertificateAnswer, ClientCertificate, Closed, HostAnswer, Input, Method, Misuse, Output, PeerCertificate,
     Question, Start, StreamRefusal, StreamSettings, Tls, TlsFacts, Verdict, Wire,
@@ -66,35 +66,6 @@ enum Channel {
 struct Greeting {
     header: Header,
     to: Domain,
-}
-
-/// After the features, before any proof.
-#[derive(Debug)]
-struct Unproven {
-    greeting: Greeting,
-    id: String,
-    settings: StreamSettings,
-    failures: u32,
-    offered: Offered,
-}
-
-#[derive(Debug)]
-enum Offered {
-    Plain {
-        starttls: Offer,
-    },
-    Tls {
-        certificate: Option<Domain>,
-        exchange: Exchange,
-    },
-}
-
-/// Where the SASL exchange stands.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Exchange {
-    None,
-    /// An initial response was missing and is asked for.
-    Challenged,
 }
 
 impl Receiving {
@@ -161,7 +132,9 @@ impl Receiving {
 
     fn read(&mut self, now: Instant, bytes: &[u8]) {
         //= rfc6120#5.4.3.3
-        //# it MUST discard any knowledge obtained from the initiating entity
+        //# The receiving entity MUST discard any information transmitted in
+        //# layers above TCP that it obtained from the initiating entity in
+        //# an insecure manner before TLS took effect
         if matches!(self.phase, Phase::Handshake) {
             return;
         }
@@ -200,9 +173,9 @@ impl Receiving {
             // Our side is closed: what still comes is read to its end, but nothing more is negotiated.
             (phase @ (Phase::Hello(_) | Phase::Unproven(_)), _) if !self.wire.is_writable() => Ok(phase),
             (Phase::Hello(channel), StreamItem::Open(header)) => self.greet(channel, &header),
-            (Phase::Unproven(unproven), StreamItem::Element(element)) => {
-                self.negotiate(now, unproven, &element)
-            }
+            (Phase::Unproven(unproven), StreamItem::Element(element)) => unproven
+                .element(&mut self.wire, now, &self.secret, element)
+                .map(|next| self.follow(next)),
             (Phase::Open(mut open), StreamItem::Element(element)) => open
                 .element(&mut self.wire, now, &self.secret, element)
                 .map(|()| Phase::Open(open)),
@@ -218,6 +191,21 @@ impl Receiving {
             ) => Err(StreamRefusal::UnexpectedElement),
         };
         self.enter(next);
+    }
+
+    fn follow(&mut self, next: Next) -> Phase {
+        match next {
+            Next::Unproven(unproven) => Phase::Unproven(unproven),
+            Next::Open(open) => Phase::Open(open),
+            Next::Handshake => {
+                self.unanswered = None;
+                Phase::Handshake
+            }
+            Next::Restart(proven) => {
+                self.unanswered = None;
+                Phase::Hello(Channel::Proven(proven))
+            }
+        }
     }
 
     fn enter(&mut self, next: Result<Phase, StreamRefusal>) {
@@ -359,7 +347,8 @@ impl Receiving {
             return Err(StreamRefusal::CertificateUnproven);
         }
         //= rfc6120#6.3.4
-        //# EXTERNAL is offered only where the certificate has been found to be good for the claimed name
+        //# The receiving entity SHOULD offer the SASL EXTERNAL mechanism if both
+        //# of the following conditions hold
         let can_external =
             certificate.is_some() && settings.allow_external() && greeting.header.version == Version::One;
         let dialback = advertised(settings.allow_dialback(Encrypted::Yes));
@@ -372,10 +361,7 @@ impl Receiving {
             external: advertised(can_external),
             dialback,
         };
-        let offered = Offered::Tls {
-            certificate: certificate.filter(|_| can_external),
-            exchange: Exchange::None,
-        };
+        let offered = Offered::within_tls(certificate.filter(|_| can_external));
         self.offer(greeting, settings, features, offered)
     }
 
@@ -387,13 +373,8 @@ impl Receiving {
         offered: Offered,
     ) -> Result<Phase, StreamRefusal> {
         let id = self.answer(&greeting, features)?;
-        Ok(Phase::Unproven(Unproven {
-            greeting,
-            id,
-            settings,
-            failures: 0,
-            offered,
-        }))
+        let Greeting { header, to } = greeting;
+        Ok(Phase::Unproven(Unproven::new(header, to, id, settings, offered)))
     }
 
     /// Sends our header, and features to a peer that knows them; gives the id of the stream.
@@ -414,124 +395,6 @@ impl Receiving {
             self.wire.send(&features.element());
         }
         Ok(id)
-    }
-
-    fn negotiate(
-        &mut self,
-        now: Instant,
-        unproven: Unproven,
-        element: &Element,
-    ) -> Result<Phase, StreamRefusal> {
-        let must_encrypt = unproven.settings.tls == Tls::Required && unproven.encrypted() == Encrypted::No;
-        match (element.name(), element.ns()) {
-            ("starttls", ns::TLS) => match unproven.offered {
-                Offered::Plain {
-                    starttls: Offer::Yes | Offer::Required,
-                } => {
-                    self.wire.send(&Element::new("proceed", ns::TLS));
-                    self.wire.start_tls();
-                    self.unanswered = None;
-                    Ok(Phase::Handshake)
-                }
-                Offered::Plain { starttls: Offer::No } | Offered::Tls { .. } => {
-                    self.wire.send(&Element::new("failure", ns::TLS));
-                    Err(StreamRefusal::UnexpectedElement)
-                }
-            },
-            _ if must_encrypt => Err(StreamRefusal::TlsRequired),
-            ("auth" | "response" | "abort", ns::SASL) => self.authenticate(unproven, element),
-            ("verify", ns::DIALBACK) => {
-                answer_verify(&mut self.wire, &self.secret, &unproven.greeting.to, element)?;
-                Ok(Phase::Unproven(unproven))
-            }
-            ("result", ns::DIALBACK) => {
-                let encrypted = unproven.encrypted();
-                let Greeting { header, to } = unproven.greeting;
-                let mut open = Open::new(header, to, unproven.id, unproven.settings, encrypted);
-                open.element(&mut self.wire, now, &self.secret, element.clone())?;
-                Ok(Phase::Open(open))
-            }
-            //= rfc6120#4.3.5
-            //# the receiving entity MUST NOT accept such stanzas
-            //# and MUST close the stream with a <not-authorized/> stream error
-            ("message" | "presence" | "iq", ns::SERVER) => Err(StreamRefusal::NotAuthenticated),
-            _ => Err(StreamRefusal::UnexpectedElement),
-        }
-    }
-
-    fn authenticate(&mut self, mut unproven: Unproven, element: &Element) -> Result<Phase, StreamRefusal> {
-        let failure = match &mut unproven.offered {
-            Offered::Plain { .. } => Failure::EncryptionRequired,
-            Offered::Tls {
-                certificate,
-                exchange,
-            } => {
-                let was = std::mem::replace(exchange, Exchange::None);
-                match (external(element, was), certificate.take()) {
-                    (Ok(Response::Missing), Some(proven)) => {
-                        self.wire.send(&Element::new("challenge", ns::SASL));
-                        *exchange = Exchange::Challenged;
-                        *certificate = Some(proven);
-                        return Ok(Phase::Unproven(unproven));
-                    }
-                    (Ok(Response::Own), Some(proven)) => return Ok(self.succeed(proven)),
-                    (Ok(Response::As(claimed)), Some(proven)) if claimed == proven => {
-                        return Ok(self.succeed(proven));
-                    }
-                    (answer, proven) => {
-                        let offered = proven.is_some();
-                        *certificate = proven;
-                        match answer {
-                            Ok(_) if offered => Failure::InvalidAuthzid,
-                            Ok(_) => Failure::InvalidMechanism,
-                            Err(failure) => failure,
-                        }
-                    }
-                }
-            }
-        };
-        self.wire.send(&failure.element());
-        //= rfc6120#6.4.5
-        //# If the initiating entity exceeds the number of retries, the receiving entity MUST close the stream
-        unproven.failures = unproven.failures.saturating_add(1);
-        if unproven.failures >= self.wire.limits().sasl_failures {
-            return Err(StreamRefusal::SaslFailures);
-        }
-        Ok(Phase::Unproven(unproven))
-    }
-
-    fn succeed(&mut self, proven: Domain) -> Phase {
-        self.wire.send(&Element::new("success", ns::SASL));
-        self.wire.restart();
-        self.unanswered = None;
-        Phase::Hello(Channel::Proven(proven))
-    }
-}
-
-impl Unproven {
-    const fn encrypted(&self) -> Encrypted {
-        match self.offered {
-            Offered::Plain { .. } => Encrypted::No,
-            Offered::Tls { .. } => Encrypted::Yes,
-        }
-    }
-}
-
-/// What an element of the SASL exchange asks for, if EXTERNAL is what it speaks of.
-fn external(element: &Element, exchange: Exchange) -> Result<Response, Failure> {
-    match (element.name(), exchange) {
-        ("auth", _) => match element.attribute("mechanism") {
-            Some(sasl::EXTERNAL) => sasl::read_response(element),
-            Some(_) => Err(Failure::InvalidMechanism),
-            None => Err(Failure::MalformedRequest),
-        },
-        // To the challenge, no text is the empty identity.
-        ("response", Exchange::Challenged) => match sasl::read_response(element)? {
-            Response::Missing => Ok(Response::Own),
-            response @ (Response::Own | Response::As(_)) => Ok(response),
-        },
-        ("abort", Exchange::Challenged) => Err(Failure::Aborted),
-        _ => Err(Failure::MalformedRequest),
     }
 }
 

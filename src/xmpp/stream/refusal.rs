@@ -129,14 +129,14 @@ impl StreamRefusal {
             Self::Forbidden
             | Self::TlsRequired
             | Self::TlsUnavailable
+            // RFC 6120 §6.4.5 asks for this one where weak verification will not do.
+            | Self::CertificateUnproven
             | Self::DialbackForbidden
             | Self::SaslFailures
             | Self::UnsolicitedDialback
             | Self::TooMuchUnauthenticated => StreamCondition::PolicyViolation,
             Self::TlsForbidden | Self::NoMethod => StreamCondition::UnsupportedFeature,
-            Self::CertificateUnproven | Self::NotAuthenticated | Self::OneWay => {
-                StreamCondition::NotAuthorized
-            }
+            Self::NotAuthenticated | Self::OneWay => StreamCondition::NotAuthorized,
             Self::UnexpectedElement => StreamCondition::UnsupportedStanzaType,
             Self::TooManyPairs => StreamCondition::ResourceConstraint,
             Self::EstablishTimeout => StreamCondition::ConnectionTimeout,

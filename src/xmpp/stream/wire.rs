@@ -13,6 +13,7 @@ use crate::limits::{Limits, XmppLimits};
 use crate::refusal::Refuse as _;
 use crate::xml::{self, Element, StreamItem, StreamReader};
 use crate::xmpp::error::StreamError;
+use crate::xmpp::stanza::rescope;
 use crate::xmpp::stream::header::{self, Version};
 use crate::xmpp::stream::{Closed, Event, Output, Question, StreamRefusal};
 use crate::xmpp::{Stanza, ns};
@@ -152,9 +153,7 @@ impl Wire {
         if self.content == ns::STANZA {
             self.send(stanza.element());
         } else {
-            let mut element = stanza.element().clone();
-            element.rename_namespace(ns::STANZA, self.content);
-            self.send(&element);
+            self.send(&rescope(stanza.element(), ns::STANZA, self.content));
         }
         self.has_moved(now);
     }
@@ -234,7 +233,9 @@ impl Wire {
     /// Ends the stream with the refusal's stream error. Our header must be sent before.
     pub(in crate::xmpp) fn refuse(&mut self, refusal: StreamRefusal) {
         //= rfc6120#4.9.1.1
-        //# it MUST close the stream, i.e., it MUST send a closing </stream> tag
+        //# the entity that detects the error MUST
+        //# send an <error/> element with an appropriate child element specifying
+        //# the error condition and then immediately close the stream
         if self.life == Life::Alive && self.header == OwnHeader::Sent {
             if let Some(condition) = refusal.stream_condition() {
                 let error = StreamError::new(condition).with_text(refusal.peer_text());

@@ -4,6 +4,7 @@ mod rfc2782;
 mod rfc5280;
 mod rfc5922;
 mod rfc6120;
+mod rfc6120_laws;
 mod rfc7247;
 mod rfc7622;
 mod rfc9525;

@@ -307,6 +307,17 @@ fn section_4_7_4_the_language_of_the_stream_is_that_of_its_stanzas() {
 }
 
 #[test]
+fn section_4_8_2_elements_may_name_their_namespace_each_for_itself() {
+    let header = "<stream xmlns='http://etherx.jabber.org/streams' from='there.example' to='here.example' version='1.0'>";
+    let mut here = receiving(Start::Tls(SHOWN), Answers::serving(external()));
+    here.feed(header).feed(&auth("=")).feed(header);
+    here.feed(&MESSAGE.replace("<message", "<message xmlns='jabber:server'"));
+    assert_eq!(here.stanzas(), 1);
+    here.feed(MESSAGE);
+    assert_eq!(here.stream_error(), Some("unsupported-stanza-type"));
+}
+
+#[test]
 fn section_4_9_3_a_domain_that_is_not_served_or_not_allowed_is_told_so() {
     for (answer, condition) in [
         (HostAnswer::Unknown, "host-unknown"),
@@ -498,7 +509,7 @@ fn section_6_3_4_a_certificate_that_is_required_has_no_substitute() {
     };
     let mut here = receiving(Start::Plain, answers);
     here.feed(HEADER).feed(STARTTLS).tls(SHOWN).feed(HEADER);
-    assert_eq!(here.stream_error(), Some("not-authorized"));
+    assert_eq!(here.stream_error(), Some("policy-violation"));
     assert_eq!(here.refusal(), Some(StreamRefusal::CertificateUnproven));
     let mut there = initiating(Start::Tls(SHOWN), strict, answers);
     assert_eq!(there.refusal(), Some(StreamRefusal::CertificateUnproven));
@@ -654,7 +665,7 @@ fn section_8_1_a_stanza_must_name_the_proven_pair() {
         ),
         (
             "<message xmlns='jabber:client' from='a@there.example' to='b@here.example'/>",
-            "unsupported-stanza-type",
+            "invalid-namespace",
         ),
         (STARTTLS, "unsupported-stanza-type"),
     ] {

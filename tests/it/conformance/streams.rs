@@ -19,7 +19,7 @@ use vestibule::xmpp::stream::{
 use vestibule::xmpp::{Component, DialbackSecret};
 
 /// What is answered to each question; `Later` leaves it open.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Debug)]
 pub(crate) struct Answers {
     pub(crate) host: HostAnswer,
     pub(crate) certificate: CertificateAnswer,
@@ -107,6 +107,18 @@ impl<M: Machine> End<M> {
     pub(crate) fn feed(&mut self, text: &str) -> &mut Self {
         self.input(Input::Bytes(text.as_bytes())).unwrap();
         self
+    }
+
+    /// Feeds octets that need not be text.
+    pub(crate) fn octets(&mut self, octets: &[u8]) {
+        self.input(Input::Bytes(octets)).unwrap();
+    }
+
+    /// The handshake is done, if one was asked for and the stream still lives.
+    pub(crate) fn tls_if_asked(&mut self) {
+        if self.awaits_tls && !self.is_closed {
+            self.tls(SHOWN);
+        }
     }
 
     /// The handshake that was asked for is done.
