@@ -47,8 +47,12 @@ impl<'a> Lines<'a> {
 
     /// Takes one line up to its CRLF.
     fn physical(&mut self) -> Result<&'a str, ParseError> {
-        let (line, rest) = self.rest.split_once('\n').ok_or(ParseError::HeadUnfinished)?;
-        self.rest = rest;
+        let end = memchr::memchr(b'\n', self.rest.as_bytes()).ok_or(ParseError::HeadUnfinished)?;
+        let (line, rest) = self
+            .rest
+            .split_at_checked(end)
+            .ok_or(ParseError::HeadUnfinished)?;
+        self.rest = rest.strip_prefix('\n').unwrap_or(rest);
         line.strip_suffix('\r').ok_or(ParseError::BareLineBreak)
     }
 }
