@@ -7,6 +7,7 @@ mod rfc5922;
 mod rfc6120;
 mod rfc6120_laws;
 mod rfc7247;
+mod rfc7572;
 mod rfc7622;
 mod rfc9525;
 mod rfc9525_pki;
