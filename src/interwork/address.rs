@@ -13,11 +13,10 @@
 //! The order of steps matters: width and case are folded before escaping, or `%5C2F` would become the sequence `\2f`
 //! when PRECIS folds it, and a user could borrow the address of another.
 
-use std::borrow::Cow;
-
 use aws_lc_rs::digest;
 
 use super::escape;
+use super::percent;
 use crate::domain::Domain;
 use crate::refusal::{Fault, Refuse};
 use crate::sip::{Host, HostName, OpaqueUri, Scheme, SipUri, Uri};
@@ -126,7 +125,7 @@ pub fn to_jid(uri: &Uri, sips: Sips) -> Result<Jid, AddressError> {
                 // A temporary GRUU has `gr` without a value: RFC 7247 §6.3 maps none of those.
                 None => Ok(bare),
                 Some(instance) => {
-                    let resource = percent_decode(instance).ok_or(AddressError::NotUtf8)?;
+                    let resource = percent::decode(instance).ok_or(AddressError::NotUtf8)?;
                     Ok(bare.with_resource(&resource)?)
                 }
             }
@@ -163,13 +162,13 @@ pub fn to_uri(jid: &Jid, scheme: Scheme) -> Result<SipUri, AddressError> {
 pub fn xmpp_uri(jid: &Jid) -> String {
     let mut uri = String::from("xmpp:");
     if let Some(local) = jid.local() {
-        percent_encode(local, &mut uri);
+        percent::encode(local, &mut uri);
         uri.push('@');
     }
     uri.push_str(jid.domain().as_str());
     if let Some(resource) = jid.resource() {
         uri.push('/');
-        percent_encode(resource, &mut uri);
+        percent::encode(resource, &mut uri);
     }
     uri
 }
@@ -304,7 +303,7 @@ fn bare_jid(user: Option<&str>, domain: Domain) -> Result<Jid, AddressError> {
     let Some(user) = user else {
         return Ok(Jid::from(domain));
     };
-    let text = percent_decode(user).ok_or(AddressError::NotUtf8)?;
+    let text = percent::decode(user).ok_or(AddressError::NotUtf8)?;
     let local = escape::escape(&fold(&text));
     if !escape::has_inner_spaces_only(&local) {
         return Err(AddressError::EdgeSpace);
@@ -328,7 +327,7 @@ fn observed(uri: &SipUri) -> Result<SipUri, AddressError> {
         kept = kept.with_param("user", Some("phone"));
     }
     if let Some(instance) = uri.params().get("gr") {
-        let resource = percent_decode(instance).ok_or(AddressError::NotUtf8)?;
+        let resource = percent::decode(instance).ok_or(AddressError::NotUtf8)?;
         kept = kept.with_param("gr", Some(&resource));
     }
     Ok(kept)
@@ -372,41 +371,6 @@ fn fold(text: &str) -> String {
         })
         .map(|c| c.to_ascii_lowercase())
         .collect()
-}
-
-/// Decodes `%HH`; `None` where an escape is broken or the result is not UTF-8.
-pub(super) fn percent_decode(text: &str) -> Option<Cow<'_, str>> {
-    if !text.contains('%') {
-        return Some(Cow::Borrowed(text));
-    }
-    let mut bytes = text.bytes();
-    let mut out = Vec::with_capacity(text.len());
-    while let Some(b) = bytes.next() {
-        if b != b'%' {
-            out.push(b);
-            continue;
-        }
-        let mut digit = || char::from(bytes.next()?).to_digit(16);
-        let (high, low) = (digit()?, digit()?);
-        out.push(u8::try_from((high << 4) | low).ok()?);
-    }
-    String::from_utf8(out).ok().map(Cow::Owned)
-}
-
-/// Encodes all but `unreserved` of RFC 3986.
-fn percent_encode(text: &str, out: &mut String) {
-    for b in text.bytes() {
-        if b.is_ascii_alphanumeric() || matches!(b, b'-' | b'.' | b'_' | b'~') {
-            out.push(char::from(b));
-        } else {
-            let digit = |n: u8| {
-                char::from_digit(u32::from(n), 16)
-                    .unwrap_or('0')
-                    .to_ascii_uppercase()
-            };
-            out.extend(['%', digit(b >> 4), digit(b & 0xF)]);
-        }
-    }
 }
 
 /// Octets of a resource that [`to_uri`] writes out in full.

@@ -13,6 +13,7 @@ mod table;
 pub use table::{condition_for, rfc_status};
 
 use super::address::{self, Sips};
+use super::percent;
 use super::profile::Profile;
 use crate::refusal::Refuse;
 use crate::sip::{Method, Request, Response, Scheme, SipUri, StatusCode, Uri};
@@ -300,7 +301,7 @@ fn sip_address(alternate: &str) -> Option<SipUri> {
     {
         // RFC 5122: a query or fragment is no part of the address.
         let address = rest.split(['?', '#']).next()?;
-        let jid = Jid::parse(&address::percent_decode(address)?).ok()?;
+        let jid = Jid::parse(&percent::decode(address)?).ok()?;
         return address::to_uri(&jid, Scheme::Sip).ok();
     }
     let uri = Uri::parse(alternate).ok()?;

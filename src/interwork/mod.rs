@@ -12,4 +12,5 @@ pub mod address;
 pub mod error;
 pub mod escape;
 pub mod message;
+mod percent;
 pub mod profile;

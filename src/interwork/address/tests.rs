@@ -1,5 +1,7 @@
 #![allow(clippy::arithmetic_side_effects, reason = "tests")]
 
+use std::borrow::Cow;
+
 use proptest::prelude::*;
 
 use super::*;

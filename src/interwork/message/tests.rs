@@ -3,10 +3,11 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::interwork::address::Sips;
+use crate::interwork::address::{AddressError, Sips};
 use crate::interwork::error;
 use crate::interwork::profile::{PeerKind, Profile};
 use crate::limits::{GatewayLimits, SipLimits, XmlLimits};
+use crate::refusal::Refuse;
 use crate::sip::{Host, Message, Request, Scheme, Transport, parse, write};
 use crate::xml;
 use crate::xmpp::stanza::{Kind, MessageType, PresenceType};
