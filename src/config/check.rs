@@ -182,12 +182,6 @@ fn log(document: &Document, findings: &mut Findings<'_, '_>) -> Log {
             "write error, warn, info, debug or trace, or a filter such as \"info,vestibule::sip=debug\"",
         );
     }
-    if given.bodies {
-        findings.warning(
-            key!["log", "bodies"],
-            "bodies of messages will be in the log at level trace; this is for a search for a fault, not for service",
-        );
-    }
     Log {
         format: match given.format {
             // journald reads the same lines from our standard error and adds the time itself.

@@ -1,13 +1,23 @@
 //! Keys that are read and judged, and that this version does not act on yet: said aloud, so that nobody relies on them.
 
 use super::findings::{Findings, key};
-use crate::config::schema::{Admin, Document, Interworking};
+use crate::config::schema::{Admin, Document, Interworking, ListenProtocol, Log, Transport};
 
 /// Warns where the file asks for what this version does not do.
 pub(super) fn warn(document: &Document, findings: &mut Findings<'_, '_>) {
     let mut later = |path: &[String], what: &str| {
         findings.warning(path, &format!("this version does not act on it yet: {what}"));
     };
+    for (at, listen) in document.listen.iter().enumerate() {
+        if (listen.protocol, listen.transport) == (ListenProtocol::Sip, Some(Transport::Udp)) {
+            later(key!["listen", at, "transport"], "nothing listens on UDP");
+        }
+    }
+    for (at, local) in document.local.iter().enumerate() {
+        if local.transport == Some(Transport::Udp) {
+            later(key!["local", at, "transport"], "nothing is sent by UDP");
+        }
+    }
     for at in 0..document.port_map.len() {
         later(key!["port_map", at, "name"], "the ports are not mapped");
     }
@@ -31,7 +41,33 @@ pub(super) fn warn(document: &Document, findings: &mut Findings<'_, '_>) {
             "presence is not translated",
         );
     }
+    if document.interworking.conversation_timeout != interworking.conversation_timeout {
+        later(
+            key!["interworking", "conversation_timeout"],
+            "there are no conversations, each message goes by itself",
+        );
+    }
+    if document.admin.control != admin.control {
+        later(key!["admin", "control"], "there is no control socket");
+    }
+    if document.log.bodies != Log::default().bodies {
+        later(key!["log", "bodies"], "bodies are never logged");
+    }
     for (at, federate) in document.federate.iter().enumerate() {
+        if federate.rate.requests_per_second.is_some() {
+            later(
+                key!["federate", at, "rate", "requests_per_second"],
+                "rates are not limited",
+            );
+        }
+        for (number, route) in federate.routes.iter().enumerate() {
+            if route.transport == Transport::Udp {
+                later(
+                    key!["federate", at, "routes", number, "transport"],
+                    "nothing is sent by UDP",
+                );
+            }
+        }
         if federate.rate.new_dialogs_per_second.is_some() {
             later(
                 key!["federate", at, "rate", "new_dialogs_per_second"],

@@ -21,7 +21,7 @@ pub(super) fn listeners(
         );
     }
     let mut listeners = Vec::new();
-    let mut taken: HashMap<(SocketAddr, Carrier), usize> = HashMap::new();
+    let mut taken: HashMap<SocketAddr, usize> = HashMap::new();
     for (at, listen) in document.listen.iter().enumerate() {
         let Some((protocol, transport)) = service(at, listen, findings) else {
             continue;
@@ -35,10 +35,13 @@ pub(super) fn listeners(
                 "port 0 lets the system choose a port, another at each start",
             );
         }
-        let carrier = Carrier::of(transport);
+        if transport == Transport::Udp {
+            // This version does not listen on UDP, and `later` says so.
+            continue;
+        }
         for ip in addresses(at, listen, document, findings) {
             let address = SocketAddr::new(ip, port);
-            match taken.get(&(address, carrier)) {
+            match taken.get(&address) {
                 Some(first) if port != 0 => findings.error(
                     key!["listen", at, "port"],
                     &format!(
@@ -47,7 +50,7 @@ pub(super) fn listeners(
                     ),
                 ),
                 Some(_) | None => {
-                    taken.insert((address, carrier), at);
+                    taken.insert(address, at);
                     listeners.push(Listener {
                         side,
                         protocol,
@@ -60,22 +63,6 @@ pub(super) fn listeners(
         }
     }
     listeners
-}
-
-/// TCP and UDP ports do not exclude each other.
-#[derive(Clone, Copy, PartialEq, Eq, Hash)]
-enum Carrier {
-    Tcp,
-    Udp,
-}
-
-impl Carrier {
-    const fn of(transport: Transport) -> Self {
-        match transport {
-            Transport::Tls | Transport::Tcp => Self::Tcp,
-            Transport::Udp => Self::Udp,
-        }
-    }
 }
 
 const fn side(zone: ZoneName) -> Side {
