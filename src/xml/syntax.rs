@@ -157,12 +157,14 @@ pub(super) fn text_value(raw: &str) -> Cow<'_, str> {
     Cow::Owned(raw.replace("\r\n", "\n").replace('\r', "\n"))
 }
 
+/// NameStartChar without U+FDF0 to U+FFFD: compatibility forms and the byte order mark, which would let two names look
+/// alike; rxml refuses them too.
 const fn is_name_start(c: char) -> bool {
     matches!(c,
         'A'..='Z' | '_' | 'a'..='z'
         | '\u{C0}'..='\u{D6}' | '\u{D8}'..='\u{F6}' | '\u{F8}'..='\u{2FF}' | '\u{370}'..='\u{37D}'
         | '\u{37F}'..='\u{1FFF}' | '\u{200C}'..='\u{200D}' | '\u{2070}'..='\u{218F}' | '\u{2C00}'..='\u{2FEF}'
-        | '\u{3001}'..='\u{D7FF}' | '\u{F900}'..='\u{FDCF}' | '\u{FDF0}'..='\u{FFFD}' | '\u{10000}'..='\u{EFFFF}')
+        | '\u{3001}'..='\u{D7FF}' | '\u{F900}'..='\u{FDCF}' | '\u{10000}'..='\u{EFFFF}')
 }
 
 const fn is_name_char(c: char) -> bool {
@@ -206,6 +208,8 @@ mod tests {
             ("a/b", false),
             ("·a", false),
             ("a\u{FFFE}", false),
+            ("a\u{FEFF}", false),
+            ("a\u{FF42}", false),
         ] {
             assert_eq!(is_ncname(name), fine, "{name:?}");
             assert!(is_ncname(&mangled(name)), "{name:?}");

@@ -145,6 +145,11 @@ const HOSTILE: &[(&str, &str, XmlError)] = &[
         "<s:/>",
         XmlError::NotWellFormed(Rule::Name),
     ),
+    (
+        "byte order mark in a name",
+        "<a\u{feff}/>",
+        XmlError::NotWellFormed(Rule::Name),
+    ),
     ("two colons", "<s:a:b/>", XmlError::NotWellFormed(Rule::Name)),
     ("no name", "<></>", XmlError::NotWellFormed(Rule::Name)),
     (
