@@ -12,6 +12,7 @@ use std::path::PathBuf;
 
 use clap::{CommandFactory, Parser, Subcommand, ValueEnum};
 
+use crate::app;
 use crate::config;
 use crate::policy::Kind;
 use crate::route::Protocol;
@@ -152,8 +153,13 @@ pub fn execute(
                 for warning in &loaded.warnings {
                     writeln!(err, "warning: {warning}")?;
                 }
-                writeln!(err, "vestibule: this build cannot run as a proxy yet")?;
-                Ok(Exit::Bad)
+                match app::run(loaded.settings, &cli.config) {
+                    Ok(()) => Ok(Exit::Good),
+                    Err(error) => {
+                        writeln!(err, "vestibule: {error:#}")?;
+                        Ok(Exit::Bad)
+                    }
+                }
             }
             Err(report) => {
                 write!(err, "{report}")?;

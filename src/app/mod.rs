@@ -1,3 +1,35 @@
-//! Joins the floors.
+//! Joins the floors: the order of start, reload and stop.
+//!
+//! Start: certificates, then ports, then the user, then the gateway, then traffic. Nothing that a configuration can have
+//! wrong is found out later than at the first of these that it concerns.
 
+mod reload;
+mod start;
+mod stop;
 pub mod user;
+
+use std::path::Path;
+
+use anyhow::Context as _;
+
+use crate::config::Settings;
+use crate::observe::log;
+
+/// Runs the proxy until it is told to stop. `file` is where a reload reads the configuration again.
+///
+/// # Errors
+/// What keeps the proxy from starting, in words for the operator.
+pub fn run(settings: Settings, file: &Path) -> anyhow::Result<()> {
+    let level = log::start(settings.log.format, &settings.log.level)?;
+    let run_as = user::RunAs::find(settings.edge.run_as.as_deref())?;
+    user::raise_descriptors();
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .thread_name("vestibule")
+        .build()
+        .context("the runtime cannot be started")?;
+    runtime.block_on(async {
+        let started = start::start(&settings, run_as.as_ref()).await?;
+        reload::serve(started, settings, file, &level).await
+    })
+}

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::domain::Domain;
+pub use crate::gateway::Translation;
 use crate::limits::Limits;
 use crate::net::settings::{Listener, Secret, TlsContext, TlsName};
 use crate::observe::log::Format;
@@ -66,15 +67,6 @@ pub struct Dns {
 pub struct Xmpp {
     /// What dialback keys are made with (XEP-0185); `None` asks for a random one at each start.
     pub dialback_secret: Option<Secret>,
-}
-
-/// Whether messages are translated between SIP and XMPP.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Translation {
-    /// SIP and XMPP users reach each other.
-    On,
-    /// Only what needs no translation is forwarded.
-    Off,
 }
 
 /// Translation between SIP and XMPP.

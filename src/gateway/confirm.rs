@@ -35,7 +35,10 @@ impl Confirmation {
 
     /// A ping was handed to the link behind everything that is unconfirmed now.
     pub(super) fn pinged(&mut self, token: Token) {
-        self.ping = Some(Ping { token, covers: self.unconfirmed.len() });
+        self.ping = Some(Ping {
+            token,
+            covers: self.unconfirmed.len(),
+        });
     }
 
     /// The ping was answered: gives the stanzas that are confirmed by it, in their order; none for another's ping.
@@ -43,7 +46,9 @@ impl Confirmation {
         match self.ping {
             Some(ping) if ping.token == token => {
                 self.ping = None;
-                self.unconfirmed.drain(..ping.covers.min(self.unconfirmed.len())).collect()
+                self.unconfirmed
+                    .drain(..ping.covers.min(self.unconfirmed.len()))
+                    .collect()
             }
             Some(_) | None => Vec::new(),
         }
@@ -52,6 +57,13 @@ impl Confirmation {
     /// The ping will never be answered: its stream is gone, or it was never written.
     pub(super) fn forget_ping(&mut self) {
         self.ping = None;
+    }
+
+    /// The same, where it is that ping.
+    pub(super) fn forget_ping_of(&mut self, token: Token) {
+        if self.ping.is_some_and(|ping| ping.token == token) {
+            self.ping = None;
+        }
     }
 
     /// Drops every stanza that `keep` does not hold any more, and gives whether nothing is left to confirm.
@@ -65,9 +77,11 @@ impl Confirmation {
             position = position.saturating_add(1);
             kept
         });
-        if let Some(ping) = &mut self.ping {
-            ping.covers = covers;
-        }
+        // A ping that has nothing left to confirm was not answered in time; the next stanza gets one of its own.
+        self.ping = self
+            .ping
+            .filter(|_| covers > 0)
+            .map(|ping| Ping { covers, ..ping });
         self.unconfirmed.is_empty()
     }
 

@@ -1,1 +1,589 @@
-//! gateway.
+//! The gateway core: holds a message until its outcome is known, and tells its sender.
+//!
+//! A SIP request is answered by what happened on the XMPP side: an error stanza gives its status, an answered ping
+//! behind it (or silence on a live stream) gives 200, a link that fails gives a failure. An XMPP user hears an error
+//! stanza when SIP refuses or does not answer. Nothing is dropped: whatever is taken in comes out again as exactly one
+//! answer, or as a delivery that needs none.
+//!
+//! Not a socket, not a clock, not a policy: [`Border`] decides what gets in here, the network floor carries what comes
+//! out. RFC 7247 §7, RFC 7572 §5, XEP-0199.
+//!
+//! Call [`Gateway::poll`] until it gives `None` after each batch of [`Gateway::handle`], and handle [`Input::Tick`]
+//! when [`Gateway::timeout`] has come.
+
+mod answer;
+mod border;
+mod confirm;
+mod delivery;
+mod pending;
+mod rejection;
+#[cfg(test)]
+mod tests;
+mod translate;
+
+use std::collections::{HashMap, VecDeque};
+use std::time::Instant;
+
+pub use answer::{AnswerIds, Trouble};
+pub use border::{Admitted, AdmittedStanza, Border, Peer, Translation};
+pub use delivery::{Delivery, Link, Outcome, pair_of};
+pub use pending::Token;
+pub use rejection::{Rejected, RejectedStanza, Unproven};
+
+use answer::Answers;
+use confirm::Confirmation;
+use delivery::Payload;
+use pending::Pending;
+
+use crate::domain::Domain;
+use crate::interwork::profile::Profile;
+use crate::limits::GatewayLimits;
+use crate::policy::Direction;
+use crate::route::{Protocol, Route};
+use crate::sip::{Request, Response};
+use crate::xmpp::stanza::{IqType, Kind};
+use crate::xmpp::{Jid, Stanza, ping};
+
+/// One shard of the gateway. `O` is whatever the caller needs to find the SIP transaction again that an answer belongs
+/// to; it is given back as it came.
+#[derive(Debug)]
+pub struct Gateway<O> {
+    shard: u8,
+    limits: GatewayLimits,
+    answers: Answers,
+    numbers: u64,
+    waiting: Pending<Waiting<O>>,
+    links: HashMap<Link, Confirmation>,
+    ready: VecDeque<Output<O>>,
+}
+
+/// What happened.
+#[derive(Debug)]
+pub enum Input<O> {
+    /// A message passed the checks. `origin` is for a request that waits for its answer, and for none else.
+    Deliver {
+        /// The message.
+        delivery: Box<Delivery>,
+        /// Where its SIP transaction is.
+        origin: Option<O>,
+    },
+    /// A stanza came that answers something of ours ([`Gateway::is_answer`]).
+    Answer(Box<Stanza>),
+    /// A link has written these stanzas on its `epoch`-th stream.
+    Written {
+        /// Which ones.
+        tokens: Vec<Token>,
+        /// The number of the stream, counted by the link.
+        epoch: u64,
+    },
+    /// A link gives something back that it did not write.
+    Returned {
+        /// What.
+        token: Token,
+        /// Why.
+        trouble: Trouble,
+    },
+    /// A stream of a link broke: whatever was written on it and not confirmed may be lost.
+    Broken {
+        /// Which link.
+        link: Link,
+        /// Which of its streams.
+        epoch: u64,
+    },
+    /// A SIP request of ours got its final response.
+    Response {
+        /// Which request.
+        token: Token,
+        /// The response.
+        response: Box<Response>,
+    },
+    /// Time has passed.
+    Tick,
+}
+
+/// What is to be done.
+#[derive(Debug)]
+pub enum Output<O> {
+    /// Write a stanza on a link; tell what became of it where there is a token.
+    Send {
+        /// Which link.
+        link: Link,
+        /// The stanza.
+        stanza: Box<Stanza>,
+        /// By which name it is told of.
+        token: Option<Token>,
+        /// After this it is not worth sending any more.
+        until: Instant,
+    },
+    /// Send a SIP request on a link; tell its final response or its failure.
+    Request {
+        /// Which link.
+        link: Link,
+        /// The way to its servers.
+        route: Route,
+        /// The request.
+        request: Box<Request>,
+        /// By which name it is told of.
+        token: Token,
+        /// After this it is not worth sending any more.
+        until: Instant,
+    },
+    /// Answer a SIP request.
+    Respond {
+        /// Where its transaction is.
+        origin: O,
+        /// The answer.
+        response: Box<Response>,
+    },
+    /// What became of a message, to be counted.
+    Observe(Observation),
+}
+
+/// What became of a message.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Observation {
+    /// Which way it went.
+    pub way: Direction,
+    /// The protocol it came in.
+    pub from: Protocol,
+    /// The protocol it went out in.
+    pub to: Protocol,
+    /// The end of it.
+    pub outcome: Outcome,
+}
+
+/// A message that waits for its outcome.
+#[derive(Debug)]
+struct Waiting<O> {
+    way: Direction,
+    state: State,
+    kind: WaitingKind<O>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum State {
+    /// Handed to a link that has not written it yet.
+    Queued,
+    /// Written on that stream of the link.
+    Written { epoch: u64 },
+}
+
+#[derive(Debug)]
+enum WaitingKind<O> {
+    /// A SIP request that was translated, its user's addresses as stanzas have them, and how its peer is answered.
+    Sip {
+        origin: O,
+        request: Box<Request>,
+        from: Jid,
+        to: Jid,
+        profile: Profile,
+    },
+    /// A stanza without payload that was translated to SIP.
+    Xmpp { sender: Box<Stanza> },
+    /// A stanza without payload that was forwarded.
+    Forwarded { sender: Box<Stanza> },
+}
+
+impl<O> Gateway<O> {
+    /// A shard without messages, which answers in the name of `edge`; `undeliverable` is what users read first when a
+    /// message could not be delivered.
+    #[must_use]
+    pub fn new(shard: u8, limits: GatewayLimits, ids: AnswerIds, edge: &Domain, undeliverable: &str) -> Self {
+        Self {
+            shard,
+            waiting: Pending::new(limits.pending_messages),
+            limits,
+            answers: Answers::new(ids, edge, undeliverable),
+            numbers: 0,
+            links: HashMap::new(),
+            ready: VecDeque::new(),
+        }
+    }
+
+    /// How many messages wait for their outcome.
+    #[must_use]
+    pub fn waiting(&self) -> usize {
+        self.waiting.len()
+    }
+
+    /// Takes note of what happened.
+    pub fn handle(&mut self, now: Instant, input: Input<O>) {
+        match input {
+            Input::Deliver { delivery, origin } => self.deliver(now, *delivery, origin),
+            Input::Answer(stanza) => self.answered(&stanza),
+            Input::Written { tokens, epoch } => self.written(now, &tokens, epoch),
+            Input::Returned { token, trouble } => self.returned(now, token, trouble),
+            Input::Broken { link, epoch } => self.broken(now, &link, epoch),
+            Input::Response { token, response } => self.responded(now, token, &response),
+            Input::Tick => self.tick(now),
+        }
+    }
+
+    /// What is to be done next. A ping goes out when everything before it did.
+    pub fn poll(&mut self, now: Instant) -> Option<Output<O>> {
+        if self.ready.is_empty() {
+            self.ping_where_wanted(now);
+        }
+        self.ready.pop_front()
+    }
+
+    /// When to handle [`Input::Tick`].
+    #[must_use]
+    pub fn timeout(&self) -> Option<Instant> {
+        self.waiting.next()
+    }
+
+    fn deliver(&mut self, now: Instant, delivery: Delivery, origin: Option<O>) {
+        let token = self.fresh();
+        let Delivery {
+            permit,
+            route,
+            link,
+            payload,
+        } = delivery;
+        let way = permit.direction();
+        let until = now.checked_add(self.limits.deliver).unwrap_or(now);
+        match payload {
+            Payload::ToXmpp {
+                stanza,
+                request,
+                profile,
+            } => {
+                let Some(origin) = origin else { return };
+                let stanza = Box::new(stanza.with_id(&self.answers.id(token)));
+                let (from, to) = (stanza.from().clone(), stanza.to().clone());
+                let kind = WaitingKind::Sip {
+                    origin,
+                    request,
+                    from,
+                    to,
+                    profile,
+                };
+                if self.wait(
+                    now,
+                    token,
+                    until,
+                    Waiting {
+                        way,
+                        state: State::Queued,
+                        kind,
+                    },
+                ) {
+                    self.links.entry(link.clone()).or_default().handed(token);
+                    self.ready.push_back(Output::Send {
+                        link,
+                        stanza,
+                        token: Some(token),
+                        until,
+                    });
+                }
+            }
+            Payload::ToSip { request, sender } => {
+                let kind = WaitingKind::Xmpp { sender };
+                if self.wait(
+                    now,
+                    token,
+                    until,
+                    Waiting {
+                        way,
+                        state: State::Queued,
+                        kind,
+                    },
+                ) {
+                    self.ready.push_back(Output::Request {
+                        link,
+                        route,
+                        request,
+                        token,
+                        until,
+                    });
+                }
+            }
+            Payload::Forward { stanza, sender } => {
+                let kind = WaitingKind::Forwarded { sender };
+                if self.wait(
+                    now,
+                    token,
+                    until,
+                    Waiting {
+                        way,
+                        state: State::Queued,
+                        kind,
+                    },
+                ) {
+                    self.links.entry(link.clone()).or_default().handed(token);
+                    self.ready.push_back(Output::Send {
+                        link,
+                        stanza,
+                        token: Some(token),
+                        until,
+                    });
+                }
+            }
+            Payload::Pass { stanza } => {
+                self.ready.push_back(Output::Send {
+                    link,
+                    stanza,
+                    token: None,
+                    until,
+                });
+            }
+        }
+    }
+
+    /// Keeps a message waiting; one too many fails at once.
+    fn wait(&mut self, now: Instant, token: Token, until: Instant, waiting: Waiting<O>) -> bool {
+        match self.waiting.insert(token, until, waiting) {
+            Ok(()) => true,
+            Err(waiting) => {
+                self.fail(now, waiting, Trouble::Overload);
+                false
+            }
+        }
+    }
+
+    fn written(&mut self, now: Instant, tokens: &[Token], epoch: u64) {
+        let until = now.checked_add(self.limits.confirm).unwrap_or(now);
+        for token in tokens {
+            let Some(waiting) = self.waiting.get_mut(*token) else {
+                continue;
+            };
+            waiting.state = State::Written { epoch };
+            self.waiting.wait_until(*token, until);
+        }
+    }
+
+    /// An error stanza or a result for something that we sent, recognised by its id.
+    fn answered(&mut self, stanza: &Stanza) {
+        let Some(token) = stanza.id().and_then(|id| self.answers.token(id)) else {
+            return;
+        };
+        if let Kind::Iq(IqType::Result | IqType::Error) = stanza.kind() {
+            // Whatever is said of the ping: it was read, and so was all that stood before it.
+            let link = Link::Xmpp {
+                local: stanza.to().domain().clone(),
+                remote: stanza.from().domain().clone(),
+            };
+            let confirmed = self
+                .links
+                .get_mut(&link)
+                .map(|link| link.answered(token))
+                .unwrap_or_default();
+            for token in confirmed {
+                if let Some(waiting) = self.waiting.remove(token) {
+                    self.succeed(waiting);
+                }
+            }
+            return;
+        }
+        let ours = self
+            .waiting
+            .get(token)
+            .is_some_and(|waiting| match &waiting.kind {
+                WaitingKind::Sip { from, to, .. } => {
+                    {
+                        // The addressee himself, or his server for him: nobody else can make a message fail.
+                        let by = stanza.from().bare();
+                        stanza.to().bare() == from.bare()
+                            && (by == to.bare() || by == Jid::from(to.domain().clone()))
+                    }
+                }
+                WaitingKind::Xmpp { .. } | WaitingKind::Forwarded { .. } => false,
+            });
+        if !ours {
+            return;
+        }
+        let Some(Waiting {
+            way,
+            kind:
+                WaitingKind::Sip {
+                    origin,
+                    request,
+                    profile,
+                    ..
+                },
+            ..
+        }) = self.waiting.remove(token)
+        else {
+            return;
+        };
+        // An error without an `<error/>` says no more than that it failed.
+        let response = self
+            .answers
+            .refused_by_xmpp(&request, stanza, &profile)
+            .unwrap_or_else(|| self.answers.troubled_request(&request, Trouble::Refused));
+        self.ready.push_back(Output::Respond {
+            origin,
+            response: Box::new(response),
+        });
+        self.observe(way, Protocol::Sip, Protocol::Xmpp, Outcome::Failed);
+    }
+
+    fn returned(&mut self, now: Instant, token: Token, trouble: Trouble) {
+        match self.waiting.remove(token) {
+            Some(waiting) => self.fail(now, waiting, trouble),
+            // Not a message, so a ping, or a message whose time was over.
+            None => self
+                .links
+                .values_mut()
+                .for_each(|link| link.forget_ping_of(token)),
+        }
+    }
+
+    fn broken(&mut self, now: Instant, link: &Link, epoch: u64) {
+        let Some(state) = self.links.get_mut(link) else {
+            return;
+        };
+        state.forget_ping();
+        let lost: Vec<_> = state
+            .unconfirmed()
+            .filter(|token| {
+                self.waiting
+                    .get(*token)
+                    .is_some_and(|waiting| waiting.state == State::Written { epoch })
+            })
+            .collect();
+        for token in lost {
+            if let Some(waiting) = self.waiting.remove(token) {
+                self.fail(now, waiting, Trouble::Broken);
+            }
+        }
+    }
+
+    fn responded(&mut self, now: Instant, token: Token, response: &Response) {
+        let Some(waiting) = self.waiting.remove(token) else {
+            return;
+        };
+        let Waiting { way, kind, .. } = waiting;
+        let WaitingKind::Xmpp { sender } = kind else {
+            return;
+        };
+        if response.status().is_success() {
+            self.observe(way, Protocol::Xmpp, Protocol::Sip, Outcome::Delivered);
+            return;
+        }
+        self.observe(way, Protocol::Xmpp, Protocol::Sip, Outcome::Failed);
+        if let Some(error) = self.answers.refused_by_sip(&sender, response) {
+            self.send_back(now, error);
+        }
+    }
+
+    fn tick(&mut self, now: Instant) {
+        while let Some((_, waiting)) = self.waiting.expired(now) {
+            match (&waiting.state, &waiting.kind) {
+                // Written on a stream that still lives, and no error came: taken.
+                (State::Written { .. }, WaitingKind::Sip { .. } | WaitingKind::Forwarded { .. }) => {
+                    self.succeed(waiting);
+                }
+                (State::Queued, _) | (State::Written { .. }, WaitingKind::Xmpp { .. }) => {
+                    self.fail(now, waiting, Trouble::Timeout);
+                }
+            }
+        }
+        let waiting = &self.waiting;
+        self.links
+            .retain(|_, link| !link.retain(|token| waiting.get(token).is_some()));
+    }
+
+    fn succeed(&mut self, waiting: Waiting<O>) {
+        let Waiting { way, kind, .. } = waiting;
+        match kind {
+            WaitingKind::Sip { origin, request, .. } => {
+                let response = Answers::taken(&request);
+                self.ready.push_back(Output::Respond {
+                    origin,
+                    response: Box::new(response),
+                });
+                self.observe(way, Protocol::Sip, Protocol::Xmpp, Outcome::Delivered);
+            }
+            WaitingKind::Forwarded { .. } => {
+                self.observe(way, Protocol::Xmpp, Protocol::Xmpp, Outcome::Delivered);
+            }
+            WaitingKind::Xmpp { .. } => self.observe(way, Protocol::Xmpp, Protocol::Sip, Outcome::Delivered),
+        }
+    }
+
+    fn fail(&mut self, now: Instant, waiting: Waiting<O>, trouble: Trouble) {
+        let Waiting { way, kind, .. } = waiting;
+        let (from, to) = match kind {
+            WaitingKind::Sip { origin, request, .. } => {
+                let response = self.answers.troubled_request(&request, trouble);
+                self.ready.push_back(Output::Respond {
+                    origin,
+                    response: Box::new(response),
+                });
+                (Protocol::Sip, Protocol::Xmpp)
+            }
+            WaitingKind::Xmpp { sender } => {
+                if let Some(error) = self.answers.troubled_sender(&sender, trouble) {
+                    self.send_back(now, error);
+                }
+                (Protocol::Xmpp, Protocol::Sip)
+            }
+            WaitingKind::Forwarded { sender } => {
+                if let Some(error) = self.answers.troubled_sender(&sender, trouble) {
+                    self.send_back(now, error);
+                }
+                (Protocol::Xmpp, Protocol::Xmpp)
+            }
+        };
+        self.observe(way, from, to, Outcome::Failed);
+    }
+
+    /// Sends an error to the user whose message it is about, over the link that the message could have come by.
+    fn send_back(&mut self, now: Instant, stanza: Stanza) {
+        let link = Link::Xmpp {
+            local: stanza.from().domain().clone(),
+            remote: stanza.to().domain().clone(),
+        };
+        let until = now.checked_add(self.limits.deliver).unwrap_or(now);
+        self.ready.push_back(Output::Send {
+            link,
+            stanza: Box::new(stanza),
+            token: None,
+            until,
+        });
+    }
+
+    fn ping_where_wanted(&mut self, now: Instant) {
+        let until = now.checked_add(self.limits.confirm).unwrap_or(now);
+        let mut number = self.numbers;
+        for (link, state) in &mut self.links {
+            let Link::Xmpp { local, remote } = link else {
+                continue;
+            };
+            if !state.wants_ping() {
+                continue;
+            }
+            number = number.wrapping_add(1);
+            let token = Token::new(self.shard, number);
+            let stanza = ping::request(
+                Jid::from(local.clone()),
+                Jid::from(remote.clone()),
+                &self.answers.id(token),
+            );
+            state.pinged(token);
+            self.ready.push_back(Output::Send {
+                link: link.clone(),
+                stanza: Box::new(stanza),
+                token: Some(token),
+                until,
+            });
+        }
+        self.numbers = number;
+    }
+
+    fn observe(&mut self, way: Direction, from: Protocol, to: Protocol, outcome: Outcome) {
+        self.ready.push_back(Output::Observe(Observation {
+            way,
+            from,
+            to,
+            outcome,
+        }));
+    }
+
+    fn fresh(&mut self) -> Token {
+        self.numbers = self.numbers.wrapping_add(1);
+        Token::new(self.shard, self.numbers)
+    }
+}

@@ -54,7 +54,11 @@ pub(super) struct Pending<T> {
 
 impl<T> Pending<T> {
     pub(super) fn new(most: usize) -> Self {
-        Self { most, entries: HashMap::new(), times: BTreeSet::new() }
+        Self {
+            most,
+            entries: HashMap::new(),
+            times: BTreeSet::new(),
+        }
     }
 
     pub(super) fn len(&self) -> usize {
@@ -115,7 +119,11 @@ const SHARD_BITS: u32 = 8;
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::arithmetic_side_effects, clippy::disallowed_methods, reason = "tests count from some instant")]
+    #![allow(
+        clippy::arithmetic_side_effects,
+        clippy::disallowed_methods,
+        reason = "tests count from some instant"
+    )]
     use super::*;
     use std::time::Duration;
 

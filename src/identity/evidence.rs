@@ -23,6 +23,8 @@ pub enum Method {
     ComponentSecret,
     /// By the address of a configured node of ours, inside only.
     NodeAddress,
+    /// By the address of a static route without TLS, where the configuration has one for the domain.
+    RouteAddress,
 }
 
 /// What in a certificate proved the domain.
@@ -78,6 +80,14 @@ impl Authenticated {
         }
     }
 
+    /// For the caller that found the flow's address among the static routes without TLS of this foreign domain.
+    pub const fn by_route_address(domain: Domain) -> Self {
+        Self {
+            domain,
+            method: Method::RouteAddress,
+        }
+    }
+
     /// The domain.
     #[must_use]
     pub const fn domain(&self) -> &Domain {
@@ -100,6 +110,7 @@ impl Method {
             Self::Dialback => "dialback",
             Self::ComponentSecret => "component-secret",
             Self::NodeAddress => "node-address",
+            Self::RouteAddress => "route-address",
         }
     }
 }

@@ -15,6 +15,8 @@ use hickory_resolver::net::runtime::TokioRuntimeProvider;
 use hickory_resolver::proto::rr::{RData, RecordType};
 
 use crate::domain::Domain;
+use crate::route::naptr::NaptrRecord;
+use crate::route::srv::{SrvName, SrvRecord};
 
 /// Looks names up. Clones share the cache.
 #[derive(Clone)]
@@ -29,19 +31,6 @@ pub enum Hosts {
     File,
     /// None: for foreign names, which nobody inside may answer for.
     Ignored,
-}
-
-/// One SRV record (RFC 2782).
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Srv {
-    /// Lower first.
-    pub priority: u16,
-    /// Share among equals.
-    pub weight: u16,
-    /// Where the service listens.
-    pub port: u16,
-    /// The host, without the trailing dot; empty where the service is said not to be offered (target ".").
-    pub target: String,
 }
 
 /// Why a lookup gave nothing.
@@ -91,22 +80,56 @@ impl Resolver {
         })
     }
 
-    /// The SRV records of `service`, such as `_xmpp-server._tcp`, at `domain`.
+    /// The SRV records of a name.
     ///
     /// # Errors
     /// [`DnsError`].
-    pub async fn srv(&self, service: &str, domain: &Domain) -> Result<Vec<Srv>, DnsError> {
-        let name = format!("{service}.{}", domain.to_fqdn());
-        let records = self.lookup(&name, RecordType::SRV, "SRV").await?;
+    pub async fn srv(&self, name: &SrvName) -> Result<Vec<SrvRecord>, DnsError> {
         let mut found = Vec::new();
-        for data in records {
+        for data in self.lookup(&name.to_fqdn(), RecordType::SRV, "SRV").await? {
             // A CNAME on the way stands among the answers, too.
             let RData::SRV(srv) = data else { continue };
-            found.push(Srv {
-                priority: srv.priority,
-                weight: srv.weight,
-                port: srv.port,
-                target: srv.target.to_ascii().trim_end_matches('.').to_ascii_lowercase(),
+            let (priority, weight, port) = (srv.priority, srv.weight, srv.port);
+            if srv.target.is_root() {
+                found.push(SrvRecord {
+                    priority,
+                    weight,
+                    port,
+                    target: None,
+                });
+            } else if let Ok(target) = Domain::parse(&srv.target.to_ascii()) {
+                found.push(SrvRecord {
+                    priority,
+                    weight,
+                    port,
+                    target: Some(target),
+                });
+            }
+        }
+        Ok(found)
+    }
+
+    /// The NAPTR records of a domain.
+    ///
+    /// # Errors
+    /// [`DnsError`].
+    pub async fn naptr(&self, domain: &Domain) -> Result<Vec<NaptrRecord>, DnsError> {
+        let mut found = Vec::new();
+        for data in self.lookup(&domain.to_fqdn(), RecordType::NAPTR, "NAPTR").await? {
+            let RData::NAPTR(naptr) = data else { continue };
+            let text = |octets: &[u8]| std::str::from_utf8(octets).map(str::to_owned);
+            let (Ok(flags), Ok(services), Ok(regexp)) =
+                (text(&naptr.flags), text(&naptr.services), text(&naptr.regexp))
+            else {
+                continue;
+            };
+            found.push(NaptrRecord {
+                order: naptr.order,
+                preference: naptr.preference,
+                flags,
+                services,
+                regexp,
+                replacement: naptr.replacement.to_ascii(),
             });
         }
         Ok(found)

@@ -2,9 +2,23 @@
 
 pub mod accept;
 pub mod connect;
+pub mod discover;
 pub mod dns;
 pub mod listen;
+pub mod pool;
+pub mod probe;
+pub mod proof;
 pub mod pump;
 pub mod queue;
+pub mod serve;
 pub mod settings;
+pub mod shard;
+pub mod sip_flow;
+pub mod sip_link;
 pub mod tls;
+pub mod world;
+pub mod xmpp_driver;
+pub mod xmpp_link;
+pub mod xmpp_stream;
+pub mod xmpp_terms;
+pub mod xmpp_verify;

@@ -73,6 +73,12 @@ impl Pump {
         Ok(())
     }
 
+    /// Whether little enough waits that more should be sent.
+    #[must_use]
+    pub fn has_room(&self) -> bool {
+        self.out.len() < ROOM
+    }
+
     /// Whether all was written that was sent.
     #[must_use]
     pub fn is_drained(&self) -> bool {
@@ -156,6 +162,8 @@ impl Pump {
 
 /// Octets read at once.
 const READ: usize = 8 * 1024;
+/// Octets that may wait before senders are held back.
+const ROOM: usize = 64 * 1024;
 /// A write buffer over this size is given back when it is empty: an idle connection should cost little.
 const KEEP: usize = 16 * 1024;
 

@@ -6,6 +6,7 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
+pub use crate::identity::Eku as ExtendedKeyUsage;
 pub use crate::route::{Protocol, Secret, Side, TlsName, Transport};
 
 /// One address on which we accept.
@@ -91,15 +92,4 @@ pub enum IdentityRule {
     RouteTarget,
     /// The certificate has one of the keys listed in the context.
     Pinned,
-}
-
-/// What the extended key usage of a peer's certificate has to allow.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum ExtendedKeyUsage {
-    /// Client certificates need clientAuth, server certificates serverAuth.
-    Strict,
-    /// Either serves for both.
-    ClientOrServer,
-    /// Not looked at.
-    Ignore,
 }

@@ -113,15 +113,12 @@ impl Health {
         }
     }
 
-    /// Takes note of what became of an attempt to reach a node.
-    pub fn saw_node(&self, domain: &Domain, node: &str, seen: NodeState) {
-        if let Some(slot) = self
-            .lock()
-            .nodes
-            .get_mut(domain)
-            .and_then(|nodes| nodes.get_mut(node))
-        {
-            *slot = seen;
+    /// Takes note of what became of an attempt to reach a node; tells whether that is news.
+    pub fn saw_node(&self, domain: &Domain, node: &str, seen: NodeState) -> bool {
+        let mut state = self.lock();
+        match state.nodes.get_mut(domain).and_then(|nodes| nodes.get_mut(node)) {
+            Some(known) => std::mem::replace(known, seen) != seen,
+            None => false,
         }
     }
 

@@ -3,6 +3,8 @@
 //! The vocabulary of fields is fixed: `peer`, `flow`, `side`, `rule`, `class`, `trace` (the correlation id that follows
 //! a message across protocols). No bodies, and no full addresses at info.
 
+use std::io::IsTerminal;
+
 use tracing_subscriber::filter::{LevelFilter, ParseError};
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
@@ -55,7 +57,12 @@ pub fn start(format: Format, level: &str) -> Result<LevelHandle, LogError> {
     let registry = tracing_subscriber::registry().with(layer);
     match format {
         Format::Text => registry
-            .with(fmt::layer().with_writer(std::io::stderr).with_target(false))
+            .with(
+                fmt::layer()
+                    .with_writer(std::io::stderr)
+                    .with_ansi(std::io::stderr().is_terminal())
+                    .with_target(false),
+            )
             .try_init(),
         Format::Json => registry
             .with(
@@ -70,9 +77,12 @@ pub fn start(format: Format, level: &str) -> Result<LevelHandle, LogError> {
     Ok(LevelHandle(handle))
 }
 
+/// A bare level is ours alone: libraries speak only of what is wrong.
 fn filter(level: &str) -> Result<EnvFilter, LogError> {
-    EnvFilter::builder()
-        .with_default_directive(LevelFilter::WARN.into())
-        .parse(level)
-        .map_err(|error| LogError::Level(level.to_owned(), error))
+    let wrong = |error| LogError::Level(level.to_owned(), error);
+    let builder = EnvFilter::builder().with_default_directive(LevelFilter::WARN.into());
+    if level.parse::<LevelFilter>().is_ok() {
+        return builder.parse(format!("warn,vestibule={level}")).map_err(wrong);
+    }
+    builder.parse(level).map_err(wrong)
 }

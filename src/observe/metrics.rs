@@ -9,37 +9,9 @@ use prometheus::{
 };
 
 use super::health::{Health, NodeState, Phase};
-
-/// The protocol of a side of a message.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Protocol {
-    /// Session Initiation Protocol.
-    Sip,
-    /// Extensible Messaging and Presence Protocol.
-    Xmpp,
-}
-
-/// What became of a message.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Outcome {
-    /// The next hop took it.
-    Delivered,
-    /// It was refused before it was passed on, and its sender told.
-    Refused,
-    /// It could not be delivered, and its sender was told.
-    Failed,
-    /// It was an answer or a notice that nobody waits for.
-    Ignored,
-}
-
-/// Which way a message goes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Way {
-    /// From outside to inside.
-    Inbound,
-    /// From inside to outside.
-    Outbound,
-}
+use crate::gateway::Outcome;
+use crate::policy::Direction;
+use crate::route::{Protocol, Side};
 
 /// Every metric, resolved.
 #[derive(Debug)]
@@ -163,10 +135,10 @@ impl Metrics {
     }
 
     /// Counts a message and what became of it.
-    pub fn message(&self, way: Way, from: Protocol, to: Protocol, outcome: Outcome) {
+    pub fn message(&self, way: Direction, from: Protocol, to: Protocol, outcome: Outcome) {
         let way = match way {
-            Way::Inbound => 0,
-            Way::Outbound => 1,
+            Direction::Inbound => 0,
+            Direction::Outbound => 1,
         };
         let protocol = |p| match p {
             Protocol::Sip => 0,
@@ -190,16 +162,16 @@ impl Metrics {
     }
 
     /// Counts input that was refused. `class` is one of the constant words of `refusal::Refuse::class`.
-    pub fn refused(&self, side: &'static str, protocol: Protocol, class: &'static str) {
+    pub fn refused(&self, side: Side, protocol: Protocol, class: &'static str) {
         self.refusals
-            .with_label_values(&[side, protocol.as_str(), class])
+            .with_label_values(&[side.as_str(), protocol.as_str(), class])
             .inc();
     }
 
     /// Counts a connection for as long as the answer lives. `role` is `accepted` or `made`.
     #[must_use]
-    pub fn connection(&self, side: &'static str, protocol: Protocol, role: &'static str) -> Alive {
-        let labels = &[side, protocol.as_str(), role];
+    pub fn connection(&self, side: Side, protocol: Protocol, role: &'static str) -> Alive {
+        let labels = &[side.as_str(), protocol.as_str(), role];
         self.connections_total.with_label_values(labels).inc();
         let gauge = self.connections.with_label_values(labels);
         gauge.inc();
@@ -207,15 +179,17 @@ impl Metrics {
     }
 
     /// Counts a failed TLS handshake.
-    pub fn tls_failed(&self, side: &'static str, reason: &'static str) {
-        self.tls_failures.with_label_values(&[side, reason]).inc();
+    pub fn tls_failed(&self, side: Side, reason: &'static str) {
+        self.tls_failures
+            .with_label_values(&[side.as_str(), reason])
+            .inc();
     }
 
     /// Counts a policy decision. `verdict` is a constant word.
-    pub fn decided(&self, way: Way, verdict: &'static str) {
+    pub fn decided(&self, way: Direction, verdict: &'static str) {
         let way = match way {
-            Way::Inbound => "inbound",
-            Way::Outbound => "outbound",
+            Direction::Inbound => "inbound",
+            Direction::Outbound => "outbound",
         };
         self.decisions.with_label_values(&[way, verdict]).inc();
     }
@@ -264,17 +238,6 @@ impl Metrics {
     }
 }
 
-impl Protocol {
-    /// The word for labels and logs.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Sip => "sip",
-            Self::Xmpp => "xmpp",
-        }
-    }
-}
-
 /// A connection that is counted as alive until this is dropped.
 #[derive(Debug)]
 pub struct Alive(IntGauge);
@@ -296,9 +259,14 @@ mod tests {
     #[test]
     fn what_is_counted_is_in_the_text() {
         let metrics = Metrics::new().unwrap();
-        metrics.message(Way::Outbound, Protocol::Xmpp, Protocol::Sip, Outcome::Failed);
-        metrics.refused("outside", Protocol::Sip, "bad_header");
-        let alive = metrics.connection("inside", Protocol::Xmpp, "made");
+        metrics.message(
+            Direction::Outbound,
+            Protocol::Xmpp,
+            Protocol::Sip,
+            Outcome::Failed,
+        );
+        metrics.refused(Side::Outside, Protocol::Sip, "bad_header");
+        let alive = metrics.connection(Side::Inside, Protocol::Xmpp, "made");
         let health = Health::new();
         health.enter(Phase::Running);
         let text = metrics.text(&health, [("shard", 2)]).unwrap();

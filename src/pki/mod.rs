@@ -13,9 +13,10 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use rustls::crypto::CryptoProvider;
-use rustls::pki_types::{CertificateDer, CertificateRevocationListDer};
+use rustls::pki_types::CertificateDer;
 use rustls::{ClientConfig, ServerConfig};
 
+use crate::identity::{BadTrust, Trust};
 use crate::net::settings::{TlsContext, TlsName};
 
 /// All TLS contexts by name; replaced as a whole on reload.
@@ -28,8 +29,7 @@ pub struct Context {
     settings: TlsContext,
     server: Arc<ServerConfig>,
     client: Arc<ClientConfig>,
-    anchors: Vec<CertificateDer<'static>>,
-    revocation: Vec<CertificateRevocationListDer<'static>>,
+    trust: Trust,
     leaves: Vec<CertificateDer<'static>>,
 }
 
@@ -87,8 +87,14 @@ impl Context {
             leaves.extend(key.cert.first().cloned());
             keys.push(Arc::new(key));
         }
-        let anchors = load::anchors(&settings.trust)?;
-        let revocation = load::revocation_lists(&settings.crl)?;
+        let trust = Trust::new(
+            &load::anchors(&settings.trust)?,
+            &load::revocation_lists(&settings.crl)?,
+        )
+        .map_err(|error| PkiError::Trust {
+            context: name.clone(),
+            error,
+        })?;
         let shown =
             Arc::new(show::Certificates::new(keys).ok_or_else(|| PkiError::NoCertificate(name.clone()))?);
         let tls_error = |error| PkiError::Tls {
@@ -118,8 +124,7 @@ impl Context {
             settings: settings.clone(),
             server: Arc::new(server),
             client: Arc::new(client),
-            anchors,
-            revocation,
+            trust,
             leaves,
         })
     }
@@ -156,16 +161,10 @@ impl Context {
         }
     }
 
-    /// The certificates that vouch for peers.
+    /// Who vouches for peers.
     #[must_use]
-    pub fn anchors(&self) -> &[CertificateDer<'static>] {
-        &self.anchors
-    }
-
-    /// The revocation lists that are looked at.
-    #[must_use]
-    pub fn revocation_lists(&self) -> &[CertificateRevocationListDer<'static>] {
-        &self.revocation
+    pub const fn trust(&self) -> &Trust {
+        &self.trust
     }
 
     /// Our own certificates, leaves only.
@@ -227,6 +226,14 @@ pub enum PkiError {
     /// A context without a certificate.
     #[error("[tls.{0}]: there is no certificate in it")]
     NoCertificate(TlsName),
+    /// Something trusted cannot be.
+    #[error("[tls.{context}] trust: {error}")]
+    Trust {
+        /// Which context.
+        context: TlsName,
+        /// What is wrong.
+        error: BadTrust,
+    },
     /// The TLS library refuses the settings.
     #[error("[tls.{context}]: the TLS library refuses these settings: {error}")]
     Tls {

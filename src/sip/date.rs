@@ -3,7 +3,7 @@
 use std::fmt;
 
 use time::format_description::BorrowedFormatItem;
-use time::macros::format_description;
+use time::macros::{datetime, format_description};
 use time::{OffsetDateTime, PrimitiveDateTime};
 
 use super::error::Flaw;
@@ -13,6 +13,9 @@ use super::error::Flaw;
 pub struct Date(PrimitiveDateTime);
 
 impl Date {
+    /// The first second of 1970.
+    pub const EPOCH: Self = Self(datetime!(1970-01-01 00:00));
+
     /// The date so many seconds after 1970; `None` beyond the year 9999.
     #[must_use]
     pub fn from_unix_seconds(seconds: i64) -> Option<Self> {

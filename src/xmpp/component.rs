@@ -34,8 +34,6 @@ pub struct Component {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Phase {
     AwaitHeader,
-    /// The node's header has no id, as one that is only the frame of an error may.
-    AwaitError,
     AwaitHandshake,
     Open,
 }
@@ -140,10 +138,9 @@ impl Component {
             (_, StreamItem::Close) => self.wire.peer_closed(),
             (_, StreamItem::Element(element)) if element.is("error", ns::STREAM) => self.fail(&element),
             (Phase::AwaitHeader, StreamItem::Open(header)) => {
-                let Some(id) = Header::read(&header, ns::COMPONENT)?.id else {
-                    self.phase = Phase::AwaitError;
-                    return Ok(());
-                };
+                let id = Header::read(&header, ns::COMPONENT)?
+                    .id
+                    .ok_or(StreamRefusal::IdMissing)?;
                 let handshake =
                     Element::new("handshake", ns::COMPONENT).with_text(&self.secret.handshake(&id));
                 self.wire.send(&handshake);
@@ -165,7 +162,6 @@ impl Component {
                 self.wire.has_moved(now);
                 self.receive(element)?;
             }
-            (Phase::AwaitError, _) => return Err(StreamRefusal::IdMissing),
             (Phase::AwaitHeader | Phase::AwaitHandshake | Phase::Open, _) => {
                 return Err(StreamRefusal::UnexpectedElement);
             }
@@ -178,11 +174,7 @@ impl Component {
             Ok(stanza) => self.wire.event(Event::Stanza(stanza)),
             Err(BadStanza::NotAStanza) => return Err(StreamRefusal::UnexpectedElement),
             Err(BadStanza::NotAddressed) => return Err(StreamRefusal::NotAddressed),
-            Err(BadStanza::InvalidFrom(Some(remote))) => {
-                let refusal = StreamRefusal::FromMalformed;
-                self.wire.event(Event::StanzaRefused { remote, refusal });
-            }
-            Err(BadStanza::InvalidFrom(None)) => return Err(StreamRefusal::NotAddressed),
+            Err(BadStanza::InvalidFrom) => return Err(StreamRefusal::FromUnproven),
             Err(BadStanza::Refused(refused)) => {
                 if let Some(answer) = refused.error_reply(&Jid::from(self.domain.clone())) {
                     self.wire.event(Event::Answer(answer));
@@ -195,10 +187,10 @@ impl Component {
     /// Says what the node's error means before the handshake, where it is about our configuration.
     fn fail(&mut self, element: &Element) {
         let refusal = match (self.phase, StreamError::from_element(element).condition()) {
-            (Phase::AwaitError | Phase::AwaitHandshake, StreamCondition::HostUnknown) => {
+            (Phase::AwaitHeader | Phase::AwaitHandshake, StreamCondition::HostUnknown) => {
                 Some(StreamRefusal::ComponentUnknown)
             }
-            (Phase::AwaitError | Phase::AwaitHandshake, StreamCondition::Conflict) => {
+            (Phase::AwaitHeader | Phase::AwaitHandshake, StreamCondition::Conflict) => {
                 Some(StreamRefusal::ComponentConflict)
             }
             (Phase::AwaitHandshake, StreamCondition::NotAuthorized) => Some(StreamRefusal::ComponentSecret),

@@ -30,15 +30,17 @@ impl Jid {
     /// # Errors
     /// [`JidError`] names the part and the rule.
     pub fn parse(text: &str) -> Result<Self, JidError> {
-        let (local, domain, resource) = split(text);
+        //= rfc7622#3.2
+        //# Remove any portion from the first '/' character to the end of the string
+        let (head, resource) = match text.split_once('/') {
+            Some((head, resource)) => (head, Some(resource)),
+            None => (text, None),
+        };
+        let (local, domain) = match head.split_once('@') {
+            Some((local, domain)) => (Some(local), domain),
+            None => (None, head),
+        };
         Self::new(local, Domain::parse(domain)?, resource)
-    }
-
-    /// The domainpart of a text whose other parts need not be right: whom to blame for a malformed address.
-    #[must_use]
-    pub(super) fn domain_of(text: &str) -> Option<Domain> {
-        let (_, domain, _) = split(text);
-        Domain::parse(domain).ok()
     }
 
     /// Builds an address from its parts, enforcing the rules of each.
@@ -192,20 +194,6 @@ impl Refuse for JidError {
     }
     fn peer_text(&self) -> &'static str {
         "the address is malformed"
-    }
-}
-
-//= rfc7622#3.2
-//# Remove any portion from the first '/' character to the end of the
-//# string (if there is a '/' character present).
-fn split(text: &str) -> (Option<&str>, &str, Option<&str>) {
-    let (head, resource) = match text.split_once('/') {
-        Some((head, resource)) => (head, Some(resource)),
-        None => (text, None),
-    };
-    match head.split_once('@') {
-        Some((local, domain)) => (Some(local), domain, resource),
-        None => (None, head, resource),
     }
 }
 

@@ -7,7 +7,6 @@
 //!
 //! RFC 6120 §8.1 (attributes), §8.2 (kinds), §8.3.1 (errors); RFC 6121 §4.7.1 and §5.2.2 (types).
 
-use crate::domain::Domain;
 use crate::xml::{Element, Node};
 use crate::xmpp::error::{Condition, StanzaError, StreamCondition};
 use crate::xmpp::{Jid, ns};
@@ -134,7 +133,7 @@ impl Stanza {
             //# A stanza MUST possess a 'from' attribute whose value is an XMPP address
             return Err(BadStanza::NotAddressed);
         };
-        let from = Jid::parse(from).map_err(|_| BadStanza::InvalidFrom(Jid::domain_of(from)))?;
+        let from = Jid::parse(from).map_err(|_| BadStanza::InvalidFrom)?;
         let to = Jid::parse(to).ok();
         let is_iq_without_id = element.name() == "iq" && element.attribute("id").is_none_or(str::is_empty);
         let condition = match (kind, &to) {
@@ -355,11 +354,9 @@ pub enum BadStanza {
     /// `from` or `to` is missing.
     #[error("the stanza lacks 'from' or 'to'")]
     NotAddressed,
-    /// `from` is no address; its domainpart, if that is one. Where that domain is proven, RFC 7622 §4 refuses only the
-    /// stanza: a peer whose address rules are wider than ours must not lose its stream by one user's name. There is
-    /// nobody to answer (RFC 6120 §8.3.1).
+    /// `from` is no address.
     #[error("the stanza's 'from' is not an address")]
-    InvalidFrom(Option<Domain>),
+    InvalidFrom,
     /// The stream goes on; the sender is owed an error.
     #[error("the stanza is refused: {}", .0.condition.as_str())]
     Refused(Box<RefusedStanza>),
@@ -377,13 +374,13 @@ pub struct RefusedStanza {
 }
 
 impl BadStanza {
-    /// The stream error, where the stream must end: always, for [`BadStanza::InvalidFrom`] of a domain not proven.
+    /// The stream error, where the stream must end.
     #[must_use]
     pub const fn stream_condition(&self) -> Option<StreamCondition> {
         match self {
             Self::NotAStanza => Some(StreamCondition::UnsupportedStanzaType),
             Self::NotAddressed => Some(StreamCondition::ImproperAddressing),
-            Self::InvalidFrom(_) => Some(StreamCondition::InvalidFrom),
+            Self::InvalidFrom => Some(StreamCondition::InvalidFrom),
             Self::Refused(_) => None,
         }
     }

@@ -213,13 +213,6 @@ pub enum Event {
     Stanza(Stanza),
     /// The error that is owed to the sender of a malformed stanza: to be routed like any stanza of ours.
     Answer(Stanza),
-    /// A stanza was refused whose sender cannot be told, because its address is malformed.
-    StanzaRefused {
-        /// The proven domain that it came from.
-        remote: Domain,
-        /// Why.
-        refusal: StreamRefusal,
-    },
     /// The answer to a [`Purpose::Verify`]; the stream is closing.
     Verified(DialbackAnswer),
     /// One pair was refused; the stream goes on.

@@ -165,12 +165,7 @@ impl Open {
             Ok(stanza) => stanza,
             Err(BadStanza::NotAStanza) => return Err(StreamRefusal::UnexpectedElement),
             Err(BadStanza::NotAddressed) => return Err(StreamRefusal::NotAddressed),
-            Err(BadStanza::InvalidFrom(Some(remote))) if self.proven().any(|pair| pair.from == remote) => {
-                let refusal = StreamRefusal::FromMalformed;
-                wire.event(Event::StanzaRefused { remote, refusal });
-                return Ok(());
-            }
-            Err(BadStanza::InvalidFrom(_)) => return Err(StreamRefusal::FromUnproven),
+            Err(BadStanza::InvalidFrom) => return Err(StreamRefusal::FromUnproven),
             Err(BadStanza::Refused(refused)) => {
                 if !is_proven(refused.from()) {
                     return Err(StreamRefusal::FromUnproven);

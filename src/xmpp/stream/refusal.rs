@@ -61,9 +61,6 @@ pub enum StreamRefusal {
     /// A stanza lacks an address.
     #[error("the peer sent a stanza without 'from' or 'to'")]
     NotAddressed,
-    /// A stanza's `from` is no address, though its domain is proven.
-    #[error("the peer sent a stanza whose 'from' is not an address by RFC 7622")]
-    FromMalformed,
     /// The domain of a stanza's `from` is not proven.
     #[error("the peer sent a stanza from a domain that it has not proven")]
     FromUnproven,
@@ -143,8 +140,7 @@ impl StreamRefusal {
             Self::UnexpectedElement => StreamCondition::UnsupportedStanzaType,
             Self::TooManyPairs => StreamCondition::ResourceConstraint,
             Self::EstablishTimeout => StreamCondition::ConnectionTimeout,
-            Self::FromMalformed
-            | Self::SaslRefused
+            Self::SaslRefused
             | Self::DialbackInvalid
             | Self::DialbackFailed(_)
             | Self::DialbackRefused
@@ -192,7 +188,6 @@ impl Refuse for StreamRefusal {
             Self::SaslFailures => "sasl_failures",
             Self::NotAuthenticated => "not_authenticated",
             Self::NotAddressed => "not_addressed",
-            Self::FromMalformed => "from_malformed",
             Self::FromUnproven => "from_unproven",
             Self::ToUnproven => "to_unproven",
             Self::OneWay => "one_way",
@@ -239,7 +234,6 @@ impl Refuse for StreamRefusal {
             | Self::SaslFailures
             | Self::NotAuthenticated
             | Self::NotAddressed
-            | Self::FromMalformed
             | Self::FromUnproven
             | Self::ToUnproven
             | Self::OneWay
@@ -271,7 +265,6 @@ impl Refuse for StreamRefusal {
             | Self::NoMethod
             | Self::DialbackForbidden => "policy-violation",
             Self::TooManyPairs => "resource-constraint",
-            Self::FromMalformed => "jid-malformed",
             // XEP-0220 §2.1.1 asks for this where our key is called invalid.
             Self::DialbackRefused => "internal-server-error",
             Self::HostUnknown => "remote-server-not-found",
@@ -318,7 +311,6 @@ impl Refuse for StreamRefusal {
             Self::SaslFailures => "Too many failed attempts",
             Self::NotAuthenticated => "Authentication is required before stanzas",
             Self::NotAddressed => "A stanza needs 'from' and 'to'",
-            Self::FromMalformed => "The sender's address is malformed",
             Self::FromUnproven => "The sender's domain is not authenticated on this stream",
             Self::ToUnproven => "The recipient's domain was not negotiated on this stream",
             Self::OneWay => "Stanzas are not accepted on this stream",

@@ -647,7 +647,7 @@ fn section_8_1_a_stanza_must_name_the_proven_pair() {
             "invalid-from",
         ),
         (
-            "<message from='@evil.example' to='b@here.example'/>",
+            "<message from='@there.example' to='b@here.example'/>",
             "invalid-from",
         ),
         ("<message from='a@evil.example' to='@'/>", "invalid-from"),
@@ -692,27 +692,6 @@ fn section_8_3_a_malformed_stanza_of_a_proven_sender_is_answered_and_the_stream_
         (answer.to().to_string(), answer.id()),
         ("a@there.example".to_owned(), Some("7"))
     );
-    assert_eq!(here.stanzas(), 1);
-}
-
-#[test]
-fn section_8_3_1_a_malformed_sender_of_a_proven_domain_costs_its_stanza_only() {
-    let mut here = receiving(Start::Tls(SHOWN), Answers::serving(external()));
-    here.feed(HEADER).feed(&auth("=")).feed(HEADER);
-    for from in [
-        "\u{265a}@there.example",
-        "@there.example",
-        "a@there.example/",
-        "a b@there.example",
-    ] {
-        here.feed(&format!("<message from='{from}' to='b@here.example'/>"));
-        let refused = Event::StanzaRefused {
-            remote: domain("there.example"),
-            refusal: StreamRefusal::FromMalformed,
-        };
-        assert_eq!(here.events.last(), Some(&refused), "{from}");
-    }
-    here.feed(MESSAGE);
     assert_eq!(here.stanzas(), 1);
 }
 

@@ -120,7 +120,6 @@ proptest! {
                     prop_assert!(proven.iter().any(|(remote, _)| remote == answer.to().domain()));
                 }
                 Event::Verified(_)
-                | Event::StanzaRefused { .. }
                 | Event::PairRefused { .. }
                 | Event::Ending
                 | Event::Refused(_)

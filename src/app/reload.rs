@@ -1,0 +1,72 @@
+//! Waiting for signals: HUP reads the configuration again, TERM and INT stop in order.
+//!
+//! A reload takes all or nothing: a file with a fault, or a change that needs a restart, leaves everything as it was
+//! and says why.
+
+use std::path::Path;
+
+use anyhow::{Context as _, anyhow};
+use tokio::signal::unix::{SignalKind, signal};
+
+use super::start::{Started, contexts};
+use super::stop;
+use crate::config::{self, Settings, change};
+use crate::observe::log::LevelHandle;
+
+/// Serves signals until the proxy has stopped.
+pub(super) async fn serve(
+    started: Started,
+    mut settings: Settings,
+    file: &Path,
+    level: &LevelHandle,
+) -> anyhow::Result<()> {
+    let handler = |kind| signal(kind).context("signals cannot be received");
+    let mut hangup = handler(SignalKind::hangup())?;
+    let mut terminate = handler(SignalKind::terminate())?;
+    let mut interrupt = handler(SignalKind::interrupt())?;
+    loop {
+        tokio::select! {
+            _ = hangup.recv() => match reload(&started, &settings, file, level) {
+                Ok(taken) => {
+                    started.world.metrics.reloaded("taken");
+                    tracing::info!("the configuration was read again and is in force");
+                    settings = taken;
+                }
+                Err(error) => {
+                    started.world.metrics.reloaded("refused");
+                    tracing::error!("the configuration was not taken, and the one before stays in force: {error:#}");
+                }
+            },
+            _ = terminate.recv() => break,
+            _ = interrupt.recv() => break,
+        }
+    }
+    stop::stop(
+        &started.world,
+        &started.accepting,
+        &started.answering,
+        settings.limits.net.drain,
+    )
+    .await;
+    Ok(())
+}
+
+fn reload(
+    started: &Started,
+    before: &Settings,
+    file: &Path,
+    level: &LevelHandle,
+) -> anyhow::Result<Settings> {
+    let loaded = config::load(file).map_err(|report| anyhow!("{report}"))?;
+    for warning in &loaded.warnings {
+        tracing::warn!("{warning}");
+    }
+    let after = loaded.settings;
+    let parts = change::check(before, &after)?;
+    let contexts = contexts(&after)?;
+    level.set(&after.log.level)?;
+    started.live.replace(&started.world, &after, contexts);
+    let parts: Vec<_> = parts.into_iter().map(change::Part::as_str).collect();
+    tracing::info!(changed = parts.join(", "), "taken up");
+    Ok(after)
+}

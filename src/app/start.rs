@@ -1,0 +1,245 @@
+//! The start: certificates, ports, user, gateway, traffic.
+
+use std::sync::Arc;
+
+use anyhow::{Context as _, anyhow};
+use tokio::net::TcpListener;
+use tokio::sync::{Semaphore, watch};
+use tokio_util::sync::CancellationToken;
+
+use super::user::RunAs;
+use crate::admin;
+use crate::config::Settings;
+use crate::domain::{Domain, DomainPattern};
+use crate::gateway::{AnswerIds, Border, Gateway, Link};
+use crate::net::dns::{Hosts, Resolver};
+use crate::net::pool::Pool;
+use crate::net::world::{self, DefaultTls, World};
+use crate::net::{listen, probe, queue, serve, shard};
+use crate::observe::health::Phase;
+use crate::observe::{Health, Metrics};
+use crate::pki::{Contexts, PkiError};
+use crate::route::{self, Nodes, Protocol, Secret, Side};
+use crate::supervise::Supervisor;
+use crate::xmpp::DialbackSecret;
+
+/// A proxy that runs.
+pub(super) struct Started {
+    pub(super) world: Arc<World>,
+    pub(super) live: Live,
+    /// Cancelled to close the listeners.
+    pub(super) accepting: CancellationToken,
+    /// Cancelled to close the management listener.
+    pub(super) answering: CancellationToken,
+}
+
+/// What a reload replaces.
+pub(super) struct Live {
+    limits: watch::Sender<Arc<crate::limits::Limits>>,
+    border: watch::Sender<Arc<Border>>,
+    contexts: watch::Sender<Arc<Contexts>>,
+    default_tls: watch::Sender<DefaultTls>,
+}
+
+/// Starts everything, or tells what is in the way.
+pub(super) async fn start(settings: &Settings, run_as: Option<&RunAs>) -> anyhow::Result<Started> {
+    let contexts = contexts(settings)?;
+    let mut sockets = Vec::new();
+    for listener in &settings.listeners {
+        let socket = listen::bind(listener.address).with_context(|| {
+            format!(
+                "{} cannot be listened on for {} ({}); is another program using it, or does the address belong to \
+                 no interface?",
+                listener.address, listener.protocol, listener.side
+            )
+        })?;
+        sockets.push((socket, listener.clone()));
+    }
+    let admin = match settings.admin.metrics {
+        Some(address) => Some(
+            TcpListener::bind(address)
+                .await
+                .with_context(|| format!("admin.metrics: {address} cannot be listened on"))?,
+        ),
+        None => None,
+    };
+    if let Some(user) = run_as {
+        user.enter()?;
+    }
+    let (world, live, inputs) = assemble(settings, contexts)?;
+    for (number, inputs) in (0_u8..).zip(inputs) {
+        let gateway = Gateway::new(
+            number,
+            settings.limits.gateway.clone(),
+            world.ids.clone(),
+            &settings.edge.name,
+            &settings.interworking.undeliverable,
+        );
+        world
+            .supervisor
+            .spawn("shard", shard::run(Arc::clone(&world), gateway, inputs));
+    }
+    let accepting = CancellationToken::new();
+    for (socket, listener) in sockets {
+        tracing::info!(
+            side = %listener.side, protocol = %listener.protocol, transport = %listener.transport,
+            address = %listener.address, "listening"
+        );
+        serve::listen(&world, socket, listener, &accepting);
+    }
+    keep_components_up(&world, settings);
+    world.supervisor.spawn("probe", probe::run(Arc::clone(&world)));
+    let answering = CancellationToken::new();
+    if let Some(listener) = admin {
+        let sources = admin::Sources {
+            metrics: Arc::clone(&world.metrics),
+            health: world.health.clone(),
+            supervisor: world.supervisor.clone(),
+        };
+        let stop = answering.clone().cancelled_owned();
+        world.supervisor.spawn("admin", async move {
+            if let Err(error) = admin::serve(listener, sources, stop).await {
+                tracing::error!(%error, "the management listener failed");
+            }
+        });
+    }
+    world.health.enter(Phase::Running);
+    tracing::info!(version = env!("CARGO_PKG_VERSION"), edge = %settings.edge.name, "running");
+    Ok(Started {
+        world,
+        live,
+        accepting,
+        answering,
+    })
+}
+
+impl Live {
+    /// Puts another configuration in force: what is new counts from now on, what is under way goes on.
+    pub(super) fn replace(&self, world: &Arc<World>, settings: &Settings, contexts: Contexts) {
+        self.contexts.send_replace(Arc::new(contexts));
+        self.default_tls.send_replace(default_tls(settings));
+        self.limits.send_replace(Arc::new(settings.limits.clone()));
+        self.border.send_replace(Arc::new(border(settings)));
+        world.health.expect_nodes(nodes(settings));
+        keep_components_up(world, settings);
+    }
+}
+
+/// Reads the certificates of a configuration.
+pub(super) fn contexts(settings: &Settings) -> anyhow::Result<Contexts> {
+    Contexts::load(&settings.tls).map_err(|problems| {
+        let lines: Vec<_> = problems.iter().map(PkiError::to_string).collect();
+        anyhow!("certificates cannot be used:\n  {}", lines.join("\n  "))
+    })
+}
+
+type Inputs = Vec<queue::Receiver<crate::gateway::Input<crate::net::sip_flow::SipOrigin>>>;
+
+fn assemble(settings: &Settings, contexts: Contexts) -> anyhow::Result<(Arc<World>, Live, Inputs)> {
+    let metrics = Arc::new(Metrics::new()?);
+    let health = Health::new();
+    health.expect_nodes(nodes(settings));
+    let count = std::thread::available_parallelism()
+        .map_or(1, usize::from)
+        .clamp(1, MOST_SHARDS);
+    let (shards, inputs) = (0..count)
+        .map(|_| queue::bounded("shard", settings.limits.net.queue.saturating_mul(4), &metrics))
+        .unzip();
+    let (limits, limits_seen) = watch::channel(Arc::new(settings.limits.clone()));
+    let (border, border_seen) = watch::channel(Arc::new(border(settings)));
+    let (contexts, contexts_seen) = watch::channel(Arc::new(contexts));
+    let (default_tls, default_tls_seen) = watch::channel(default_tls(settings));
+    let random_secret = || Secret::new(&format!("{:032x}", u128::from_le_bytes(world::random())));
+    let world = World {
+        supervisor: Supervisor::new(),
+        metrics,
+        health,
+        limits: limits_seen,
+        border: border_seen,
+        contexts: contexts_seen,
+        default_tls: default_tls_seen,
+        outside_dns: Resolver::new(&settings.dns.servers, Hosts::Ignored)?,
+        inside_dns: Resolver::new(&settings.dns.servers, Hosts::File)?,
+        dialback: DialbackSecret::new(
+            settings
+                .xmpp
+                .dialback_secret
+                .clone()
+                .unwrap_or_else(random_secret)
+                .expose()
+                .as_bytes(),
+        ),
+        ids: AnswerIds::new(u64::from_le_bytes(world::random())),
+        shards,
+        pool: Pool::new(),
+        places: Arc::new(Semaphore::new(settings.limits.net.connections)),
+        refuse_new: CancellationToken::new(),
+        close: CancellationToken::new(),
+    };
+    Ok((
+        Arc::new(world),
+        Live {
+            limits,
+            border,
+            contexts,
+            default_tls,
+        },
+        inputs,
+    ))
+}
+
+fn border(settings: &Settings) -> Border {
+    Border::new(
+        settings.edge.name.clone(),
+        settings.rules.clone(),
+        settings.table.clone(),
+        settings.limits.clone(),
+        settings.interworking.translation,
+    )
+}
+
+/// The context of the first listener of each side stands for the side.
+fn default_tls(settings: &Settings) -> DefaultTls {
+    let of = |side: Side| {
+        let named = settings.listeners.iter().filter(|listener| listener.side == side);
+        named.filter_map(|listener| listener.tls.clone()).next()
+    };
+    DefaultTls {
+        outside: of(Side::Outside),
+        inside: of(Side::Inside),
+    }
+}
+
+fn nodes(settings: &Settings) -> Vec<(Domain, String)> {
+    let of = |local: &route::Local| match &local.nodes {
+        Nodes::List(nodes) => nodes.iter().map(|node| node.host.to_string()).collect(),
+        Nodes::Srv { name, .. } => vec![name.to_string()],
+    };
+    settings
+        .locals
+        .iter()
+        .filter(|local| local.protocol == Protocol::Xmpp)
+        .flat_map(|local| of(local).into_iter().map(|node| (local.domain.clone(), node)))
+        .collect()
+}
+
+/// A component link is there before anything is sent: inside users could reach nobody through it otherwise.
+fn keep_components_up(world: &Arc<World>, settings: &Settings) {
+    for local in &settings.locals {
+        if !matches!(local.link, route::Link::Component(_)) {
+            continue;
+        }
+        for entry in &settings.federated {
+            if let DomainPattern::Exact(foreign) = &entry.pattern {
+                let link = Link::Xmpp {
+                    local: foreign.clone(),
+                    remote: local.domain.clone(),
+                };
+                world.pool.keep_up(world, &link);
+            }
+        }
+    }
+}
+
+/// Shards beyond this many would only divide the work further.
+const MOST_SHARDS: usize = 8;

@@ -1,0 +1,172 @@
+//! What the senders of messages are told, in their own protocol, and the ids by which answers are recognised.
+
+use std::sync::Arc;
+
+use super::pending::Token;
+use super::rejection::tag;
+use crate::domain::Domain;
+use crate::interwork::error::{AddressedTo, LocalFailure, SipError, error_for, error_stanza, status_for};
+use crate::interwork::profile::Profile;
+use crate::sip::{Request, Response, StatusCode};
+use crate::xmpp::error::StanzaError;
+use crate::xmpp::{Jid, Stanza};
+
+/// Makes answers.
+#[derive(Debug)]
+pub(super) struct Answers {
+    ids: AnswerIds,
+    by: Jid,
+    undeliverable: Arc<str>,
+}
+
+/// Makes the ids of what the gateway sends, and knows them again. Clones know each other's.
+#[derive(Debug, Clone)]
+pub struct AnswerIds {
+    prefix: Arc<str>,
+}
+
+impl AnswerIds {
+    /// Ids that begin with something that nobody outside can guess.
+    #[must_use]
+    pub fn new(secret: u64) -> Self {
+        Self {
+            prefix: format!("vb{secret:016x}-").into(),
+        }
+    }
+
+    /// The id that stands for a token.
+    #[must_use]
+    pub fn id(&self, token: Token) -> String {
+        format!("{}{token}", self.prefix)
+    }
+
+    /// The token that an id stands for, where it is one of ours.
+    #[must_use]
+    pub fn token(&self, id: &str) -> Option<Token> {
+        let number = id.strip_prefix(&*self.prefix)?;
+        u64::from_str_radix(number, 16).ok().map(Token::from_number)
+    }
+}
+
+impl Answers {
+    /// Answers in the name of the edge; `undeliverable` is what users read first.
+    pub(super) fn new(ids: AnswerIds, edge: &Domain, undeliverable: &str) -> Self {
+        Self {
+            ids,
+            by: Jid::from(edge.clone()),
+            undeliverable: undeliverable.into(),
+        }
+    }
+
+    pub(super) fn id(&self, token: Token) -> String {
+        self.ids.id(token)
+    }
+
+    pub(super) fn token(&self, id: &str) -> Option<Token> {
+        self.ids.token(id)
+    }
+
+    /// The XMPP side took the message.
+    pub(super) fn taken(request: &Request) -> Response {
+        request.response(StatusCode::OK, StatusCode::OK.reason(), Some(&tag(request)))
+    }
+
+    /// The XMPP side refused the message with `stanza`.
+    pub(super) fn refused_by_xmpp(
+        &self,
+        request: &Request,
+        stanza: &Stanza,
+        profile: &Profile,
+    ) -> Option<Response> {
+        let error = status_for(
+            &stanza.error()?,
+            AddressedTo::of(stanza),
+            profile,
+            &self.undeliverable,
+        );
+        Some(Self::response(request, &error))
+    }
+
+    /// The XMPP side was not reached.
+    pub(super) fn troubled_request(&self, request: &Request, trouble: Trouble) -> Response {
+        let mut response = Self::response(request, &trouble.failure().sip_error(&self.undeliverable));
+        if matches!(trouble, Trouble::Overload | Trouble::Stopping) {
+            // The value is ours and clean, so this cannot fail.
+            let _ = response.headers_mut().push("Retry-After", RETRY_AFTER);
+        }
+        response
+    }
+
+    /// The SIP side refused what `sender` had sent.
+    pub(super) fn refused_by_sip(&self, sender: &Stanza, response: &Response) -> Option<Stanza> {
+        error_stanza(sender, &error_for(response, &self.by, &self.undeliverable))
+    }
+
+    /// The next hop of what `sender` had sent was not reached.
+    pub(super) fn troubled_sender(&self, sender: &Stanza, trouble: Trouble) -> Option<Stanza> {
+        let error: StanzaError = trouble.failure().stanza_error(&self.by, &self.undeliverable);
+        error_stanza(sender, &error)
+    }
+
+    fn response(request: &Request, error: &SipError) -> Response {
+        let tag = tag(request);
+        //= rfc4320#4.2
+        //# A transaction-stateful SIP element MUST NOT send a response with Status-Code of 408 to a non-INVITE request.
+        if error.status() == StatusCode::REQUEST_TIMEOUT {
+            return request.response(StatusCode::SERVER_TIMEOUT, error.reason(), Some(&tag));
+        }
+        error.response(request, &tag)
+    }
+}
+
+/// Why a link could not carry something.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Trouble {
+    /// DNS says that the domain, or its service, does not exist.
+    NotFound,
+    /// No server could be connected to.
+    Unreachable,
+    /// TLS failed, or the certificate does not prove the domain.
+    Untrusted,
+    /// The server refused the stream or us.
+    Refused,
+    /// It took too long.
+    Timeout,
+    /// A queue or a table of ours is full.
+    Overload,
+    /// The stream or flow broke while the message was on it.
+    Broken,
+    /// The proxy is stopping.
+    Stopping,
+}
+
+impl Trouble {
+    /// A constant word for metrics and logs.
+    #[must_use]
+    pub const fn class(self) -> &'static str {
+        match self {
+            Self::NotFound => "peer_not_found",
+            Self::Unreachable => "peer_unreachable",
+            Self::Untrusted => "peer_untrusted",
+            Self::Refused => "peer_refused",
+            Self::Timeout => "peer_timeout",
+            Self::Overload => "overload",
+            Self::Broken => "link_broken",
+            Self::Stopping => "stopping",
+        }
+    }
+
+    /// What the sender is told of it: nothing of our inside.
+    const fn failure(self) -> LocalFailure {
+        match self {
+            Self::NotFound => LocalFailure::NoSuchDomain,
+            Self::Unreachable | Self::Refused | Self::Broken => LocalFailure::Unreachable,
+            Self::Untrusted => LocalFailure::Insecure,
+            Self::Timeout => LocalFailure::NoAnswer,
+            Self::Overload | Self::Stopping => LocalFailure::Overload,
+        }
+    }
+}
+
+/// Seconds after which a sender may try again what was too much for us.
+const RETRY_AFTER: &str = "5";

@@ -1,0 +1,115 @@
+//! What the checks make of a message that may pass, and what the network floor tells of it afterwards.
+
+use crate::domain::Domain;
+use crate::interwork::profile::Profile;
+use crate::policy::Permit;
+use crate::route::Route;
+use crate::sip::Request;
+use crate::xmpp::Stanza;
+
+/// A message that policy permits and that has a route, in the protocol of its next hop. Made only by
+/// [`super::Border`]; the links take nothing else.
+#[derive(Debug)]
+pub struct Delivery {
+    pub(super) permit: Permit,
+    pub(super) route: Route,
+    pub(super) link: Link,
+    pub(super) payload: Payload,
+}
+
+/// What is carried, and what its sender will be answered with.
+#[derive(Debug)]
+pub(super) enum Payload {
+    /// From SIP to XMPP: the request is answered when the outcome is known.
+    ToXmpp {
+        stanza: Box<Stanza>,
+        request: Box<Request>,
+        profile: Profile,
+    },
+    /// From XMPP to SIP: `sender` is the stanza without its payload, to answer with an error.
+    ToSip {
+        request: Box<Request>,
+        sender: Box<Stanza>,
+    },
+    /// From XMPP to XMPP, a message: `sender` is the stanza without its payload, to answer with an error.
+    Forward {
+        stanza: Box<Stanza>,
+        sender: Box<Stanza>,
+    },
+    /// From XMPP to XMPP, what is not kept until its outcome is known: presence, queries, answers.
+    Pass { stanza: Box<Stanza> },
+}
+
+/// The relation that a message goes over, whatever its flows.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum Link {
+    /// XMPP towards `remote`, on which we speak for `local`: one stream or component a pair.
+    Xmpp {
+        /// Whom we speak for.
+        local: Domain,
+        /// Who is spoken to.
+        remote: Domain,
+    },
+    /// SIP towards the servers of a domain.
+    Sip {
+        /// The domain.
+        remote: Domain,
+    },
+}
+
+/// The end of a message, for counting.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Outcome {
+    /// The next hop took it.
+    Delivered,
+    /// It was refused before it was passed on, and its sender told.
+    Refused,
+    /// It could not be delivered, and its sender was told.
+    Failed,
+    /// Nobody waits for it, and nobody is told.
+    Ignored,
+}
+
+impl Delivery {
+    /// The rule that let it pass.
+    pub const fn permit(&self) -> &Permit {
+        &self.permit
+    }
+
+    /// The relation that it will go over.
+    #[must_use]
+    pub const fn link(&self) -> &Link {
+        &self.link
+    }
+
+    /// A number that is the same for every message between two users, in either direction: what keeps them in one
+    /// shard and in order.
+    #[must_use]
+    pub fn pair(&self) -> u64 {
+        match &self.payload {
+            Payload::ToXmpp { stanza, .. } | Payload::Forward { stanza, .. } | Payload::Pass { stanza } => {
+                pair_of(stanza)
+            }
+            Payload::ToSip { sender, .. } => pair_of(sender),
+        }
+    }
+}
+
+/// The number of the pair of users that a stanza goes between, whichever of them sent it.
+#[must_use]
+pub fn pair_of(stanza: &Stanza) -> u64 {
+    // FNV-1a over each bare address, joined by a sum so that the direction does not matter. It spreads load; nothing
+    // relies on it against an attacker, who can fill no more than the shard that he already may fill.
+    let hash = |jid: &crate::xmpp::Jid| {
+        let octets = jid
+            .local()
+            .unwrap_or_default()
+            .bytes()
+            .chain([b'@'])
+            .chain(jid.domain().as_str().bytes());
+        octets.fold(0xcbf2_9ce4_8422_2325_u64, |hash, octet| {
+            (hash ^ u64::from(octet)).wrapping_mul(0x0000_0100_0000_01b3)
+        })
+    };
+    hash(stanza.from()).wrapping_add(hash(stanza.to()))
+}

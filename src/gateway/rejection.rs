@@ -1,0 +1,211 @@
+//! What is refused at the border, ready to be answered and to be told to the operator.
+
+use crate::domain::Domain;
+use crate::interwork::error::{error_stanza, refusal_to_sip, refusal_to_xmpp};
+use crate::refusal::{Fault, Refuse};
+use crate::sip::inspect::Rejection;
+use crate::sip::transaction::Key;
+use crate::sip::{Flaw, Request, Response};
+use crate::xmpp::{Jid, Stanza};
+
+/// A refused request.
+#[derive(Debug)]
+pub struct Rejected {
+    response: Box<Response>,
+    class: &'static str,
+    why: String,
+}
+
+/// A refused stanza.
+#[derive(Debug)]
+pub struct RejectedStanza {
+    reply: Option<Box<Stanza>>,
+    class: &'static str,
+    why: String,
+}
+
+/// A domain that the far end of a flow did not prove.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{why}")]
+pub struct Unproven {
+    class: &'static str,
+    why: String,
+}
+
+/// Refusals of the border itself.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub(super) enum Refused {
+    #[error("From or Request-URI is not a SIP address at a domain")]
+    Addresses,
+    #[error("a flow of the inside asks for a SIP node, which this version does not serve")]
+    Inside,
+    #[error("From says {0}, which is one of our own domains, and the request came from outside")]
+    Impersonation(Domain),
+    #[error("{0} is not one of our domains: the edge passes nothing from one peer to another")]
+    Relaying(Domain),
+    #[error("rooms and file transfers cannot be addressed from SIP in this version")]
+    Room,
+    #[error("translation is off (edge.interworking = false)")]
+    TranslationOff,
+    #[error("the stanza asks for what has no counterpart in SIP in this version")]
+    Unsupported,
+    #[error("the flow did not prove the domain of From: {0}")]
+    Unproven(Unproven),
+    #[error("a header field of ours could not be written: {0}")]
+    Internal(Flaw),
+}
+
+impl Rejected {
+    pub(super) fn of(request: &Request, refusal: &dyn Refuse) -> Self {
+        let error = refusal_to_sip(refusal, "");
+        Self {
+            response: Box::new(error.response(request, &tag(request))),
+            class: refusal.class(),
+            why: refusal.to_string(),
+        }
+    }
+
+    pub(super) fn of_inspection(request: &Request, rejection: &Rejection) -> Self {
+        Self {
+            response: Box::new(rejection.response(request, &tag(request))),
+            class: "sip_not_supported",
+            why: format!(
+                "{} {} is answered {}",
+                request.method(),
+                request.uri(),
+                rejection.status
+            ),
+        }
+    }
+
+    /// A constant word for metrics.
+    #[must_use]
+    pub const fn class(&self) -> &'static str {
+        self.class
+    }
+
+    /// The response that says it.
+    #[must_use]
+    pub const fn response(&self) -> &Response {
+        &self.response
+    }
+}
+
+impl RejectedStanza {
+    pub(super) fn of(stanza: &Stanza, refusal: &dyn Refuse, edge: &Domain) -> Self {
+        let error = refusal_to_xmpp(refusal, &Jid::from(edge.clone()), "");
+        Self {
+            reply: error_stanza(stanza, &error).map(Box::new),
+            class: refusal.class(),
+            why: refusal.to_string(),
+        }
+    }
+
+    /// A constant word for metrics.
+    #[must_use]
+    pub const fn class(&self) -> &'static str {
+        self.class
+    }
+
+    /// The error stanza that says it, where there may be one.
+    #[must_use]
+    pub fn into_reply(self) -> Option<Box<Stanza>> {
+        self.reply
+    }
+}
+
+impl Unproven {
+    /// Why, as a constant word and in words for the operator.
+    #[must_use]
+    pub const fn new(class: &'static str, why: String) -> Self {
+        Self { class, why }
+    }
+
+    /// Nothing is encrypted, so nothing is proven.
+    #[must_use]
+    pub fn without_tls(domain: &Domain) -> Self {
+        let why = format!("the connection has no TLS, and no route lets its address speak for {domain}");
+        Self { class: "no_tls", why }
+    }
+
+    /// A constant word for metrics.
+    #[must_use]
+    pub const fn class(&self) -> &'static str {
+        self.class
+    }
+}
+
+impl std::fmt::Display for Rejected {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.why)
+    }
+}
+
+impl std::fmt::Display for RejectedStanza {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.why)
+    }
+}
+
+impl Refuse for Refused {
+    fn class(&self) -> &'static str {
+        match self {
+            Self::Addresses => "addresses",
+            Self::Inside => "inside_sip",
+            Self::Impersonation(_) => "impersonation",
+            Self::Relaying(_) => "relaying",
+            Self::Room => "room",
+            Self::TranslationOff => "translation_off",
+            Self::Unsupported => "unsupported",
+            Self::Unproven(unproven) => unproven.class,
+            Self::Internal(_) => "internal",
+        }
+    }
+
+    fn fault(&self) -> Fault {
+        match self {
+            Self::Addresses | Self::Impersonation(_) | Self::Relaying(_) | Self::Unproven(_) => Fault::Peer,
+            Self::Inside | Self::Room | Self::Unsupported | Self::Internal(_) => Fault::Local,
+            Self::TranslationOff => Fault::Policy,
+        }
+    }
+
+    fn sip_status(&self) -> u16 {
+        match self {
+            Self::Addresses => 400,
+            Self::Inside | Self::Unsupported => 501,
+            Self::Impersonation(_) | Self::TranslationOff | Self::Unproven(_) => 403,
+            Self::Relaying(_) => 404,
+            Self::Room => 405,
+            Self::Internal(_) => 500,
+        }
+    }
+
+    fn stanza_condition(&self) -> &'static str {
+        match self {
+            Self::Addresses => "jid-malformed",
+            Self::Inside | Self::Room | Self::Unsupported => "feature-not-implemented",
+            Self::Impersonation(_) | Self::TranslationOff | Self::Unproven(_) => "policy-violation",
+            Self::Relaying(_) => "remote-server-not-found",
+            Self::Internal(_) => "internal-server-error",
+        }
+    }
+
+    fn peer_text(&self) -> &'static str {
+        match self {
+            Self::Addresses => "The address is not usable here",
+            Self::Inside => "Not available here",
+            Self::Impersonation(_) | Self::Unproven(_) => "The domain of the sender is not proven",
+            Self::Relaying(_) => "Not one of our domains",
+            Self::Room => "Rooms cannot be addressed from SIP",
+            Self::TranslationOff => "Forbidden by policy",
+            Self::Unsupported => "This has no counterpart on the other side",
+            Self::Internal(_) => "Internal error",
+        }
+    }
+}
+
+/// The To tag of an answer that the border gives: the same each time the request comes (RFC 3261 §8.2.7).
+pub(super) fn tag(request: &Request) -> String {
+    Key::of_received(request).stateless_tag()
+}

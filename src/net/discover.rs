@@ -1,0 +1,96 @@
+//! Carrying out the steps of a plan: asking DNS where the plan says so, and giving the targets in order.
+
+use std::net::SocketAddr;
+
+use super::dns::{DnsError, Resolver};
+use super::world::{self, World};
+use crate::gateway::Trouble;
+use crate::route::select::Health;
+use crate::route::srv::{self, Answer, SrvName, SrvRecord};
+use crate::route::{Discovery, Host, Lookup, Plan, Step, Target, naptr};
+
+/// The targets of a plan, in the order in which they are to be tried.
+///
+/// # Errors
+/// [`Trouble::NotFound`] where nothing leads anywhere; [`Trouble::Timeout`] where DNS did not answer.
+pub async fn targets(world: &World, plan: &Plan) -> Result<Vec<Target>, Trouble> {
+    let steps = plan.steps(|_| Health::Up, &mut pick);
+    let mut found = Vec::new();
+    let mut failed = None;
+    for step in steps {
+        match step {
+            Step::Address(target) => found.push(target),
+            Step::Discover(discovery) => match discover(world.dns(discovery.template.side), &discovery).await
+            {
+                Ok(targets) => found.extend(targets),
+                Err(error) => {
+                    tracing::info!(peer = %discovery.template.domain, %error, "a peer's servers cannot be looked up");
+                    failed = Some(error);
+                }
+            },
+        }
+    }
+    match (found.is_empty(), failed) {
+        (false, _) => Ok(found),
+        (true, Some(DnsError::Failed { .. })) => Err(Trouble::Timeout),
+        (true, Some(DnsError::NotFound { .. }) | None) => Err(Trouble::NotFound),
+    }
+}
+
+/// The socket addresses of a target.
+///
+/// # Errors
+/// [`Trouble`] where its name cannot be resolved.
+pub async fn addresses(world: &World, target: &Target) -> Result<Vec<SocketAddr>, Trouble> {
+    let port = target.port.get();
+    match &target.host {
+        Host::Address(address) => Ok(vec![SocketAddr::new(*address, port)]),
+        Host::Name(name) => match world.dns(target.side).addresses(name).await {
+            Ok(addresses) => Ok(addresses
+                .into_iter()
+                .map(|address| SocketAddr::new(address, port))
+                .collect()),
+            Err(error) => {
+                tracing::info!(peer = %target.domain, %error, "a server's address cannot be looked up");
+                Err(match error {
+                    DnsError::NotFound { .. } => Trouble::NotFound,
+                    DnsError::Failed { .. } => Trouble::Timeout,
+                })
+            }
+        },
+    }
+}
+
+async fn discover(dns: &Resolver, discovery: &Discovery) -> Result<Vec<Target>, DnsError> {
+    for lookup in &discovery.lookups {
+        let names = match lookup {
+            Lookup::Srv(names) => names.clone(),
+            Lookup::Naptr(domain) => match dns.naptr(domain).await {
+                Ok(records) => naptr::select(&records, &discovery.transports),
+                Err(DnsError::NotFound { .. }) => continue,
+                Err(error) => return Err(error),
+            },
+        };
+        let mut answers: Vec<(SrvName, Vec<SrvRecord>)> = Vec::new();
+        for name in names {
+            match dns.srv(&name).await {
+                Ok(records) => answers.push((name, records)),
+                Err(DnsError::NotFound { .. }) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        match srv::targets(&answers, &discovery.template, &mut pick) {
+            Answer::Nothing => {}
+            Answer::NotOffered => return Ok(Vec::new()),
+            Answer::Targets(targets) => return Ok(targets),
+        }
+    }
+    Ok(discovery.fallback.iter().cloned().collect())
+}
+
+/// A uniform number from 0 to `most`.
+fn pick(most: u64) -> u64 {
+    let random = u64::from_le_bytes(world::random());
+    most.checked_add(1)
+        .map_or(random, |count| random.checked_rem(count).unwrap_or_default())
+}

@@ -1,0 +1,143 @@
+//! What the far end of a connection has proven: the chain of its TLS session, and what that is worth for a domain.
+//!
+//! The chain is verified once, when a domain is first claimed, and by the trust of the listener's or route's context.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use rustls::pki_types::UnixTime;
+
+use super::tls::TlsFacts;
+use crate::domain::Domain;
+use crate::gateway::{Peer, Unproven};
+use crate::identity::chain::{self, Usage, Verified};
+use crate::identity::matching::{self, Reference, SipRule};
+use crate::identity::{Authenticated, ChainError};
+use crate::net::settings::IdentityRule;
+use crate::pki::Context;
+use crate::refusal::Refuse;
+use crate::route::{Federated, Host, Transport};
+
+/// The proof that a connection carries.
+#[derive(Debug)]
+pub struct Proof {
+    tls: Option<Tls>,
+    remote: SocketAddr,
+}
+
+#[derive(Debug)]
+struct Tls {
+    context: Arc<Context>,
+    facts: TlsFacts,
+    usage: Usage,
+    verified: Option<Result<Verified, ChainError>>,
+}
+
+impl Proof {
+    /// The proof of a TLS session.
+    #[must_use]
+    pub const fn tls(context: Arc<Context>, facts: TlsFacts, usage: Usage, remote: SocketAddr) -> Self {
+        Self {
+            tls: Some(Tls {
+                context,
+                facts,
+                usage,
+                verified: None,
+            }),
+            remote,
+        }
+    }
+
+    /// A connection without TLS, which proves nothing but its address.
+    #[must_use]
+    pub const fn none(remote: SocketAddr) -> Self {
+        Self { tls: None, remote }
+    }
+
+    /// Whether the peer showed a certificate, whatever it is worth.
+    #[must_use]
+    pub fn shows_certificate(&self) -> bool {
+        self.tls.as_ref().is_some_and(|tls| !tls.facts.chain.is_empty())
+    }
+
+    /// Whether the peer's certificate proves an XMPP domain.
+    ///
+    /// # Errors
+    /// [`Unproven`].
+    pub fn xmpp(&mut self, domain: &Domain) -> Result<Authenticated, Unproven> {
+        let tls = self.tls.as_mut().ok_or_else(|| Unproven::without_tls(domain))?;
+        matching::xmpp(tls.verified()?, domain).map_err(|error| unproven(&error))
+    }
+
+    /// Whether the peer's certificate proves a SIP domain; `hosts` are the configured next hops of the domain.
+    ///
+    /// # Errors
+    /// [`Unproven`].
+    pub fn sip(&mut self, domain: &Domain, hosts: &[Reference]) -> Result<Authenticated, Unproven> {
+        let tls = self.tls.as_mut().ok_or_else(|| Unproven::without_tls(domain))?;
+        let identity = tls.context.settings().identity;
+        let rule = match identity {
+            IdentityRule::Rfc5922 => SipRule::Rfc5922,
+            IdentityRule::RouteTarget => SipRule::RouteTarget(hosts),
+            IdentityRule::Pinned => SipRule::Pinned,
+        };
+        matching::sip(tls.verified()?, domain, rule).map_err(|error| unproven(&error))
+    }
+}
+
+impl Peer for Proof {
+    fn proves(&mut self, domain: &Domain, entry: &Federated) -> Result<Authenticated, Unproven> {
+        if self.tls.is_none() && speaks_by_route(entry, self.remote) {
+            return Ok(Authenticated::by_route_address(domain.clone()));
+        }
+        let hosts: Vec<_> = entry
+            .routes
+            .iter()
+            .map(|route| reference(&route.next_hop.host))
+            .collect();
+        self.sip(domain, &hosts)
+    }
+}
+
+impl Tls {
+    fn verified(&mut self) -> Result<&Verified, Unproven> {
+        let (context, facts, usage) = (&self.context, &self.facts, self.usage);
+        let verified = self.verified.get_or_insert_with(|| {
+            let settings = context.settings();
+            match settings.identity {
+                IdentityRule::Pinned => chain::verify_pinned(&facts.chain, &settings.pins, unix_now()),
+                IdentityRule::Rfc5922 | IdentityRule::RouteTarget => {
+                    chain::verify(&facts.chain, context.trust(), usage, settings.eku, unix_now())
+                }
+            }
+        });
+        verified.as_ref().map_err(unproven)
+    }
+}
+
+/// The host of a route, as a certificate would name it.
+#[must_use]
+pub fn reference(host: &Host) -> Reference {
+    match host {
+        Host::Name(name) => Reference::Name(name.clone()),
+        Host::Address(address) => Reference::Address(*address),
+    }
+}
+
+/// A route without TLS lets the address that it leads to speak for its domain: there is nothing better on such a link,
+/// and the configuration says so by the route.
+fn speaks_by_route(entry: &Federated, remote: SocketAddr) -> bool {
+    entry.routes.iter().any(|route| {
+        matches!(route.transport, Transport::Tcp | Transport::Udp)
+            && matches!(route.next_hop.host, Host::Address(address) if address == remote.ip())
+    })
+}
+
+fn unproven(error: &(impl Refuse + std::fmt::Display)) -> Unproven {
+    Unproven::new(error.class(), error.to_string())
+}
+
+/// The time that certificates are checked against.
+fn unix_now() -> UnixTime {
+    UnixTime::now()
+}

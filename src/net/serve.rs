@@ -1,0 +1,109 @@
+//! What happens to an accepted connection: TLS where its listener has it, then the flow of its protocol.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use tokio::net::{TcpListener, TcpStream};
+use tokio_util::sync::CancellationToken;
+
+use super::accept::{self, Accepted};
+use super::proof::Proof;
+use super::pump::Pump;
+use super::settings::Listener;
+use super::sip_flow::{self, SipFlow};
+use super::tls::{self, Wire};
+use super::world::World;
+use super::{queue, xmpp_stream};
+use crate::identity::chain::Usage;
+use crate::pki::Alpn;
+use crate::route::{Protocol, Transport};
+use crate::sip;
+
+/// Accepts on a bound socket until `accepting` is cancelled.
+pub fn listen(world: &Arc<World>, socket: TcpListener, listener: Listener, accepting: &CancellationToken) {
+    let (world, accepting) = (Arc::clone(world), accepting.clone());
+    let (socket, listener) = (Arc::new(socket), Arc::new(listener));
+    let supervisor = world.supervisor.clone();
+    supervisor.keep("listener", move || {
+        let (world, accepting) = (Arc::clone(&world), accepting.clone());
+        let (socket, listener) = (Arc::clone(&socket), Arc::clone(&listener));
+        async move {
+            let (side, protocol) = (listener.side, listener.protocol);
+            let places = Arc::clone(&world.places);
+            let serving = Arc::clone(&world);
+            let refused = move |remote: SocketAddr| {
+                world.metrics.refused(side, protocol, "connection_limit");
+                tracing::warn!(%remote, %side, "a connection is refused: the limit of connections is reached");
+            };
+            let accept = accept::run(socket, listener, places, move |stream, accepted| {
+                let world = Arc::clone(&serving);
+                serving.supervisor.spawn(name(protocol), connection(world, stream, accepted));
+            }, refused);
+            tokio::select! {
+                ended = accept => ended,
+                () = accepting.cancelled() => Ok(()),
+            }
+        }
+    });
+}
+
+async fn connection(world: Arc<World>, stream: TcpStream, accepted: Accepted) {
+    let listener = Arc::clone(&accepted.listener);
+    let (side, flow, remote) = (listener.side, accepted.flow, accepted.remote);
+    let limits = world.limits();
+    let alpn = match listener.protocol {
+        Protocol::Sip => Alpn::None,
+        Protocol::Xmpp => Alpn::XmppServer,
+    };
+    let secured = match listener.transport {
+        Transport::Tls => {
+            let Some(context) = world.context(listener.tls.as_ref(), side) else {
+                tracing::error!(%side, listener = %listener.address, "the TLS context of this listener is gone");
+                return;
+            };
+            match tls::accept(stream, &context, alpn, limits.net.handshake).await {
+                Ok((wire, facts)) => (wire, Proof::tls(context, facts, Usage::Client, remote)),
+                Err(error) => {
+                    world.metrics.tls_failed(side, error.reason());
+                    tracing::info!(%flow, %side, peer = %remote, class = error.reason(), %error, "TLS refused");
+                    return;
+                }
+            }
+        }
+        Transport::Tcp | Transport::Udp => (Wire::Plain(stream), Proof::none(remote)),
+    };
+    let (wire, proof) = secured;
+    let alive = world.metrics.connection(side, listener.protocol, "accepted");
+    match listener.protocol {
+        Protocol::Sip => {
+            let transport = match listener.transport {
+                Transport::Tls => sip::Transport::Tls,
+                Transport::Tcp | Transport::Udp => sip::Transport::Tcp,
+            };
+            let pump = Pump::new(wire, limits.net.write_buffer);
+            let (sender, commands) = queue::bounded("sip_flow", limits.net.queue, &world.metrics);
+            let sip = SipFlow {
+                world: Arc::clone(&world),
+                pump,
+                id: flow,
+                side,
+                remote,
+                transport,
+                proof,
+                alive,
+            };
+            tracing::debug!(%flow, %side, peer = %remote, "SIP flow accepted");
+            if let Err(error) = sip_flow::run(sip, sender, commands).await {
+                tracing::info!(%flow, %side, peer = %remote, %error, "SIP flow broken");
+            }
+        }
+        Protocol::Xmpp => xmpp_stream::accepted(&world, wire, &accepted, proof, alive).await,
+    }
+}
+
+const fn name(protocol: Protocol) -> &'static str {
+    match protocol {
+        Protocol::Sip => "sip_flow",
+        Protocol::Xmpp => "xmpp_stream",
+    }
+}

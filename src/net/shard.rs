@@ -1,0 +1,95 @@
+//! The task of one gateway shard: feeds it what happens, and carries out what it wants.
+//!
+//! A shard never waits for a flow or a link: what cannot be handed on at once is given back to the gateway, which tells
+//! the sender. So flows and links may wait for a shard without any of them waiting in a circle.
+
+use std::sync::Arc;
+
+use super::pool::{Content, Letter};
+use super::queue;
+use super::sip_flow::SipOrigin;
+use super::world::{self, World};
+use crate::gateway::{Gateway, Input, Output, Token};
+
+/// Serves until every sender of `inputs` is gone.
+pub async fn run(
+    world: Arc<World>,
+    mut gateway: Gateway<SipOrigin>,
+    mut inputs: queue::Receiver<Input<SipOrigin>>,
+) {
+    let mut counted = 0_i64;
+    loop {
+        tokio::select! {
+            input = inputs.recv() => {
+                let Some(input) = input else { return };
+                let now = world::now();
+                gateway.handle(now, input);
+                // A batch shares one ping and one round of outputs.
+                for _ in 0..BATCH {
+                    let Some(input) = inputs.next_waiting() else { break };
+                    gateway.handle(now, input);
+                }
+            }
+            () = world::sleep_until(gateway.timeout()) => gateway.handle(world::now(), Input::Tick),
+        }
+        let now = world::now();
+        while let Some(output) = gateway.poll(now) {
+            act(&world, &mut gateway, output);
+        }
+        let waiting = i64::try_from(gateway.waiting()).unwrap_or(i64::MAX);
+        world.metrics.pending.add(waiting.saturating_sub(counted));
+        counted = waiting;
+    }
+}
+
+fn act(world: &Arc<World>, gateway: &mut Gateway<SipOrigin>, output: Output<SipOrigin>) {
+    match output {
+        Output::Send {
+            link,
+            stanza,
+            token,
+            until,
+        } => {
+            let letter = Letter {
+                content: Content::Stanza(stanza),
+                token,
+                until,
+            };
+            send(world, gateway, &link, letter);
+        }
+        Output::Request {
+            link,
+            route,
+            request,
+            token,
+            until,
+        } => {
+            let letter = Letter {
+                content: Content::Request(request, Box::new(route)),
+                token: Some(token),
+                until,
+            };
+            send(world, gateway, &link, letter);
+        }
+        Output::Respond { origin, response } => origin.respond(response),
+        Output::Observe(seen) => world.metrics.message(seen.way, seen.from, seen.to, seen.outcome),
+    }
+}
+
+fn send(world: &Arc<World>, gateway: &mut Gateway<SipOrigin>, link: &crate::gateway::Link, letter: Letter) {
+    let Err((letter, trouble)) = world.pool.send(world, link, letter) else {
+        return;
+    };
+    let token: Option<Token> = letter.token;
+    match token {
+        Some(token) => gateway.handle(world::now(), Input::Returned { token, trouble }),
+        None => tracing::warn!(
+            ?link,
+            class = trouble.class(),
+            "an answer could not be handed to its link"
+        ),
+    }
+}
+
+/// Inputs handled before their outputs are carried out.
+const BATCH: usize = 256;

@@ -1,0 +1,193 @@
+//! The link to the SIP servers of a foreign domain: finds them, connects, proves them, and keeps a flow.
+//!
+//! Targets are tried in the order of the route; the next one is taken when one cannot be connected to or cannot prove
+//! itself. A request that is already on a flow is not sent again elsewhere: it fails with the flow, and its sender is
+//! told, because nobody can know whether it arrived.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use rustls::pki_types::ServerName;
+
+use super::accept::FlowId;
+use super::pool::{Content, Letter};
+use super::proof::{self, Proof};
+use super::pump::Pump;
+use super::queue::{self, Refused};
+use super::sip_flow::{self, Command, SipFlow};
+use super::tls::{self, Wire};
+use super::world::{self, World};
+use super::{connect, discover};
+use crate::domain::Domain;
+use crate::gateway::{Input, Token, Trouble};
+use crate::identity::chain::Usage;
+use crate::pki::Alpn;
+use crate::route::{Host, Plan, Protocol, Route, Target, Transport};
+use crate::sip;
+
+/// Carries letters until none has come for a while.
+pub async fn run(world: Arc<World>, remote: Domain, mut letters: queue::Receiver<Letter>) {
+    let idle = world.limits().net.sip_idle;
+    let mut live: Option<Live> = None;
+    loop {
+        let letter = tokio::select! {
+            letter = letters.recv() => letter,
+            () = tokio::time::sleep(idle) => None,
+            () = world.close.cancelled() => None,
+        };
+        let Some(letter) = letter else { break };
+        carry(&world, &remote, &mut live, letter).await;
+    }
+    letters.close();
+    while let Some(letter) = letters.next_waiting() {
+        give_back(&world, letter.token, Trouble::Stopping).await;
+    }
+}
+
+/// A flow that is up, and the way that led to it.
+struct Live {
+    plans: Vec<Plan>,
+    flow: queue::Sender<Command>,
+}
+
+async fn carry(world: &Arc<World>, remote: &Domain, live: &mut Option<Live>, letter: Letter) {
+    let (Content::Request(mut request, route), Some(token)) = (letter.content, letter.token) else {
+        return;
+    };
+    if letter.until <= world::now() {
+        return give_back(world, Some(token), Trouble::Timeout).await;
+    }
+    // A flow that ended while it was idle takes nothing: one more connection is worth a try.
+    for _ in 0..2 {
+        if live
+            .as_ref()
+            .is_none_or(|live| live.flow.is_closed() || live.plans != route.plans())
+        {
+            *live = None;
+            match open(world, remote, &route).await {
+                Ok(flow) => {
+                    *live = Some(Live {
+                        plans: route.plans().to_vec(),
+                        flow,
+                    });
+                }
+                Err(trouble) => return give_back(world, Some(token), trouble).await,
+            }
+        }
+        let Some(up) = live.as_ref() else { break };
+        match up.flow.offer(Command::Request { request, token }) {
+            Ok(()) => return,
+            Err(Refused::Full(_)) => return give_back(world, Some(token), Trouble::Overload).await,
+            Err(Refused::Closed(Command::Request { request: unsent, .. })) => request = unsent,
+            Err(Refused::Closed(Command::Respond { .. })) => break,
+        }
+    }
+    give_back(world, Some(token), Trouble::Broken).await;
+}
+
+/// Opens a flow to the first target that can be reached and proves itself.
+async fn open(world: &Arc<World>, remote: &Domain, route: &Route) -> Result<queue::Sender<Command>, Trouble> {
+    let Some(plan) = route.plans().iter().find(|plan| plan.protocol() == Protocol::Sip) else {
+        return Err(Trouble::NotFound);
+    };
+    let mut trouble = Trouble::NotFound;
+    for target in discover::targets(world, plan).await? {
+        match reach(world, remote, &target).await {
+            Ok(flow) => return Ok(flow),
+            Err(failed) => trouble = failed,
+        }
+    }
+    Err(trouble)
+}
+
+async fn reach(
+    world: &Arc<World>,
+    remote: &Domain,
+    target: &Target,
+) -> Result<queue::Sender<Command>, Trouble> {
+    let limits = world.limits();
+    let addresses = discover::addresses(world, target).await?;
+    let (socket, address) = match connect::first(&addresses, limits.net.connect).await {
+        Ok(connected) => connected,
+        Err(error) => {
+            tracing::info!(peer = %remote, %target, %error, "a SIP server cannot be connected to");
+            return Err(Trouble::Unreachable);
+        }
+    };
+    let (wire, proof, transport) = match target.transport {
+        Transport::Tls => {
+            let (wire, proof) = secure(world, target, socket, address, limits.net.handshake).await?;
+            (wire, proof, sip::Transport::Tls)
+        }
+        Transport::Tcp => (Wire::Plain(socket), Proof::none(address), sip::Transport::Tcp),
+        Transport::Udp => {
+            tracing::warn!(peer = %remote, %target, "SIP over UDP is not available in this version");
+            return Err(Trouble::Unreachable);
+        }
+    };
+    let id = FlowId::fresh();
+    tracing::info!(peer = %remote, %target, flow = %id, "SIP flow opened");
+    let flow = SipFlow {
+        world: Arc::clone(world),
+        pump: Pump::new(wire, limits.net.write_buffer),
+        id,
+        side: target.side,
+        remote: address,
+        transport,
+        proof,
+        alive: world.metrics.connection(target.side, Protocol::Sip, "made"),
+    };
+    let (sender, commands) = queue::bounded("sip_flow", limits.net.queue, &world.metrics);
+    let own = sender.clone();
+    world.supervisor.spawn("sip_flow", async move {
+        if let Err(error) = sip_flow::run(flow, own, commands).await {
+            tracing::info!(flow = %id, %error, "SIP flow broken");
+        }
+    });
+    Ok(sender)
+}
+
+/// TLS towards a server, and the check that it is the one that was meant (RFC 5922 §7.3).
+async fn secure(
+    world: &World,
+    target: &Target,
+    socket: tokio::net::TcpStream,
+    address: std::net::SocketAddr,
+    within: Duration,
+) -> Result<(Wire, Proof), Trouble> {
+    let Some(context) = world.context(target.tls.as_ref(), target.side) else {
+        tracing::warn!(%target, "there is no TLS context for this side: name one with tls = \"...\"");
+        return Err(Trouble::Untrusted);
+    };
+    let shown = match &target.host {
+        Host::Name(name) => ServerName::try_from(name.as_str().to_owned()),
+        Host::Address(_) => ServerName::try_from(target.domain.as_str().to_owned()),
+    };
+    let name = shown.unwrap_or_else(|_| ServerName::IpAddress(address.ip().into()));
+    match tls::connect(socket, &context, name, Alpn::None, within).await {
+        Ok((wire, facts)) => {
+            let mut proof = Proof::tls(context, facts, Usage::Server, address);
+            match proof.sip(&target.domain, &[proof::reference(&target.host)]) {
+                Ok(_authenticated) => Ok((wire, proof)),
+                Err(unproven) => {
+                    tracing::warn!(
+                        peer = %target.domain, %target, class = unproven.class(), why = %unproven,
+                        "a SIP server is not the one that was meant"
+                    );
+                    Err(Trouble::Untrusted)
+                }
+            }
+        }
+        Err(error) => {
+            world.metrics.tls_failed(target.side, error.reason());
+            tracing::warn!(peer = %target.domain, %target, class = error.reason(), %error, "TLS with a SIP server failed");
+            Err(Trouble::Untrusted)
+        }
+    }
+}
+
+async fn give_back(world: &World, token: Option<Token>, trouble: Trouble) {
+    if let Some(token) = token {
+        world.tell(token, Input::Returned { token, trouble }).await;
+    }
+}

@@ -1,0 +1,167 @@
+//! What every task of the network floor shares: settings that a reload replaces, counters, and the way to the gateway.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use tokio::sync::{Semaphore, watch};
+use tokio_util::sync::CancellationToken;
+
+use super::dns::Resolver;
+use super::pool::Pool;
+use super::queue;
+use super::sip_flow::SipOrigin;
+use crate::gateway::{AnswerIds, Border, Input, Token};
+use crate::limits::Limits;
+use crate::observe::{Health, Metrics};
+use crate::pki::{Context, Contexts};
+use crate::route::{Side, TlsName};
+use crate::sip::Date;
+use crate::supervise::Supervisor;
+use crate::xmpp::DialbackSecret;
+
+/// Shared by all flows, links and shards.
+#[derive(Debug)]
+pub struct World {
+    /// Spawns.
+    pub supervisor: Supervisor,
+    /// Counts.
+    pub metrics: Arc<Metrics>,
+    /// Phase and nodes.
+    pub health: Health,
+    /// Bounds; a reload changes those of new connections.
+    pub limits: watch::Receiver<Arc<Limits>>,
+    /// The checks and the tables that they work on.
+    pub border: watch::Receiver<Arc<Border>>,
+    /// Certificates and trust.
+    pub contexts: watch::Receiver<Arc<Contexts>>,
+    /// The default TLS contexts of each side, where a route names none.
+    pub default_tls: watch::Receiver<DefaultTls>,
+    /// Names of foreign servers.
+    pub outside_dns: Resolver,
+    /// Names of our own nodes.
+    pub inside_dns: Resolver,
+    /// What dialback keys are made with.
+    pub dialback: DialbackSecret,
+    /// Recognises answers to what the gateway sent.
+    pub ids: AnswerIds,
+    /// The shards of the gateway, by their number.
+    pub shards: Vec<queue::Sender<Input<SipOrigin>>>,
+    /// Links to peers and nodes.
+    pub pool: Pool,
+    /// Places for accepted connections.
+    pub places: Arc<Semaphore>,
+    /// Cancelled when nothing new is taken any more.
+    pub refuse_new: CancellationToken,
+    /// Cancelled when flows and streams are to be closed.
+    pub close: CancellationToken,
+}
+
+/// The TLS context of each side for what names none.
+#[derive(Debug, Clone, Default)]
+pub struct DefaultTls {
+    /// Towards peers.
+    pub outside: Option<TlsName>,
+    /// Towards nodes.
+    pub inside: Option<TlsName>,
+}
+
+impl World {
+    /// The current limits.
+    #[must_use]
+    pub fn limits(&self) -> Arc<Limits> {
+        Arc::clone(&self.limits.borrow())
+    }
+
+    /// The current checks and tables.
+    #[must_use]
+    pub fn border(&self) -> Arc<Border> {
+        Arc::clone(&self.border.borrow())
+    }
+
+    /// The TLS context of a name, or the default of a side.
+    #[must_use]
+    pub fn context(&self, name: Option<&TlsName>, side: Side) -> Option<Arc<Context>> {
+        let default = self.default_tls.borrow();
+        let name = name.or(match side {
+            Side::Outside => default.outside.as_ref(),
+            Side::Inside => default.inside.as_ref(),
+        })?;
+        self.contexts.borrow().get(name).cloned()
+    }
+
+    /// The TLS context of a name; none where none is named.
+    #[must_use]
+    pub fn context_of(&self, name: Option<&TlsName>) -> Option<Arc<Context>> {
+        self.contexts.borrow().get(name?).cloned()
+    }
+
+    /// The resolver of a side.
+    #[must_use]
+    pub const fn dns(&self, side: Side) -> &Resolver {
+        match side {
+            Side::Outside => &self.outside_dns,
+            Side::Inside => &self.inside_dns,
+        }
+    }
+
+    /// The shard that owns a pair of users.
+    #[must_use]
+    pub fn shard_of(&self, pair: u64) -> Option<&queue::Sender<Input<SipOrigin>>> {
+        let shards = u64::try_from(self.shards.len()).ok()?;
+        let number = pair.checked_rem(shards)?;
+        self.shards.get(usize::try_from(number).ok()?)
+    }
+
+    /// Tells the shard that made a token what became of it.
+    pub async fn tell(&self, token: Token, input: Input<SipOrigin>) {
+        if let Some(shard) = self.shards.get(usize::from(token.shard())) {
+            // A shard is gone only when the process is.
+            let _gone = shard.send(input).await;
+        }
+    }
+}
+
+/// The time, as every machine is told it.
+#[must_use]
+#[allow(
+    clippy::disallowed_methods,
+    reason = "the network floor is where time is read"
+)]
+pub fn now() -> Instant {
+    tokio::time::Instant::now().into_std()
+}
+
+/// The date, as messages are dated.
+#[must_use]
+#[allow(
+    clippy::disallowed_methods,
+    reason = "the network floor is where time is read"
+)]
+pub fn today() -> Date {
+    let seconds = std::time::SystemTime::now()
+        .duration_since(std::time::UNIX_EPOCH)
+        .unwrap_or_default()
+        .as_secs();
+    let date = i64::try_from(seconds).ok().and_then(Date::from_unix_seconds);
+    date.unwrap_or(Date::EPOCH)
+}
+
+/// Waits until an instant, or for ever where there is none.
+pub async fn sleep_until(at: Option<Instant>) {
+    match at {
+        Some(at) => tokio::time::sleep_until(at.into()).await,
+        None => std::future::pending().await,
+    }
+}
+
+/// Octets that nobody can guess.
+#[must_use]
+pub fn random<const N: usize>() -> [u8; N] {
+    let mut octets = [0; N];
+    // The library's generator cannot fail once the process has started; zeros would still be unique with the rest of
+    // what they are combined with, and are refused by nobody.
+    if aws_lc_rs::rand::fill(&mut octets).is_err() {
+        tracing::error!("the system's random source failed");
+    }
+    octets
+}

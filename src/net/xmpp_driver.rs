@@ -1,0 +1,406 @@
+//! Carries one stream machine over one connection: octets, TLS, timers, and the answers to what the machine asks.
+//!
+//! The owner of a driver waits for [`Driver::next`] beside its other events; dropping the wait loses nothing, because
+//! everything that is under way, a TLS handshake included, lives in the driver.
+
+use std::collections::VecDeque;
+use std::future::Future;
+use std::net::SocketAddr;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::Instant;
+
+use rustls::pki_types::ServerName;
+
+use super::accept::FlowId;
+use super::proof::Proof;
+use super::pump::{Progress, Pump};
+use super::tls::{self, TlsError, TlsFacts, Wire};
+use super::world::{self, World};
+use super::{queue, xmpp_terms, xmpp_verify};
+use crate::domain::Domain;
+use crate::identity::chain::Usage;
+use crate::observe::Metrics;
+use crate::pki::{Alpn, Context};
+use crate::route::Side;
+use crate::xmpp::component::Component;
+use crate::xmpp::error::StreamError;
+use crate::xmpp::stream::{
+    CertificateAnswer, Event, Initiating, Input, Misuse, Output, PeerCertificate, Question, Receiving,
+    Verdict,
+};
+use crate::xmpp::{Stanza, stream};
+
+/// One of the machines that speak XMPP.
+#[derive(Debug)]
+pub enum Machine {
+    /// They connected to us.
+    Receiving(Box<Receiving>),
+    /// We connected to them.
+    Initiating(Box<Initiating>),
+    /// We are their component.
+    Component(Box<Component>),
+}
+
+/// How TLS begins when the machine wants it.
+#[derive(Debug, Clone)]
+pub enum Secure {
+    /// We answer the handshake.
+    Server(Arc<Context>),
+    /// We begin it, naming the server.
+    Client(Arc<Context>, ServerName<'static>),
+    /// There is no TLS here.
+    Never,
+}
+
+/// A machine with its connection.
+#[derive(Debug)]
+pub struct Driver {
+    world: Arc<World>,
+    machine: Machine,
+    state: State,
+    after: Option<After>,
+    ending: Ending,
+    secure: Secure,
+    proof: Proof,
+    side: Side,
+    /// The number of the connection, for logs.
+    pub id: FlowId,
+    remote: SocketAddr,
+    events: VecDeque<Event>,
+    verdicts: (queue::Sender<Verdict>, queue::Receiver<Verdict>),
+}
+
+type Handshake = Pin<Box<dyn Future<Output = Result<(Wire, TlsFacts), TlsError>> + Send + Sync>>;
+
+enum State {
+    Open(Pump),
+    Handshake(Handshake),
+    Closed,
+}
+
+/// What follows when everything is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum After {
+    StartTls,
+    Close,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Ending {
+    No,
+    Yes,
+}
+
+impl Driver {
+    /// A driver for a machine that was just made.
+    #[must_use]
+    pub fn new(
+        world: &Arc<World>,
+        machine: Machine,
+        wire: Wire,
+        secure: Secure,
+        proof: Proof,
+        (side, id, remote): (Side, FlowId, SocketAddr),
+    ) -> Self {
+        let limits = world.limits();
+        let mut driver = Self {
+            machine,
+            state: State::Open(Pump::new(wire, limits.net.write_buffer)),
+            after: None,
+            ending: Ending::No,
+            secure,
+            proof,
+            side,
+            id,
+            remote,
+            events: VecDeque::new(),
+            verdicts: queue::bounded("verdicts", limits.xmpp.pending_dialback, &world.metrics),
+            world: Arc::clone(world),
+        };
+        driver.absorb();
+        driver
+    }
+
+    /// The next thing that happened; `None` when the connection is over.
+    pub async fn next(&mut self) -> Option<Event> {
+        loop {
+            if let Some(event) = self.events.pop_front() {
+                return Some(event);
+            }
+            if let State::Closed = self.state {
+                return None;
+            }
+            self.advance().await;
+            self.absorb();
+        }
+    }
+
+    /// Sends a stanza of a proven pair.
+    ///
+    /// # Errors
+    /// [`Misuse`] where the pair is not proven or the stream is ending.
+    pub fn send(&mut self, stanza: &Stanza) -> Result<(), Misuse> {
+        self.machine.handle(world::now(), Input::Send(stanza))?;
+        self.absorb();
+        Ok(())
+    }
+
+    /// Whether the stream is ending, so that nothing more can be sent on it.
+    #[must_use]
+    pub const fn is_closing(&self) -> bool {
+        matches!(self.ending, Ending::Yes)
+    }
+
+    /// Where the peer stands.
+    #[must_use]
+    pub const fn side(&self) -> Side {
+        self.side
+    }
+
+    /// The peer's address.
+    #[must_use]
+    pub const fn remote(&self) -> SocketAddr {
+        self.remote
+    }
+
+    /// The counters.
+    #[must_use]
+    pub fn metrics(&self) -> &Metrics {
+        &self.world.metrics
+    }
+
+    /// Whether there is room for another stanza: the peer reads what it is sent.
+    #[must_use]
+    pub fn has_room(&self) -> bool {
+        matches!(&self.state, State::Open(pump) if pump.has_room())
+    }
+
+    /// Ends the stream in good order.
+    pub fn close(&mut self, error: Option<StreamError>) {
+        self.ending = Ending::Yes;
+        let _already_closing = self.machine.handle(world::now(), Input::Close(error));
+        self.absorb();
+    }
+
+    async fn advance(&mut self) {
+        let timeout = self.machine.timeout();
+        match &mut self.state {
+            State::Closed => {}
+            State::Open(pump) if self.after.is_some() => {
+                let drained = tokio::select! {
+                    drained = pump.drain() => drained.is_ok(),
+                    () = world::sleep_until(timeout) => {
+                        self.tell(Input::Timer);
+                        return;
+                    }
+                };
+                match self.after.take() {
+                    Some(After::StartTls) if drained => self.start_tls(),
+                    Some(After::StartTls | After::Close) | None => self.hang_up(),
+                }
+            }
+            State::Open(pump) => {
+                tokio::select! {
+                    progress = pump.wait() => match progress {
+                        Ok(Progress::Read(read)) => {
+                            let octets = pump.take(read);
+                            feed(&mut self.machine, Input::Bytes(octets));
+                        }
+                        Ok(Progress::End) => self.tell(Input::Eof),
+                        Err(error) => {
+                            tracing::debug!(flow = %self.id, %error, "XMPP connection broken");
+                            self.tell(Input::Eof);
+                        }
+                    },
+                    Some(verdict) = self.verdicts.1.recv() => self.tell(Input::Verdict(verdict)),
+                    () = world::sleep_until(timeout) => self.tell(Input::Timer),
+                }
+            }
+            State::Handshake(handshake) => {
+                let done = tokio::select! {
+                    done = handshake => done,
+                    () = world::sleep_until(timeout) => {
+                        self.tell(Input::Timer);
+                        return;
+                    }
+                };
+                self.secured(done);
+            }
+        }
+    }
+
+    fn start_tls(&mut self) {
+        let State::Open(pump) = std::mem::replace(&mut self.state, State::Closed) else {
+            return;
+        };
+        let Wire::Plain(socket) = pump.into_wire() else {
+            return;
+        };
+        let within = self.world.limits().net.handshake;
+        self.state = match self.secure.clone() {
+            Secure::Server(context) => State::Handshake(Box::pin(async move {
+                tls::accept(socket, &context, Alpn::None, within).await
+            })),
+            Secure::Client(context, name) => State::Handshake(Box::pin(async move {
+                tls::connect(socket, &context, name, Alpn::None, within).await
+            })),
+            Secure::Never => State::Closed,
+        };
+    }
+
+    fn secured(&mut self, done: Result<(Wire, TlsFacts), TlsError>) {
+        match done {
+            Ok((wire, facts)) => {
+                let certificate = if facts.chain.is_empty() {
+                    PeerCertificate::Absent
+                } else {
+                    PeerCertificate::Shown
+                };
+                let (context, usage) = match &self.secure {
+                    Secure::Server(context) => (Arc::clone(context), Usage::Client),
+                    Secure::Client(context, _) => (Arc::clone(context), Usage::Server),
+                    Secure::Never => return,
+                };
+                self.proof = Proof::tls(context, facts, usage, self.remote);
+                self.state = State::Open(Pump::new(wire, self.world.limits().net.write_buffer));
+                self.tell(Input::TlsDone(stream::TlsFacts { certificate }));
+            }
+            Err(error) => {
+                self.world.metrics.tls_failed(self.side, error.reason());
+                tracing::info!(
+                    flow = %self.id, side = %self.side, peer = %self.remote, class = error.reason(), %error,
+                    "TLS on an XMPP stream failed"
+                );
+                self.state = State::Closed;
+                self.tell(Input::Eof);
+            }
+        }
+    }
+
+    /// Says farewell beside this task: a peer that does not read must not hold anybody up.
+    fn hang_up(&mut self) {
+        if let State::Open(pump) = std::mem::replace(&mut self.state, State::Closed) {
+            let within = self.world.limits().net.connect;
+            self.world.supervisor.spawn("farewell", async move {
+                let _late = tokio::time::timeout(within, pump.close()).await;
+            });
+        }
+    }
+
+    fn tell(&mut self, input: Input<'_>) {
+        feed(&mut self.machine, input);
+    }
+
+    /// Takes what the machine wants done.
+    fn absorb(&mut self) {
+        while let Some(output) = self.machine.poll() {
+            match output {
+                Output::Transmit(octets) => {
+                    if let State::Open(pump) = &mut self.state
+                        && let Err(error) = pump.send(&octets)
+                    {
+                        tracing::info!(flow = %self.id, side = %self.side, %error, "XMPP stream given up");
+                        self.state = State::Closed;
+                        self.tell(Input::Eof);
+                    }
+                }
+                Output::StartTls => self.after = Some(After::StartTls),
+                Output::Close => self.after = Some(After::Close),
+                Output::Event(event) => {
+                    if matches!(event, Event::Ending | Event::Refused(_) | Event::Closed(_)) {
+                        self.ending = Ending::Yes;
+                    }
+                    self.events.push_back(event);
+                }
+                Output::Ask(question) => self.answer(question),
+            }
+        }
+    }
+
+    fn answer(&mut self, question: Question) {
+        let verdict = match question {
+            Question::Host { from, to } => {
+                let border = self.world.border();
+                let answer = xmpp_terms::host(&border, self.side, from.as_ref(), &to, &self.secure);
+                Verdict::Host { from, to, answer }
+            }
+            Question::Certificate { claimed } => {
+                let answer = self.certificate(&claimed);
+                Verdict::Certificate { claimed, answer }
+            }
+            Question::Dialback {
+                from,
+                to,
+                stream_id,
+                key,
+            } => {
+                let world = Arc::clone(&self.world);
+                let (side, verdicts) = (self.side, self.verdicts.0.clone());
+                self.world.supervisor.spawn("dialback", async move {
+                    let answer = xmpp_verify::ask(&world, side, &from, &to, stream_id, key).await;
+                    // The stream may be gone by now, and nobody cares then.
+                    let _gone = verdicts.send(Verdict::Dialback { from, to, answer }).await;
+                });
+                return;
+            }
+        };
+        self.tell(Input::Verdict(verdict));
+    }
+
+    fn certificate(&mut self, claimed: &Domain) -> CertificateAnswer {
+        match self.proof.xmpp(claimed) {
+            Ok(_authenticated) => CertificateAnswer::Proven,
+            Err(unproven) => {
+                tracing::info!(
+                    flow = %self.id, side = %self.side, peer = %claimed, class = unproven.class(), why = %unproven,
+                    "the certificate does not prove the XMPP domain"
+                );
+                CertificateAnswer::Unproven
+            }
+        }
+    }
+}
+
+impl Machine {
+    fn handle(&mut self, now: Instant, input: Input<'_>) -> Result<(), Misuse> {
+        match self {
+            Self::Receiving(machine) => machine.handle(now, input),
+            Self::Initiating(machine) => machine.handle(now, input),
+            Self::Component(machine) => machine.handle(now, input),
+        }
+    }
+
+    fn poll(&mut self) -> Option<Output> {
+        match self {
+            Self::Receiving(machine) => machine.poll(),
+            Self::Initiating(machine) => machine.poll(),
+            Self::Component(machine) => machine.poll(),
+        }
+    }
+
+    fn timeout(&self) -> Option<Instant> {
+        match self {
+            Self::Receiving(machine) => machine.timeout(),
+            Self::Initiating(machine) => machine.timeout(),
+            Self::Component(machine) => machine.timeout(),
+        }
+    }
+}
+
+impl std::fmt::Debug for State {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Open(_) => "Open",
+            Self::Handshake(_) => "Handshake",
+            Self::Closed => "Closed",
+        })
+    }
+}
+
+/// A machine takes no input after its end; that is no news then.
+fn feed(machine: &mut Machine, input: Input<'_>) {
+    if let Err(misuse) = machine.handle(world::now(), input) {
+        tracing::debug!(%misuse, "a stream machine took nothing more");
+    }
+}

@@ -1,0 +1,170 @@
+//! XMPP streams that others open to us, and what happens to a stanza, whichever stream it came on.
+
+use std::sync::Arc;
+
+use super::accept::Accepted;
+use super::pool::{Content, Letter};
+use super::proof::Proof;
+use super::tls::Wire;
+use super::world::{self, World};
+use super::xmpp_driver::{Driver, Machine, Secure};
+use crate::gateway::{AdmittedStanza, Input, Link};
+use crate::observe::metrics::Alive;
+use crate::refusal::Refuse;
+use crate::route::{Protocol, Side, Transport};
+use crate::xmpp::Stanza;
+use crate::xmpp::error::{StreamCondition, StreamError};
+use crate::xmpp::stanza::{IqType, Kind, MessageType};
+use crate::xmpp::stream::{Event, PeerCertificate, Receiving, Start, TlsFacts};
+
+/// Serves a stream that a peer or a node opened, until it ends.
+pub async fn accepted(world: &Arc<World>, wire: Wire, accepted: &Accepted, proof: Proof, alive: Alive) {
+    let side = accepted.side();
+    let context = world.context_of(accepted.listener.tls.as_ref());
+    let start = match (accepted.listener.transport, proof.shows_certificate()) {
+        (Transport::Tls, true) => Start::Tls(TlsFacts {
+            certificate: PeerCertificate::Shown,
+        }),
+        (Transport::Tls, false) => Start::Tls(TlsFacts {
+            certificate: PeerCertificate::Absent,
+        }),
+        (Transport::Tcp | Transport::Udp, _) => Start::Plain,
+    };
+    let ids = [0; 3].map(|_: u8| u128::from_le_bytes(world::random()));
+    let machine = Receiving::new(world::now(), start, ids, world.dialback.clone(), &world.limits());
+    let secure = context.map_or(Secure::Never, Secure::Server);
+    let place = (side, accepted.flow, accepted.remote);
+    let mut driver = Driver::new(
+        world,
+        Machine::Receiving(Box::new(machine)),
+        wire,
+        secure,
+        proof,
+        place,
+    );
+    loop {
+        tokio::select! {
+            event = driver.next() => {
+                let Some(event) = event else { break };
+                observe(world, side, &driver, event).await;
+            }
+            () = world.close.cancelled(), if !driver.is_closing() => {
+                driver.close(Some(StreamError::new(StreamCondition::SystemShutdown)));
+            }
+        }
+    }
+    drop(alive);
+}
+
+/// Takes what happened on a stream that we only receive on.
+async fn observe(world: &Arc<World>, side: Side, driver: &Driver, event: Event) {
+    match event {
+        Event::Stanza(stanza) => take(world, side, stanza).await,
+        Event::Answer(stanza) => send(world, stanza),
+        Event::Authenticated { .. } | Event::PairRefused { .. } | Event::Refused(_) | Event::Closed(_) => {
+            driver.log(&event);
+        }
+        Event::Verified(_) | Event::Ending => {}
+    }
+}
+
+/// Takes a stanza of a proven pair through the checks, and answers it or hands it to its shard.
+pub async fn take(world: &Arc<World>, side: Side, stanza: Stanza) {
+    if let Some(token) = stanza.id().and_then(|id| world.ids.token(id))
+        && is_answer(stanza.kind())
+    {
+        return world.tell(token, Input::Answer(Box::new(stanza))).await;
+    }
+    let started = world::now();
+    let border = world.border();
+    let (from, to) = (stanza.from().domain().clone(), stanza.to().domain().clone());
+    let admitted = border.admit_stanza(side, stanza, &world::random());
+    world
+        .metrics
+        .translation
+        .observe(world::now().saturating_duration_since(started).as_secs_f64());
+    match admitted {
+        Ok(AdmittedStanza::Deliver(delivery)) => {
+            let Some(shard) = world.shard_of(delivery.pair()) else {
+                return;
+            };
+            // The stream is held back while the shard is busy: its octets wait in the peer's socket.
+            let _gone = shard
+                .send(Input::Deliver {
+                    delivery,
+                    origin: None,
+                })
+                .await;
+        }
+        Ok(AdmittedStanza::Answer(answer)) => send(world, *answer),
+        Ok(AdmittedStanza::Ignore) => {}
+        Err(rejected) => {
+            world.metrics.refused(side, Protocol::Xmpp, rejected.class());
+            tracing::info!(%side, %from, %to, class = rejected.class(), why = %rejected, "stanza refused");
+            if let Some(reply) = rejected.into_reply() {
+                send(world, *reply);
+            }
+        }
+    }
+}
+
+/// Sends an answer of the edge itself over the link to its addressee.
+fn send(world: &Arc<World>, stanza: Stanza) {
+    let link = Link::Xmpp {
+        local: stanza.from().domain().clone(),
+        remote: stanza.to().domain().clone(),
+    };
+    let until = world::now()
+        .checked_add(world.limits().gateway.deliver)
+        .unwrap_or_else(world::now);
+    let letter = Letter {
+        content: Content::Stanza(Box::new(stanza)),
+        token: None,
+        until,
+    };
+    if let Err((_, trouble)) = world.pool.send(world, &link, letter) {
+        tracing::warn!(
+            ?link,
+            class = trouble.class(),
+            "an answer could not be handed to its link"
+        );
+    }
+}
+
+/// Whether a stanza can be the answer to something of ours.
+const fn is_answer(kind: Kind) -> bool {
+    matches!(
+        kind,
+        Kind::Message(MessageType::Error) | Kind::Iq(IqType::Result | IqType::Error)
+    )
+}
+
+impl Driver {
+    /// Logs and counts what happened to the stream as a whole.
+    pub(super) fn log(&self, event: &Event) {
+        let (flow, side, remote) = (self.id, self.side(), self.remote());
+        match event {
+            Event::Authenticated {
+                local,
+                remote: peer,
+                method,
+            } => {
+                tracing::info!(%flow, %side, %peer, %local, ?method, "XMPP stream authenticated");
+            }
+            Event::PairRefused {
+                local,
+                remote: peer,
+                refusal,
+            } => {
+                self.metrics().refused(side, Protocol::Xmpp, refusal.class());
+                tracing::info!(%flow, %side, %peer, %local, class = refusal.class(), why = %refusal, "XMPP pair refused");
+            }
+            Event::Refused(refusal) => {
+                self.metrics().refused(side, Protocol::Xmpp, refusal.class());
+                tracing::info!(%flow, %side, %remote, class = refusal.class(), why = %refusal, "XMPP stream refused");
+            }
+            Event::Closed(closed) => tracing::info!(%flow, %side, %remote, ?closed, "XMPP stream closed"),
+            Event::Stanza(_) | Event::Answer(_) | Event::Verified(_) | Event::Ending => {}
+        }
+    }
+}
