@@ -104,7 +104,7 @@ ctrl_tcp_listen {control[0]}:{control[1]}
     def messages(self, since=0):
         """The SIP messages that crossed the wire after a mark: (`in` or `out`, text)."""
         found = []
-        for block in self._text(since).split("\n#\n")[1:]:
+        for block in ("\n" + self._text(since)).split("\n#\n")[1:]:
             head, _, text = block.partition("\n")
             ends = re.match(r"(?:TLS|TCP|UDP) (\S+) -> (\S+)", head)
             if ends:
