@@ -155,8 +155,11 @@ pub enum ParseError {
 pub struct BadMessage {
     /// Why.
     pub error: ParseError,
-    /// A response that is ready to send: there is none to a response or an ACK, nor where Via, From, To, Call-ID or
-    /// CSeq could not be read. Its top Via is not stamped yet (see [`Headers::stamp_via`](super::Headers::stamp_via)).
+    /// A response that is ready to send; none to a response or an ACK, nor where a Via could not be read. Its top Via
+    /// is not stamped yet (see [`Headers::stamp_via`](super::Headers::stamp_via)).
+    ///
+    /// It is for writing only: From, To, Call-ID and CSeq are written as they came where they could not be read, and
+    /// their accessors give stand-ins (`sip:invalid`, `invalid`, 0) then.
     pub reply: Option<Box<Response>>,
 }
 

@@ -8,7 +8,7 @@ use super::date::Date;
 use super::error::Flaw;
 use super::event::{Event, SubscriptionState};
 use super::lex;
-use super::name::HeaderName;
+use super::name::{Field, HeaderName};
 use super::route_set::RouteSet;
 use super::via::Via;
 use crate::mime::MediaType;
@@ -28,6 +28,15 @@ struct Fields {
     call_id: CallId,
     cseq: CSeq,
     optional: Optional,
+    echo: Vec<Echo>,
+}
+
+/// A mandatory field that could not be read, in the answer that says so: the value is a stand-in then, and what is
+/// written is the text that came, or nothing where nothing came.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Echo {
+    pub(super) field: Field,
+    pub(super) text: Option<String>,
 }
 
 /// What need not be there; the reader fills it and hands it over whole.
@@ -66,7 +75,24 @@ impl Headers {
             call_id,
             cseq,
             optional,
+            echo: Vec::new(),
         }))
+    }
+
+    /// The same, for an answer only, with fields that are echoed.
+    pub(super) fn with_echo(mut self, echo: Vec<Echo>) -> Self {
+        self.0.echo = echo;
+        self
+    }
+
+    #[cfg(test)]
+    pub(super) fn has_echo(&self) -> bool {
+        !self.0.echo.is_empty()
+    }
+
+    /// How a field is echoed, where it could not be read.
+    pub(super) fn echo(&self, field: Field) -> Option<&Echo> {
+        self.0.echo.iter().find(|echo| echo.field == field)
     }
 
     /// The mandatory fields of a response to a request with these (RFC 3261 §8.2.6.2).

@@ -4,15 +4,15 @@
 //! counts. What comes out with `Ok` is clean: each typed header parsed, single ones single, no control characters but
 //! escaped ones in the quoted strings of addresses.
 
+mod answer;
 mod lines;
 mod start_line;
 #[cfg(test)]
 mod tests;
 
-use std::hash::{DefaultHasher, Hash, Hasher};
-
 use bytes::Bytes;
 
+pub(super) use self::answer::refuse;
 use self::lines::{Line, Lines, controls_are_escaped};
 use self::start_line::Start;
 use super::address::{Contact, NameAddr};
@@ -20,13 +20,11 @@ use super::cseq::{CSeq, CallId};
 use super::date::Date;
 use super::error::{BadMessage, Flaw, ParseError};
 use super::event::{self, Event, SubscriptionState};
-use super::headers::{Headers, Optional};
+use super::headers::{Echo, Headers, Optional};
 use super::lex;
 use super::message::{Message, Request, Response};
-use super::method::Method;
 use super::name::{self, Field, Kind};
 use super::route_set::RouteHop;
-use super::status::StatusCode;
 use super::via::Via;
 use crate::limits::SipLimits;
 use crate::mime::MediaType;
@@ -115,17 +113,6 @@ pub(super) fn head(bytes: &[u8], limits: &SipLimits) -> Head {
     draft.finish(start)
 }
 
-/// Refuses a message that could be read but not be taken.
-pub(super) fn refuse(message: &Message, error: ParseError) -> BadMessage {
-    let reply = match message {
-        Message::Request(request) if *request.method() != Method::Ack => {
-            reply(request.headers().for_response(), error)
-        }
-        Message::Request(_) | Message::Response(_) => None,
-    };
-    BadMessage { error, reply }
-}
-
 /// A head while it is read.
 #[derive(Debug)]
 struct Draft {
@@ -140,6 +127,8 @@ struct Draft {
     cseq: Option<CSeq>,
     length: Length,
     optional: Optional,
+    /// Mandatory fields that could not be read.
+    echo: Vec<Echo>,
 }
 
 impl Draft {
@@ -154,6 +143,7 @@ impl Draft {
             cseq: None,
             length: Length::Absent,
             optional: Optional::default(),
+            echo: Vec::new(),
         }
     }
 
@@ -190,6 +180,10 @@ impl Draft {
                 } else if let Err(flaw) = self.value(field, value, limits.values_of_a_kind) {
                     self.fail(ParseError::Malformed(field, flaw));
                     self.vias_are_whole &= field != Field::Via;
+                    if !line.has_control {
+                        let text = Some(value.to_owned());
+                        self.echo.push(Echo { field, text });
+                    }
                 }
             }
         }
@@ -274,40 +268,33 @@ impl Draft {
                 ParseError::UnknownMethodMismatch
             });
         }
-        let vias_are_whole = self.vias_are_whole;
-        let error = self.error;
         let length = self.length;
-        let headers = self.headers();
-        let outcome = match (error, start, headers) {
-            (None, Start::Request(method, uri), Some(headers)) => {
-                Ok(Request::assemble(method, uri, headers).into())
-            }
-            (None, Start::Response(status, reason), Some(headers)) => {
-                Ok(Response::received(status, reason, headers).into())
-            }
-            (error, start, headers) => {
-                let error = error.unwrap_or(ParseError::StartLine);
-                let reply = headers
-                    .filter(|_| vias_are_whole && start.can_be_answered())
-                    .and_then(|headers| reply(headers.for_response(), error));
-                Err(BadMessage { error, reply })
-            }
+        let outcome = match (self.error, start) {
+            (None, Start::Request(method, uri)) => self
+                .headers()
+                .map(|headers| Request::assemble(method, uri, headers).into()),
+            (None, Start::Response(status, reason)) => self
+                .headers()
+                .map(|headers| Response::received(status, reason, headers).into()),
+            (error, start) => Err(BadMessage {
+                error: error.unwrap_or(ParseError::StartLine),
+                reply: error.and_then(|error| self.answer(&start, error)),
+            }),
         };
         Head { outcome, length }
     }
 
-    fn headers(self) -> Option<Headers> {
-        let mut vias = self.vias;
-        if vias.is_empty() {
-            return None;
-        }
-        let top = vias.remove(0);
-        Some(Headers::assemble(
-            (top, vias),
-            self.from?,
-            self.to?,
-            self.call_id?,
-            self.cseq?,
+    /// The header fields of a message in which nothing is wrong.
+    fn headers(self) -> Result<Headers, BadMessage> {
+        let missing = |field| BadMessage::from(ParseError::Missing(field));
+        let mut vias = self.vias.into_iter();
+        let top = vias.next().ok_or_else(|| missing(Field::Via))?;
+        Ok(Headers::assemble(
+            (top, vias.collect()),
+            self.from.ok_or_else(|| missing(Field::From))?,
+            self.to.ok_or_else(|| missing(Field::To))?,
+            self.call_id.ok_or_else(|| missing(Field::CallId))?,
+            self.cseq.ok_or_else(|| missing(Field::CSeq))?,
             self.optional,
         ))
     }
@@ -336,23 +323,4 @@ fn contact(contact: &mut Contact, value: &str, most: usize) -> Result<(), Flaw> 
             lex::list(value, NameAddr::read, |address| keep(addresses, address, most))
         }
     }
-}
-
-/// The answer to a request that is refused, by the rules for a UAS without state.
-///
-//= rfc3261#8.2.7
-//# To header tags MUST be generated for responses in a stateless manner - in
-//# a manner that will generate the same tag for the same request consistently.
-fn reply(mut headers: Headers, error: ParseError) -> Option<Box<Response>> {
-    let status = StatusCode::new(error.status())?;
-    if headers.to().tag().is_none() {
-        let mut hasher = DefaultHasher::new();
-        headers.call_id().hash(&mut hasher);
-        headers.cseq().number().hash(&mut hasher);
-        headers.from().tag().hash(&mut hasher);
-        headers.top_via().branch().hash(&mut hasher);
-        let tag = format!("{:016x}", hasher.finish());
-        headers.to_mut().set_tag(&tag);
-    }
-    Some(Box::new(Response::assemble(status, "", headers)))
 }

@@ -54,10 +54,10 @@ fn headers(headers: &Headers, text: &mut Text<'_>) {
         text.field(Field::RecordRoute, hop);
     }
     text.optional(Field::MaxForwards, headers.max_forwards());
-    text.field(Field::From, headers.from());
-    text.field(Field::To, headers.to());
-    text.field(Field::CallId, headers.call_id());
-    text.field(Field::CSeq, headers.cseq());
+    text.mandatory(headers, Field::From, headers.from());
+    text.mandatory(headers, Field::To, headers.to());
+    text.mandatory(headers, Field::CallId, headers.call_id());
+    text.mandatory(headers, Field::CSeq, headers.cseq());
     match headers.contact() {
         Contact::Listed(addresses) => {
             for address in addresses {
@@ -92,6 +92,14 @@ impl Text<'_> {
 
     fn field(&mut self, name: impl Display, value: impl Display) {
         let _ = write!(self, "{name}: {value}\r\n");
+    }
+
+    /// Writes a field that is always there, or in an answer to what could not be read the text that came.
+    fn mandatory(&mut self, headers: &Headers, name: Field, value: impl Display) {
+        match headers.echo(name) {
+            None => self.field(name, value),
+            Some(echo) => self.optional(name, echo.text.as_ref()),
+        }
     }
 
     fn optional(&mut self, name: Field, value: Option<impl Display>) {

@@ -44,12 +44,17 @@ impl Start {
         }
     }
 
-    /// The method of a request that may be answered, readable or not in its other parts: any but ACK.
-    pub(super) fn can_be_answered(&self) -> bool {
+    /// The method of a request, where it can be told.
+    pub(super) const fn method(&self) -> Option<&Method> {
         match self {
-            Self::Request(method, _) | Self::BadRequest(Some(method)) => *method != Method::Ack,
-            Self::BadRequest(None) | Self::Response(..) | Self::BadResponse => false,
+            Self::Request(method, _) | Self::BadRequest(Some(method)) => Some(method),
+            Self::BadRequest(None) | Self::Response(..) | Self::BadResponse => None,
         }
+    }
+
+    /// Whether this begins a request that takes an answer: any but ACK.
+    pub(super) fn can_be_answered(&self) -> bool {
+        self.method().is_some_and(|method| *method != Method::Ack)
     }
 }
 

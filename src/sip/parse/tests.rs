@@ -1,7 +1,7 @@
 #![allow(clippy::arithmetic_side_effects, reason = "tests")]
 
 use super::*;
-use crate::sip::{Rport, Scheme, Transport, Uri};
+use crate::sip::{Method, Rport, Scheme, StatusCode, Transport, Uri};
 
 /// A request that is right, with the lines of `change` in place of those of the same name, or added.
 fn request(change: &[&str]) -> Vec<u8> {
@@ -218,7 +218,7 @@ fn single_fields_stand_once_and_mandatory_ones_stand() {
     ] {
         let bad = read(fine.replace(line, "").as_bytes()).unwrap_err();
         assert_eq!(bad.error, ParseError::Missing(field));
-        assert_eq!(bad.reply, None);
+        assert_eq!(bad.reply.is_some(), field != Field::Via);
     }
 }
 
@@ -389,9 +389,41 @@ fn a_refused_request_is_answered_where_the_way_back_is_known() {
         with_start("SIP/2.0 999 X"),
         request(&["Via: SIP/2.0/UDP h, ,"]),
         request(&["Expires: x", "Via2: x", "v: SIP/2.0/UDP -"]),
-        request(&["To: <>"]),
-        request(&["CSeq: 2147483648 MESSAGE"]),
+        request(&["Expires: x", "Via2: x", "v: SIP/2.0/UDP a\0"]),
     ] {
         assert_eq!(reply(&silent), None, "{:?}", silent.escape_ascii().to_string());
     }
+}
+
+#[test]
+fn what_could_not_be_read_goes_back_as_it_came_and_what_is_missing_stays_so() {
+    let answer = |bytes: &[u8]| {
+        let reply = read(bytes).unwrap_err().reply.unwrap();
+        let mut out = Vec::new();
+        crate::sip::write::response(&reply, &mut out);
+        String::from_utf8(out).unwrap()
+    };
+    let to = answer(&request(&["To: \"Bob <sip:bob@example.com>"]));
+    assert!(to.starts_with("SIP/2.0 400 Bad Request\r\n"));
+    assert!(to.contains("\r\nTo: \"Bob <sip:bob@example.com>\r\n"), "{to}");
+    assert!(
+        to.contains("\r\nFrom: <sip:alice@example.org>;tag=f1\r\n"),
+        "{to}"
+    );
+    let cseq = answer(&request(&["CSeq: 36893488147419103232 MESSAGE"]));
+    assert!(
+        cseq.contains("\r\nCSeq: 36893488147419103232 MESSAGE\r\n"),
+        "{cseq}"
+    );
+    let text = String::from_utf8(request(&[])).unwrap();
+    let missing = answer(
+        text.replace("From: <sip:alice@example.org>;tag=f1\r\n", "")
+            .as_bytes(),
+    );
+    assert!(
+        !missing.contains("From") && !missing.contains("invalid"),
+        "{missing}"
+    );
+    let second = answer(&request(&["To: <>", "t: <sip:second@h>"]));
+    assert!(second.contains("\r\nTo: <sip:second@h>;tag="), "{second}");
 }

@@ -1,6 +1,13 @@
 //! Our reader against `rsip`, for messages inside the dialect that both understand (docs/decisions/0001): long names,
 //! no folding, one Via a field, IPv4 or names, a quoted display name or none.
 
+#![allow(
+    clippy::expect_used,
+    clippy::unwrap_used,
+    clippy::wildcard_enum_match_arm,
+    reason = "tests, and what only tests use"
+)]
+
 use proptest::collection::vec;
 use proptest::option;
 use proptest::prelude::*;
