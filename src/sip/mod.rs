@@ -3,7 +3,7 @@
 //!
 //! This floor knows grammar, not dialogs, routing or policy, and it never reads a socket or a clock. What it lets
 //! through has one meaning: sizes are bounded, text is clean, every typed header is parsed, single headers are single.
-//! Received header bytes are never relayed; [`write`] makes the wire form again from the parsed one.
+//! Received header bytes are never relayed; [`mod@write`] makes the wire form again from the parsed one.
 //!
 //! Reading order: [`frame`] cuts a stream into messages, [`parse`] reads one, [`Message`] is the result.
 
