@@ -11,7 +11,7 @@ use crate::domain::Domain;
 use crate::net::settings::{IdentityRule, Protocol, Side, TlsName, TlsVersion};
 use crate::policy::security::Security;
 use crate::policy::{Direction, Kind, Party, Query, Verdict, explain};
-use crate::route::{Destination, Federated, Link, Local, Route, Speaks};
+use crate::route::{Destination, Federated, Link, Local, Role, Route, Speaks};
 use crate::sip::Uri;
 
 /// Everything that was found, in the order in which a message meets it.
@@ -135,7 +135,7 @@ fn explanation(settings: &Settings, arguments: &ExplainArgs) -> Result<Explanati
         .iter()
         .map(|plan| plan.protocol().as_str())
         .collect();
-    let translation = translation(settings, &explanation, &route, origin);
+    let translation = translation(settings, &explanation, &route, (origin, kind));
     match translation {
         Ok(lines) => {
             explanation.translation = lines;
@@ -286,8 +286,13 @@ fn translation(
     settings: &Settings,
     explanation: &Explanation,
     route: &Route,
-    origin: Protocol,
+    (origin, kind): (Protocol, Kind),
 ) -> Result<Vec<String>, String> {
+    if let Destination::Local(local) = route.destination()
+        && local.protocol == Protocol::Sip
+    {
+        return Err("the nodes of the domain speak SIP, and this version delivers to XMPP nodes only".to_owned());
+    }
     let mut lines = Vec::new();
     let mut reasons = Vec::new();
     for plan in route.plans() {
@@ -298,6 +303,16 @@ fn translation(
         }
         if settings.interworking.translation == Translation::Off {
             reasons.push("translation is off ([edge] interworking = false)".to_owned());
+            continue;
+        }
+        if kind != Kind::Im {
+            reasons.push(format!("this version translates messages, and not {kind}"));
+            continue;
+        }
+        if let Destination::Local(local) = route.destination()
+            && local.role != Role::User
+        {
+            reasons.push("rooms and file transfers cannot be addressed from SIP in this version".to_owned());
             continue;
         }
         let spelling = |spellings: &Spellings| match protocol {

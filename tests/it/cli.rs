@@ -183,6 +183,11 @@ fn explain_shows_why_a_message_is_refused() {
                 "file-transfer",
             ],
         ),
+        // Only messages are translated.
+        explain(
+            SIP_TO_XMPP,
+            &["--from", "a@partner.example", "--to", "b@example.com", "--kind", "presence"],
+        ),
         // Translation is off.
         explain(
             XMPP_ONLY,

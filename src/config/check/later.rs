@@ -1,7 +1,9 @@
 //! Keys that are read and judged, and that this version does not act on yet: said aloud, so that nobody relies on them.
 
 use super::findings::{Findings, key};
-use crate::config::schema::{Admin, Document, Interworking, ListenProtocol, Log, Transport};
+use crate::config::schema::{
+    Admin, Document, Interworking, ListenProtocol, LocalProtocol, Log, Transport, ZoneName,
+};
 
 /// Warns where the file asks for what this version does not do.
 pub(super) fn warn(document: &Document, findings: &mut Findings<'_, '_>) {
@@ -12,10 +14,13 @@ pub(super) fn warn(document: &Document, findings: &mut Findings<'_, '_>) {
         if (listen.protocol, listen.transport) == (ListenProtocol::Sip, Some(Transport::Udp)) {
             later(key!["listen", at, "transport"], "nothing listens on UDP");
         }
+        if (listen.protocol, listen.zone) == (ListenProtocol::Sip, ZoneName::Inside) {
+            later(key!["listen", at, "protocol"], "requests of SIP nodes are refused");
+        }
     }
     for (at, local) in document.local.iter().enumerate() {
-        if local.transport == Some(Transport::Udp) {
-            later(key!["local", at, "transport"], "nothing is sent by UDP");
+        if local.protocol == LocalProtocol::Sip {
+            later(key!["local", at, "protocol"], "nothing is delivered to SIP nodes");
         }
     }
     for at in 0..document.port_map.len() {
