@@ -54,7 +54,7 @@ impl Params {
     /// The value as written (a quoted string with its quotes); `None` where the parameter is absent or has none.
     #[must_use]
     pub fn get(&self, name: &str) -> Option<&str> {
-        find(&self.0, name).flatten()
+        find(&self.0, name, str::eq_ignore_ascii_case).flatten()
     }
 
     /// The text that the value stands for, quotes and escapes removed.
@@ -66,7 +66,7 @@ impl Params {
     /// Whether the parameter is there, with or without a value.
     #[must_use]
     pub fn contains(&self, name: &str) -> bool {
-        find(&self.0, name).is_some()
+        find(&self.0, name, str::eq_ignore_ascii_case).is_some()
     }
 
     /// All parameters in their order, values as written.
@@ -108,7 +108,7 @@ impl Params {
 
     /// Sets a parameter to a value that is already in wire form.
     pub(super) fn put(&mut self, name: &str, value: Option<&str>) {
-        put(&mut self.0, name, value);
+        put(&mut self.0, name, value, str::eq_ignore_ascii_case);
     }
 }
 
@@ -132,20 +132,24 @@ impl UriParams {
             lex::is_escaped_text(value.unwrap_or_default(), is_param_char)?;
             count = count.saturating_add(1);
         }
-        check_unique(text, count)?;
+        if text.contains('%') {
+            check_unique_in_uri(text)?;
+        } else {
+            check_unique(text, count)?;
+        }
         Ok(Self(text.to_owned()))
     }
 
     /// The value as written, escapes not decoded; `None` where the parameter is absent or has none.
     #[must_use]
     pub fn get(&self, name: &str) -> Option<&str> {
-        find(&self.0, name).flatten()
+        find(&self.0, name, same_in_uri).flatten()
     }
 
     /// Whether the parameter is there, with or without a value.
     #[must_use]
     pub fn contains(&self, name: &str) -> bool {
-        find(&self.0, name).is_some()
+        find(&self.0, name, same_in_uri).is_some()
     }
 
     /// All parameters in their order, as written.
@@ -167,15 +171,20 @@ impl UriParams {
         }
         let name = escape(name, is_param_char);
         match value.filter(|value| !value.is_empty()) {
-            Some(value) => put(&mut self.0, &name, Some(&escape(value, is_param_char))),
-            None => put(&mut self.0, &name, None),
+            Some(value) => put(
+                &mut self.0,
+                &name,
+                Some(&escape(value, is_param_char)),
+                same_in_uri,
+            ),
+            None => put(&mut self.0, &name, None, same_in_uri),
         }
     }
 
     /// Removes a parameter.
     pub fn remove(&mut self, name: &str) {
         if self.contains(name) {
-            self.0 = rebuild(pairs(&self.0).filter(|(known, _)| !known.eq_ignore_ascii_case(name)));
+            self.0 = rebuild(pairs(&self.0).filter(|(known, _)| !same_in_uri(known, name)));
         }
     }
 }
@@ -277,16 +286,16 @@ fn pairs(text: &str) -> impl Iterator<Item = (&str, Option<&str>)> {
     })
 }
 
-fn find<'a>(text: &'a str, name: &str) -> Option<Option<&'a str>> {
+fn find<'a>(text: &'a str, name: &str, same: impl Fn(&str, &str) -> bool) -> Option<Option<&'a str>> {
     pairs(text)
-        .find(|(known, _)| known.eq_ignore_ascii_case(name))
+        .find(|(known, _)| same(known, name))
         .map(|(_, value)| value)
 }
 
-fn put(text: &mut String, name: &str, value: Option<&str>) {
-    if find(text, name).is_some() {
+fn put(text: &mut String, name: &str, value: Option<&str>, same: impl Fn(&str, &str) -> bool) {
+    if find(text, name, &same).is_some() {
         *text = rebuild(pairs(text).map(|(known, old)| {
-            if known.eq_ignore_ascii_case(name) {
+            if same(known, name) {
                 (known, value)
             } else {
                 (known, old)
@@ -337,6 +346,40 @@ fn check_unique(text: &str, count: usize) -> Result<(), Flaw> {
     } else {
         Err(Flaw::ParameterTwice)
     }
+}
+
+/// Whether two names of URI parameters are the same: an escape is the character that it stands for (RFC 3261 §19.1.4),
+/// or `;%6Cr` would be a loose router to one reader and none to another.
+fn same_in_uri(one: &str, other: &str) -> bool {
+    if one.contains('%') || other.contains('%') {
+        folded(one).eq(folded(other))
+    } else {
+        one.eq_ignore_ascii_case(other)
+    }
+}
+
+/// As [`check_unique`], for the rare URI with escapes.
+fn check_unique_in_uri(text: &str) -> Result<(), Flaw> {
+    let mut seen = HashSet::new();
+    if pairs(text).all(|(name, _)| seen.insert(folded(name).collect::<Vec<u8>>())) {
+        Ok(())
+    } else {
+        Err(Flaw::ParameterTwice)
+    }
+}
+
+/// The octets that a text with `%HH` stands for, letters in lowercase.
+fn folded(text: &str) -> impl Iterator<Item = u8> {
+    let mut bytes = text.bytes();
+    std::iter::from_fn(move || {
+        let b = bytes.next()?;
+        if b != b'%' {
+            return Some(b.to_ascii_lowercase());
+        }
+        let mut digit = || char::from(bytes.next()?).to_digit(16);
+        let code = digit()?.checked_mul(16)?.checked_add(digit()?)?;
+        u8::try_from(code).ok().map(|b| b.to_ascii_lowercase())
+    })
 }
 
 /// `paramchar` of RFC 3261 §25.1, escapes aside.

@@ -1,4 +1,5 @@
 use super::*;
+use crate::sip::NameAddr;
 
 fn sip(text: &str) -> SipUri {
     match Uri::parse(text) {
@@ -195,4 +196,27 @@ fn equivalence_is_that_of_the_rfc() {
         assert_eq!(sip(a).is_equivalent(&sip(b)), same, "{a} {b}");
         assert_eq!(sip(b).is_equivalent(&sip(a)), same, "{b} {a}");
     }
+}
+
+#[test]
+fn a_parameter_is_found_under_its_name_however_that_is_escaped() {
+    let mut uri = sip("sip:h;%6Cr;M%61DDR=other.example;x=%6Cr");
+    assert!(uri.is_loose_router());
+    assert_eq!(uri.params().get("maddr"), Some("other.example"));
+    assert_eq!(uri.params().get("x"), Some("%6Cr"));
+    assert_eq!(uri.params().get("%78"), Some("%6Cr"));
+    assert!(!uri.params().contains("l") && !uri.params().contains("lr2"));
+    uri.params_mut().set("lr", Some("on"));
+    uri.params_mut().remove("maddr");
+    assert_eq!(uri.to_string(), "sip:h;%6Cr=on;x=%6Cr");
+    for text in [
+        "sip:h;lr;%6Cr",
+        "sip:h;%6Cr;%6cR",
+        "sip:h;transport=tls;tr%41nsport=udp",
+    ] {
+        assert_eq!(Uri::parse(text), Err(Flaw::ParameterTwice), "{text}");
+    }
+    // Where `%` is no escape, it is a character like any other.
+    let address = NameAddr::parse("<sip:h>;lr;%6Cr").unwrap();
+    assert_eq!(address.params().iter().count(), 2);
 }
