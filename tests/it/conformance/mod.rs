@@ -2,6 +2,10 @@
 
 mod differential_sip;
 mod rfc2782;
+mod rfc4475;
+mod rfc4475_facts;
+mod rfc4475_reading;
+mod rfc5118;
 mod rfc5280;
 mod rfc5922;
 mod rfc6120;
