@@ -95,7 +95,7 @@ impl Message {
 }
 
 impl Request {
-    /// A request with Max-Forwards 70 and no body (RFC 3261 §8.1.1.6).
+    /// A request with Max-Forwards 70 and no body (RFC 3261 §8.1.1.6). Header fields in `uri` are left out.
     #[must_use]
     pub fn new(method: Method, uri: impl Into<Uri>, mandatory: Mandatory) -> Self {
         let Mandatory {
@@ -110,7 +110,7 @@ impl Request {
         headers.set_max_forwards(Some(HOPS));
         Self {
             method,
-            uri: uri.into(),
+            uri: uri.into().without_headers(),
             headers,
             body: Bytes::new(),
         }
@@ -168,9 +168,9 @@ impl Request {
         &self.uri
     }
 
-    /// Sets the Request-URI.
+    /// Sets the Request-URI. Header fields in it are left out.
     pub fn set_uri(&mut self, uri: Uri) {
-        self.uri = uri;
+        self.uri = uri.without_headers();
     }
 
     /// The header fields.

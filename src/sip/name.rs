@@ -68,11 +68,14 @@ impl Field {
         }
     }
 
-    /// Whether the values are addresses or hops, whose quoted strings may hold escaped control characters.
-    pub(super) const fn has_addresses(self) -> bool {
+    /// Whether the values have display names, where the grammar lets control characters stand escaped.
+    pub(super) const fn has_display_name(self) -> bool {
         match self {
-            Self::Via | Self::From | Self::To | Self::Contact | Self::Route | Self::RecordRoute => true,
-            Self::CallId
+            Self::From | Self::To | Self::Contact => true,
+            Self::Via
+            | Self::Route
+            | Self::RecordRoute
+            | Self::CallId
             | Self::CSeq
             | Self::MaxForwards
             | Self::ContentType

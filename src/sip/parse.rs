@@ -2,7 +2,7 @@
 //!
 //! The whole head is read even where something in it is wrong, so that a request can be answered; the first error
 //! counts. What comes out with `Ok` is clean: each typed header parsed, single ones single, no control characters but
-//! escaped ones in the quoted strings of addresses.
+//! escaped ones in the quoted strings of From, To and Contact.
 
 mod answer;
 mod lines;
@@ -168,7 +168,7 @@ impl Draft {
             Ok(Kind::Other(_)) if line.has_control => self.fail(ParseError::Control),
             Ok(Kind::Other(name)) => self.optional.other.push((name, value.to_owned())),
             Ok(Kind::Typed(field)) => {
-                let is_clean = !line.has_control || (field.has_addresses() && controls_are_escaped(value));
+                let is_clean = !line.has_control || (field.has_display_name() && controls_are_escaped(value));
                 if !is_clean {
                     self.fail(ParseError::Control);
                     self.vias_are_whole &= field != Field::Via;

@@ -299,6 +299,14 @@ fn a_request_is_written_in_one_form() {
 }
 
 #[test]
+fn a_request_uri_has_no_header_fields() {
+    let mut request = Request::new(Method::Options, uri("sip:a@h?x=y"), mandatory());
+    assert_eq!(request.uri().to_string(), "sip:a@h");
+    request.set_uri(uri("sip:b@h?x=y"));
+    assert_eq!(request.uri().to_string(), "sip:b@h");
+}
+
+#[test]
 fn a_response_copies_what_the_request_carries() {
     let request = Request::new(Method::Invite, uri("sip:b@example.org"), mandatory())
         .with_header("Timestamp", "54")

@@ -88,6 +88,15 @@ impl Uri {
         }
     }
 
+    /// The same without header fields, which have no place in a Request-URI (RFC 3261 §19.1.1).
+    #[must_use]
+    pub fn without_headers(self) -> Self {
+        match self {
+            Self::Sip(uri) => Self::Sip(uri.without_headers()),
+            Self::Other(uri) => Self::Other(uri),
+        }
+    }
+
     /// The SIP or SIPS URI, where it is one.
     #[must_use]
     pub const fn sip(&self) -> Option<&SipUri> {
@@ -159,7 +168,7 @@ impl SipUri {
         self
     }
 
-    /// The same without its header fields, which have no place in a Request-URI (RFC 3261 §19.1.1).
+    /// The same without its header fields.
     #[must_use]
     pub fn without_headers(mut self) -> Self {
         self.headers = None;

@@ -168,6 +168,8 @@ fn heads_that_are_not_clean_text_are_refused() {
         ("From: \\\0 <sip:a@h>;tag=1", Control),
         ("From: \"a\" <sip:\\\0@h>;tag=1", Control),
         ("Content-Type: text/plain;x=\"\\\0\"", Control),
+        ("Route: \"\\\0\" <sip:a@h>", Control),
+        ("Via: SIP/2.0/UDP h;x=\"\\\0\"", Control),
         ("Subject", FieldName),
         ("Sub ject: x", FieldName),
         (": x", FieldName),

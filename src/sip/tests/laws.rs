@@ -122,7 +122,10 @@ fn message() -> BoxedStrategy<Vec<u8>> {
                 &["Contact", "m"],
                 (address(), address()).prop_map(|(a, b)| format!("{a} , {b}"))
             ),
-            field(&["Route", "Record-Route"], address()),
+            field(
+                &["Route", "Record-Route"],
+                (uri(), params()).prop_map(|(uri, params)| format!("<{uri}>{params}"))
+            ),
             field(&["Subject", "s", "X-New", "Warning"], "[ -~äß]{0,12}"),
         ],
         0..5,
