@@ -72,10 +72,11 @@ ctrl_tcp_listen {control[0]}:{control[1]}
     def send(self, to, body):
         """Sends a MESSAGE to one of the contacts; returns a mark for `wait_for_answer`."""
         mark = len(self.process.output())
-        for _ in range(len(self._contacts) + 1):
+        # baresip's list has ends: down to one of them, then up to the other.
+        for step in ["contact_next"] * len(self._contacts) + ["contact_prev"] * len(self._contacts) + ["contact_next"]:
             if self._selected == f"sip:{to}":
                 break
-            chosen = self.command("contact_next")
+            chosen = self.command(step)
             self._selected = next((uri for uri in self._contacts if uri in chosen), None)
         else:
             raise RuntimeError(f"{self.aor} has no contact {to}: {chosen!r}")
@@ -94,9 +95,14 @@ ctrl_tcp_listen {control[0]}:{control[1]}
     def wait_for_answer(self, mark, deadline=DEADLINE):
         """Waits for the final answer to the MESSAGE that was sent at a mark: (status, the whole answer)."""
         def answered():
+            # The answer to an earlier message may still come after the mark: the Call-ID tells which is ours.
+            call = None
             for way, text in self.messages(mark):
                 status = re.match(r"SIP/2\.0 ([2-6]\d\d) ", text)
-                if way == "in" and status and re.search(r"^CSeq: \d+ MESSAGE", text, re.MULTILINE):
+                named = re.search(r"^Call-ID: (.*)$", text, re.MULTILINE)
+                if way == "out" and text.startswith("MESSAGE ") and call is None and named:
+                    call = named.group(1)
+                elif way == "in" and status and named and named.group(1) == call:
                     return int(status.group(1)), text
             return None
         return wait_until(answered, f"{self.aor} gets a final answer to its MESSAGE", deadline, alive=self.process)

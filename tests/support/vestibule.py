@@ -97,7 +97,7 @@ level = "{level}"
         if os.getuid() == 0:
             owner = pwd.getpwnam(USER)
             for path in (self._folder, self._folder + "/state", self.config, public.key, internal.key, self.binary,
-                         self._folder + "/component.secret"):
+                         rig.path("vestibule", "component.secret")):
                 if os.path.exists(path):
                     os.chown(path, owner.pw_uid, owner.pw_gid)
         self.process = None
@@ -106,17 +106,17 @@ level = "{level}"
         """The command line to run one of its commands with this run's configuration."""
         return [self.binary, *arguments, "--config", self.config]
 
-    def start(self):
-        """Starts it and waits until it says that it is ready."""
+    def start(self, until="/readyz"):
+        """Starts it and waits until it says that it is ready; `/healthz` is enough where its node is missing."""
         user = ["setpriv", f"--reuid={USER}", "--regid=nogroup", "--clear-groups", "--"] if os.getuid() == 0 else []
         self.process = self.rig.spawn("vestibule", user + self.command("run"))
-        wait_until(self.ready, "vestibule is ready", alive=self.process)
+        wait_until(lambda: self.answers(until), f"vestibule answers 200 to {until}", alive=self.process)
         return self
 
-    def ready(self):
-        """Whether /readyz answers 200."""
+    def answers(self, path):
+        """Whether a path of the management listener answers 200."""
         try:
-            with urllib.request.urlopen(self.metrics + "/readyz", timeout=2) as answer:
+            with urllib.request.urlopen(self.metrics + path, timeout=2) as answer:
                 return answer.status == 200
         except (urllib.error.URLError, OSError):
             return False
