@@ -269,7 +269,7 @@ const CASES: [Case; 49] = [
         GoesOn,
         Malformed(Field::CSeq, Flaw::Range),
         400,
-        Silence,
+        Ready,
     ),
     refused(
         "scalarlg",
@@ -285,7 +285,7 @@ const CASES: [Case; 49] = [
         GoesOn,
         Malformed(Field::To, Flaw::Quote),
         400,
-        Silence,
+        Ready,
     ),
     refused(
         "ltgtruri",
@@ -328,7 +328,7 @@ const CASES: [Case; 49] = [
         GoesOn,
         Malformed(Field::To, Flaw::Scheme),
         400,
-        Silence,
+        Ready,
     ),
     refused(
         "baddn",
@@ -336,7 +336,7 @@ const CASES: [Case; 49] = [
         GoesOn,
         Malformed(Field::From, Flaw::Scheme),
         400,
-        Silence,
+        Ready,
     ),
     refused("badvers", "3.1.2.16", GoesOn, Version, 505, Ready),
     refused("mismatch01", "3.1.2.17", GoesOn, MethodMismatch, 400, Ready),
@@ -367,7 +367,7 @@ const CASES: [Case; 49] = [
             also: facts::badbranch,
         },
     ),
-    refused("insuf", "3.3.1", GoesOn, Missing(Field::From), 400, Silence),
+    refused("insuf", "3.3.1", GoesOn, Missing(Field::From), 400, Ready),
     reads(
         "unkscm",
         "3.3.2",
