@@ -3,6 +3,7 @@
 //! Only shapes and single values are judged here; what keys mean together is judged by `check`. Names are the
 //! product's interface: a key may be added, but not renamed. `config/vestibule.toml` documents each.
 
+mod default;
 mod value;
 
 use std::collections::BTreeMap;
@@ -16,7 +17,6 @@ pub(crate) use self::value::{
     Style, Text, TlsMode, TlsVersion, Transport, ZoneName,
 };
 use crate::domain::{Domain, DomainPattern};
-use crate::limits::Limits;
 
 /// The whole file.
 #[derive(Debug, Clone, PartialEq)]
@@ -63,11 +63,11 @@ pub(crate) const SECTIONS: &[&str] = &[
 #[serde(deny_unknown_fields)]
 pub(crate) struct Edge {
     pub(crate) name: Text<Domain>,
-    #[serde(default = "state_dir")]
+    #[serde(default = "default::state_dir")]
     pub(crate) state_dir: String,
-    #[serde(default = "run_as")]
+    #[serde(default = "default::run_as")]
     pub(crate) run_as: String,
-    #[serde(default = "yes")]
+    #[serde(default = "default::yes")]
     pub(crate) interworking: bool,
 }
 
@@ -136,7 +136,7 @@ pub(crate) struct Local {
     #[serde(default)]
     pub(crate) link: Link,
     pub(crate) secret: Option<String>,
-    #[serde(default = "component_port")]
+    #[serde(default = "default::component_port")]
     pub(crate) component_port: u16,
 }
 
@@ -145,9 +145,9 @@ pub(crate) struct Local {
 pub(crate) struct Node {
     pub(crate) host: String,
     pub(crate) port: Option<u16>,
-    #[serde(default = "one")]
+    #[serde(default = "default::one")]
     pub(crate) priority: u16,
-    #[serde(default = "one")]
+    #[serde(default = "default::one")]
     pub(crate) weight: u16,
 }
 
@@ -182,15 +182,15 @@ pub(crate) struct StaticRoute {
     #[serde(default)]
     pub(crate) transport: Transport,
     pub(crate) user: Option<String>,
-    #[serde(default = "one")]
+    #[serde(default = "default::one")]
     pub(crate) priority: u16,
-    #[serde(default = "one")]
+    #[serde(default = "default::one")]
     pub(crate) weight: u16,
-    #[serde(default = "yes")]
+    #[serde(default = "default::yes")]
     pub(crate) in_service: bool,
     #[serde(default)]
     pub(crate) block: bool,
-    #[serde(default = "yes")]
+    #[serde(default = "default::yes")]
     pub(crate) allow_less_specific: bool,
 }
 
@@ -233,9 +233,9 @@ pub(crate) struct Exception {
     pub(crate) domain: Text<DomainPattern>,
     #[serde(default)]
     pub(crate) direction: Direction,
-    #[serde(default = "all_kinds")]
+    #[serde(default = "default::all_kinds")]
     pub(crate) kinds: Vec<Kind>,
-    #[serde(default = "allow")]
+    #[serde(default = "default::allow")]
     pub(crate) action: Action,
 }
 
@@ -311,11 +311,11 @@ pub(crate) struct PortMap {
     pub(crate) protocol: MapProtocol,
     pub(crate) public: String,
     pub(crate) nodes: Vec<Node>,
-    #[serde(default = "everywhere")]
+    #[serde(default = "default::everywhere")]
     pub(crate) allow_from: Vec<Text<Network>>,
-    #[serde(default = "an_hour")]
+    #[serde(default = "default::an_hour")]
     pub(crate) idle_timeout: Period,
-    #[serde(default = "a_thousand")]
+    #[serde(default = "default::a_thousand")]
     pub(crate) max_connections: usize,
     #[serde(default)]
     pub(crate) send_proxy: bool,
@@ -346,158 +346,6 @@ pub(crate) struct Log {
     pub(crate) format: LogFormat,
     pub(crate) level: String,
     pub(crate) bodies: bool,
-}
-
-impl Default for Tls {
-    fn default() -> Self {
-        Self {
-            certificates: Vec::new(),
-            trust: vec!["system".to_owned()],
-            minimum: TlsVersion::default(),
-            peer_certificate: PeerCertificate::default(),
-            identity: Identity::default(),
-            pins: Vec::new(),
-            eku: Eku::default(),
-            crl: Vec::new(),
-        }
-    }
-}
-
-impl Default for Policy {
-    fn default() -> Self {
-        Self {
-            default: Action::Deny,
-            exception: Vec::new(),
-            block: Vec::new(),
-        }
-    }
-}
-
-impl Default for Xmpp {
-    fn default() -> Self {
-        let limits = Limits::default();
-        Self {
-            tls: TlsMode::Required,
-            sasl: Sasl::Optional,
-            dialback: true,
-            dialback_secret: String::new(),
-            max_stanza_bytes: limits.xml.element_bytes,
-            max_depth: limits.xml.depth,
-            max_attributes: limits.xml.attributes,
-            max_queued_stanzas: limits.xmpp.queued_stanzas,
-            establish_timeout: Period(limits.xmpp.establish),
-            idle_timeout: Period(limits.xmpp.idle),
-            keepalive: Period(limits.xmpp.keepalive),
-            max_connections: limits.xmpp.connections,
-            max_connections_per_domain: limits.xmpp.connections_per_domain,
-        }
-    }
-}
-
-impl Default for Sip {
-    fn default() -> Self {
-        let limits = Limits::default();
-        Self {
-            max_message_bytes: limits.sip.message_bytes,
-            max_head_bytes: limits.sip.head_bytes,
-            max_line_bytes: limits.sip.line_bytes,
-            max_header_fields: limits.sip.header_fields,
-            max_transactions: limits.sip.transactions,
-            idle_timeout: Period(limits.net.sip_idle),
-        }
-    }
-}
-
-impl Default for Interworking {
-    fn default() -> Self {
-        let limits = Limits::default();
-        Self {
-            conversation_timeout: Period::from_secs(600),
-            undeliverable_text: "Your IM could not be delivered".to_owned(),
-            busy_as: BusyAs::default(),
-            presence_burst_interval: Period::from_secs(5),
-            confirm_timeout: Period(limits.gateway.confirm),
-            deliver_timeout: Period(limits.gateway.deliver),
-            max_pending_messages: limits.gateway.pending_messages,
-            pager_message_bytes: limits.gateway.pager_message_bytes,
-        }
-    }
-}
-
-impl Default for Bounds {
-    fn default() -> Self {
-        let limits = Limits::default().net;
-        Self {
-            max_connections: limits.connections,
-            handshake_timeout: Period(limits.handshake),
-            first_message_timeout: Period(limits.first_message),
-            connect_timeout: Period(limits.connect),
-            queue: limits.queue,
-            write_buffer_bytes: limits.write_buffer,
-            drain_timeout: Period(limits.drain),
-        }
-    }
-}
-
-impl Default for Admin {
-    fn default() -> Self {
-        Self {
-            control: "/run/vestibule/control.sock".to_owned(),
-            metrics: MetricsAddress(Some(SocketAddr::from(([127, 0, 0, 1], 9464)))),
-            snmp_agentx: String::new(),
-        }
-    }
-}
-
-impl Default for Log {
-    fn default() -> Self {
-        Self {
-            format: LogFormat::default(),
-            level: "info".to_owned(),
-            bodies: false,
-        }
-    }
-}
-
-fn state_dir() -> String {
-    "/var/lib/vestibule".to_owned()
-}
-
-fn run_as() -> String {
-    "vestibule".to_owned()
-}
-
-const fn yes() -> bool {
-    true
-}
-
-const fn one() -> u16 {
-    1
-}
-
-/// The port on which XMPP servers by custom accept components.
-const fn component_port() -> u16 {
-    5347
-}
-
-fn all_kinds() -> Vec<Kind> {
-    Kind::ALL.to_vec()
-}
-
-const fn allow() -> Action {
-    Action::Allow
-}
-
-fn everywhere() -> Vec<Text<Network>> {
-    vec![Text(Network::ALL_V4), Text(Network::ALL_V6)]
-}
-
-const fn an_hour() -> Period {
-    Period::from_secs(3_600)
-}
-
-const fn a_thousand() -> usize {
-    1_000
 }
 
 #[cfg(test)]

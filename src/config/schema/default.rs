@@ -1,0 +1,162 @@
+//! What holds where a key is left out. Numbers that bound something come from `limits.rs`.
+
+use std::net::SocketAddr;
+
+use super::value::Network;
+use super::{
+    Action, Admin, Bounds, BusyAs, Eku, Identity, Interworking, Kind, Log, LogFormat, MetricsAddress,
+    PeerCertificate, Period, Policy, Sasl, Sip, Text, Tls, TlsMode, TlsVersion, Xmpp,
+};
+use crate::limits::Limits;
+
+impl Default for Tls {
+    fn default() -> Self {
+        Self {
+            certificates: Vec::new(),
+            trust: vec!["system".to_owned()],
+            minimum: TlsVersion::default(),
+            peer_certificate: PeerCertificate::default(),
+            identity: Identity::default(),
+            pins: Vec::new(),
+            eku: Eku::default(),
+            crl: Vec::new(),
+        }
+    }
+}
+
+impl Default for Policy {
+    fn default() -> Self {
+        Self {
+            default: Action::Deny,
+            exception: Vec::new(),
+            block: Vec::new(),
+        }
+    }
+}
+
+impl Default for Xmpp {
+    fn default() -> Self {
+        let limits = Limits::default();
+        Self {
+            tls: TlsMode::Required,
+            sasl: Sasl::Optional,
+            dialback: true,
+            dialback_secret: String::new(),
+            max_stanza_bytes: limits.xml.element_bytes,
+            max_depth: limits.xml.depth,
+            max_attributes: limits.xml.attributes,
+            max_queued_stanzas: limits.xmpp.queued_stanzas,
+            establish_timeout: Period(limits.xmpp.establish),
+            idle_timeout: Period(limits.xmpp.idle),
+            keepalive: Period(limits.xmpp.keepalive),
+            max_connections: limits.xmpp.connections,
+            max_connections_per_domain: limits.xmpp.connections_per_domain,
+        }
+    }
+}
+
+impl Default for Sip {
+    fn default() -> Self {
+        let limits = Limits::default();
+        Self {
+            max_message_bytes: limits.sip.message_bytes,
+            max_head_bytes: limits.sip.head_bytes,
+            max_line_bytes: limits.sip.line_bytes,
+            max_header_fields: limits.sip.header_fields,
+            max_transactions: limits.sip.transactions,
+            idle_timeout: Period(limits.net.sip_idle),
+        }
+    }
+}
+
+impl Default for Interworking {
+    fn default() -> Self {
+        let limits = Limits::default();
+        Self {
+            conversation_timeout: Period::from_secs(600),
+            undeliverable_text: "Your IM could not be delivered".to_owned(),
+            busy_as: BusyAs::default(),
+            presence_burst_interval: Period::from_secs(5),
+            confirm_timeout: Period(limits.gateway.confirm),
+            deliver_timeout: Period(limits.gateway.deliver),
+            max_pending_messages: limits.gateway.pending_messages,
+            pager_message_bytes: limits.gateway.pager_message_bytes,
+        }
+    }
+}
+
+impl Default for Bounds {
+    fn default() -> Self {
+        let limits = Limits::default().net;
+        Self {
+            max_connections: limits.connections,
+            handshake_timeout: Period(limits.handshake),
+            first_message_timeout: Period(limits.first_message),
+            connect_timeout: Period(limits.connect),
+            queue: limits.queue,
+            write_buffer_bytes: limits.write_buffer,
+            drain_timeout: Period(limits.drain),
+        }
+    }
+}
+
+impl Default for Admin {
+    fn default() -> Self {
+        Self {
+            control: "/run/vestibule/control.sock".to_owned(),
+            metrics: MetricsAddress(Some(SocketAddr::from(([127, 0, 0, 1], 9464)))),
+            snmp_agentx: String::new(),
+        }
+    }
+}
+
+impl Default for Log {
+    fn default() -> Self {
+        Self {
+            format: LogFormat::default(),
+            level: "info".to_owned(),
+            bodies: false,
+        }
+    }
+}
+
+pub(super) fn state_dir() -> String {
+    "/var/lib/vestibule".to_owned()
+}
+
+pub(super) fn run_as() -> String {
+    "vestibule".to_owned()
+}
+
+pub(super) const fn yes() -> bool {
+    true
+}
+
+pub(super) const fn one() -> u16 {
+    1
+}
+
+/// The port on which XMPP servers by custom accept components.
+pub(super) const fn component_port() -> u16 {
+    5347
+}
+
+pub(super) fn all_kinds() -> Vec<Kind> {
+    Kind::ALL.to_vec()
+}
+
+pub(super) const fn allow() -> Action {
+    Action::Allow
+}
+
+pub(super) fn everywhere() -> Vec<Text<Network>> {
+    vec![Text(Network::ALL_V4), Text(Network::ALL_V6)]
+}
+
+pub(super) const fn an_hour() -> Period {
+    Period::from_secs(3_600)
+}
+
+pub(super) const fn a_thousand() -> usize {
+    1_000
+}
