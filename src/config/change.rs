@@ -1,12 +1,13 @@
 //! What a new configuration means for a running proxy: what is taken up live, and what refuses it as a whole.
 //!
-//! Certificates, policy, routes, limits and the log level are taken up without a connection being dropped. Sockets, the
-//! user and the state folder belong to the start of the process; a file that changes them is refused entirely, so that
-//! nothing is ever half applied.
+//! Certificates, policy, routes, most limits and the log level are taken up without a connection being dropped. Sockets,
+//! the user, the state folder and what the gateway core is made with belong to the start of the process; a file that
+//! changes them is refused entirely, so that nothing is ever half applied.
 
 use std::fmt;
 
 use super::Settings;
+use crate::limits::GatewayLimits;
 use crate::net::settings::Listener;
 
 /// A part of the settings that a running proxy takes up.
@@ -20,10 +21,8 @@ pub enum Part {
     Tls,
     /// Bounds; those of connections hold for new ones.
     Limits,
-    /// The dialback secret.
-    Xmpp,
-    /// Translation between SIP and XMPP.
-    Interworking,
+    /// Whether SIP and XMPP are translated.
+    Translation,
     /// The log's level.
     LogLevel,
 }
@@ -46,6 +45,12 @@ pub enum Fixed {
         /// Those that are gone.
         removed: Vec<Listener>,
     },
+    /// The dialback secret: keys that peers are about to verify were made with the old one.
+    DialbackSecret,
+    /// What the gateway core is made with: its times, its size, its text for users.
+    Gateway,
+    /// The number of connections, and the length of queues: their places are handed out at the start.
+    Places,
     /// The control socket, or the address of metrics and health.
     Admin,
     /// How log lines look.
@@ -76,8 +81,10 @@ pub fn check(running: &Settings, new: &Settings) -> Result<Vec<Part>, NeedsResta
         ),
         (Part::Tls, running.tls != new.tls),
         (Part::Limits, running.limits != new.limits),
-        (Part::Xmpp, running.xmpp != new.xmpp),
-        (Part::Interworking, running.interworking != new.interworking),
+        (
+            Part::Translation,
+            running.interworking.translation != new.interworking.translation,
+        ),
         (
             Part::LogLevel,
             (&running.log.level, running.log.bodies) != (&new.log.level, new.log.bodies),
@@ -115,6 +122,29 @@ fn fixed(running: &Settings, new: &Settings) -> Vec<Fixed> {
     if !added.is_empty() || !removed.is_empty() {
         fixed.push(Fixed::Listeners { added, removed });
     }
+    if running.xmpp != new.xmpp {
+        fixed.push(Fixed::DialbackSecret);
+    }
+    let gateway = |settings: &Settings| {
+        let GatewayLimits {
+            pending_messages,
+            confirm,
+            deliver,
+            // Asked anew for each message.
+            pager_message_bytes: _,
+        } = settings.limits.gateway;
+        (pending_messages, confirm, deliver)
+    };
+    if gateway(running) != gateway(new)
+        || running.interworking.undeliverable != new.interworking.undeliverable
+        || running.interworking.conversation != new.interworking.conversation
+    {
+        fixed.push(Fixed::Gateway);
+    }
+    let places = |settings: &Settings| (settings.limits.net.connections, settings.limits.net.queue);
+    if places(running) != places(new) {
+        fixed.push(Fixed::Places);
+    }
     if running.admin != new.admin {
         fixed.push(Fixed::Admin);
     }
@@ -133,8 +163,7 @@ impl Part {
             Self::Routes => "routes",
             Self::Tls => "tls",
             Self::Limits => "limits",
-            Self::Xmpp => "xmpp",
-            Self::Interworking => "interworking",
+            Self::Translation => "translation",
             Self::LogLevel => "log level",
         }
     }
@@ -166,6 +195,12 @@ impl fmt::Display for Fixed {
                 }
                 Ok(())
             }
+            Self::DialbackSecret => f.write_str("[xmpp] dialback_secret"),
+            Self::Gateway => f.write_str(
+                "[interworking] conversation_timeout, undeliverable_text, confirm_timeout, deliver_timeout or \
+                 max_pending_messages",
+            ),
+            Self::Places => f.write_str("[limits] max_connections or queue"),
             Self::Admin => f.write_str("[admin]"),
             Self::LogFormat => f.write_str("[log] format"),
         }

@@ -626,15 +626,8 @@ fn a_running_proxy_takes_up_what_needs_no_restart_and_nothing_of_what_does() {
             "[[local]]\ndomain = \"b.example.com\"\nprotocol = \"xmpp\"\nnodes = [{ host = \"n.example\" }]\n",
             Part::Routes,
         ),
-        (
-            "[xmpp]\ndialback_secret = \"file:/etc/vestibule/dialback.secret\"\n",
-            Part::Xmpp,
-        ),
         ("[sip]\nmax_transactions = 5\n", Part::Limits),
-        (
-            "[interworking]\nundeliverable_text = \"No\"\n",
-            Part::Interworking,
-        ),
+        ("[interworking]\npager_message_bytes = 2000\n", Part::Limits),
         ("[log]\nlevel = \"debug\"\n", Part::LogLevel),
         (
             "[tls.more]\ncertificates = [{ chain = \"/etc/vestibule/tls/edge.pem\", key = \"/etc/vestibule/tls/edge.key\" }]\n",
@@ -644,6 +637,10 @@ fn a_running_proxy_takes_up_what_needs_no_restart_and_nothing_of_what_does() {
         assert_eq!(taken_up(more, &[]), Ok(vec![part]), "{more}");
     }
     assert_eq!(taken_up("", &[]), Ok(vec![]));
+    assert_eq!(
+        taken_up("", &[("VESTIBULE__EDGE__INTERWORKING", "false")]),
+        Ok(vec![Part::Translation])
+    );
     let refused: Vec<String> = [
         (
             "[[listen]]\nzone = \"inside\"\nprotocol = \"xmpp\"\nport = 5270\n",
@@ -658,10 +655,38 @@ fn a_running_proxy_takes_up_what_needs_no_restart_and_nothing_of_what_does() {
             ("VESTIBULE__ADMIN__METRICS", "127.0.0.1:1"),
         ),
         ("", ("VESTIBULE__LOG__FORMAT", "json")),
+        (
+            "[xmpp]\ndialback_secret = \"file:/etc/vestibule/dialback.secret\"\n",
+            ("X", ""),
+        ),
+        ("[interworking]\nundeliverable_text = \"No\"\n", ("X", "")),
+        ("", ("VESTIBULE__INTERWORKING__DELIVER_TIMEOUT", "20s")),
+        ("", ("VESTIBULE__LIMITS__QUEUE", "10")),
         ("[dns]\nservers = [\"127.0.0.1\"]\n", ("X", "")),
     ]
     .into_iter()
     .map(|(more, variable)| taken_up(more, &[variable]).unwrap_err().to_string())
     .collect();
     insta::assert_snapshot!(refused.join("\n"));
+}
+
+/// A file with a stretch cut out is judged, whatever the cut: no input stops the reader.
+#[test]
+fn no_cut_of_a_file_stops_the_reader() {
+    let whole = include_str!("../data/config/complete.toml");
+    let lines: Vec<&str> = whole.lines().collect();
+    let environment = BTreeMap::new();
+    for start in 0..lines.len() {
+        for length in [1, 3, 17] {
+            let end = (start + length).min(lines.len());
+            let cut: Vec<&str> = lines[..start].iter().chain(&lines[end..]).copied().collect();
+            if let Err(report) = config::read(Path::new("cut.toml"), &cut.join("\n"), &environment) {
+                assert!(!report.errors.is_empty());
+            }
+        }
+    }
+    for end in (0..whole.len()).step_by(7).filter(|end| whole.is_char_boundary(*end)) {
+        let report = config::read(Path::new("cut.toml"), &whole[..end], &environment);
+        assert!(report.is_err());
+    }
 }

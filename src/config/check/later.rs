@@ -2,7 +2,7 @@
 
 use super::findings::{Findings, key};
 use crate::config::schema::{
-    Admin, Document, Interworking, ListenProtocol, LocalProtocol, Log, Transport, ZoneName,
+    Admin, Document, Interworking, ListenProtocol, LocalProtocol, Log, Transport, Xmpp, ZoneName,
 };
 
 /// Warns where the file asks for what this version does not do.
@@ -35,6 +35,13 @@ pub(super) fn warn(document: &Document, findings: &mut Findings<'_, '_>) {
     let admin = Admin::default();
     if document.admin.snmp_agentx != admin.snmp_agentx {
         later(key!["admin", "snmp_agentx"], "there is no SNMP");
+    }
+    let xmpp = Xmpp::default();
+    if document.xmpp.max_connections != xmpp.max_connections {
+        later(key!["xmpp", "max_connections"], "XMPP streams are counted with all connections ([limits] max_connections)");
+    }
+    if document.xmpp.max_connections_per_domain != xmpp.max_connections_per_domain {
+        later(key!["xmpp", "max_connections_per_domain"], "streams are not counted by domain");
     }
     let interworking = Interworking::default();
     if document.interworking.busy_as != interworking.busy_as {
