@@ -34,7 +34,8 @@ impl<'a> Lines<'a> {
             text.push(' ');
             text.push_str(more.trim_start_matches(lex::BLANK));
         }
-        let has_control = text.bytes().any(lex::is_control);
+        // No early end, so that the compiler takes many octets at a time: this sees every octet of a head.
+        let has_control = text.bytes().fold(false, |found, b| found | lex::is_control(b));
         if has_control && text.contains('\r') {
             return Err(ParseError::BareLineBreak);
         }
