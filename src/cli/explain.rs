@@ -291,7 +291,9 @@ fn translation(
     if let Destination::Local(local) = route.destination()
         && local.protocol == Protocol::Sip
     {
-        return Err("the nodes of the domain speak SIP, and this version delivers to XMPP nodes only".to_owned());
+        return Err(
+            "the nodes of the domain speak SIP, and this version delivers to XMPP nodes only".to_owned(),
+        );
     }
     let mut lines = Vec::new();
     let mut reasons = Vec::new();

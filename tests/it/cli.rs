@@ -186,7 +186,14 @@ fn explain_shows_why_a_message_is_refused() {
         // Only messages are translated.
         explain(
             SIP_TO_XMPP,
-            &["--from", "a@partner.example", "--to", "b@example.com", "--kind", "presence"],
+            &[
+                "--from",
+                "a@partner.example",
+                "--to",
+                "b@example.com",
+                "--kind",
+                "presence",
+            ],
         ),
         // Translation is off.
         explain(

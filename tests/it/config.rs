@@ -1,6 +1,10 @@
 //! The configuration as an administrator meets it: a file, files it names, the environment, and what is said of them.
 
-#![allow(clippy::unwrap_used, reason = "tests, and what only tests use")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::string_slice,
+    reason = "tests, and what only tests use"
+)]
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -685,7 +689,10 @@ fn no_cut_of_a_file_stops_the_reader() {
             }
         }
     }
-    for end in (0..whole.len()).step_by(7).filter(|end| whole.is_char_boundary(*end)) {
+    for end in (0..whole.len())
+        .step_by(7)
+        .filter(|end| whole.is_char_boundary(*end))
+    {
         let report = config::read(Path::new("cut.toml"), &whole[..end], &environment);
         assert!(report.is_err());
     }

@@ -15,7 +15,10 @@ pub(super) fn warn(document: &Document, findings: &mut Findings<'_, '_>) {
             later(key!["listen", at, "transport"], "nothing listens on UDP");
         }
         if (listen.protocol, listen.zone) == (ListenProtocol::Sip, ZoneName::Inside) {
-            later(key!["listen", at, "protocol"], "requests of SIP nodes are refused");
+            later(
+                key!["listen", at, "protocol"],
+                "requests of SIP nodes are refused",
+            );
         }
     }
     for (at, local) in document.local.iter().enumerate() {
@@ -38,10 +41,16 @@ pub(super) fn warn(document: &Document, findings: &mut Findings<'_, '_>) {
     }
     let xmpp = Xmpp::default();
     if document.xmpp.max_connections != xmpp.max_connections {
-        later(key!["xmpp", "max_connections"], "XMPP streams are counted with all connections ([limits] max_connections)");
+        later(
+            key!["xmpp", "max_connections"],
+            "XMPP streams are counted with all connections ([limits] max_connections)",
+        );
     }
     if document.xmpp.max_connections_per_domain != xmpp.max_connections_per_domain {
-        later(key!["xmpp", "max_connections_per_domain"], "streams are not counted by domain");
+        later(
+            key!["xmpp", "max_connections_per_domain"],
+            "streams are not counted by domain",
+        );
     }
     let interworking = Interworking::default();
     if document.interworking.busy_as != interworking.busy_as {
