@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 
-use super::delivery::{Delivery, Link, Payload};
+use super::delivery::{Delivery, Link, Payload, Trace};
 use super::rejection::{Refused, Rejected, RejectedStanza, Unproven, tag};
 use super::translate;
 use crate::domain::Domain;
@@ -160,7 +160,20 @@ impl Border {
             route,
             link,
             payload,
+            trace: Trace::default(),
         })))
+    }
+
+    /// The refusal of a request that comes while the proxy is stopping.
+    #[must_use]
+    pub fn refuse_while_stopping(&self, request: &Request) -> Rejected {
+        Rejected::of(request, &Refused::Stopping)
+    }
+
+    /// The refusal of a stanza that comes while the proxy is stopping.
+    #[must_use]
+    pub fn refuse_stanza_while_stopping(&self, stanza: &Stanza) -> RejectedStanza {
+        RejectedStanza::of(stanza, &Refused::Stopping, &self.edge)
     }
 
     /// Identity, policy and route of a request.
@@ -339,6 +352,7 @@ impl Border {
             route,
             link,
             payload,
+            trace: Trace::default(),
         })))
     }
 
@@ -413,6 +427,7 @@ fn forward(stanza: Stanza, permit: Permit, route: Route) -> Delivery {
         route,
         link,
         payload,
+        trace: Trace::default(),
     }
 }
 

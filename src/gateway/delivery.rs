@@ -15,6 +15,25 @@ pub struct Delivery {
     pub(super) route: Route,
     pub(super) link: Link,
     pub(super) payload: Payload,
+    pub(super) trace: Trace,
+}
+
+/// The correlation id of a message: the same in every log line about it, whatever the protocol.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub struct Trace(u64);
+
+impl Trace {
+    /// An id; random, so that ids of two runs do not meet in one log.
+    #[must_use]
+    pub const fn new(random: u64) -> Self {
+        Self(random)
+    }
+}
+
+impl std::fmt::Display for Trace {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{:016x}", self.0)
+    }
 }
 
 /// What is carried, and what its sender will be answered with.
@@ -71,6 +90,13 @@ pub enum Outcome {
 }
 
 impl Delivery {
+    /// The same message under a correlation id.
+    #[must_use]
+    pub const fn traced(mut self: Box<Self>, trace: Trace) -> Box<Self> {
+        self.trace = trace;
+        self
+    }
+
     /// The rule that let it pass.
     pub const fn permit(&self) -> &Permit {
         &self.permit

@@ -26,7 +26,7 @@ use std::time::Instant;
 
 pub use answer::{AnswerIds, Trouble};
 pub use border::{Admitted, AdmittedStanza, Border, Peer, Translation};
-pub use delivery::{Delivery, Link, Outcome, pair_of};
+pub use delivery::{Delivery, Link, Outcome, Trace, pair_of};
 pub use pending::Token;
 pub use rejection::{Rejected, RejectedStanza, Unproven};
 
@@ -114,6 +114,8 @@ pub enum Output<O> {
         token: Option<Token>,
         /// After this it is not worth sending any more.
         until: Instant,
+        /// The correlation id of the message that it is, or is about; none for a ping.
+        trace: Option<Trace>,
     },
     /// Send a SIP request on a link; tell its final response or its failure.
     Request {
@@ -127,6 +129,8 @@ pub enum Output<O> {
         token: Token,
         /// After this it is not worth sending any more.
         until: Instant,
+        /// The correlation id of the message.
+        trace: Trace,
     },
     /// Answer a SIP request.
     Respond {
@@ -150,14 +154,23 @@ pub struct Observation {
     pub to: Protocol,
     /// The end of it.
     pub outcome: Outcome,
+    /// The correlation id of the message.
+    pub trace: Trace,
 }
 
 /// A message that waits for its outcome.
 #[derive(Debug)]
 struct Waiting<O> {
-    way: Direction,
+    about: About,
     state: State,
     kind: WaitingKind<O>,
+}
+
+/// What is told of a message wherever it is told of.
+#[derive(Debug, Clone, Copy)]
+struct About {
+    trace: Trace,
+    way: Direction,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -182,6 +195,16 @@ enum WaitingKind<O> {
     Xmpp { sender: Box<Stanza> },
     /// A stanza without payload that was forwarded.
     Forwarded { sender: Box<Stanza> },
+}
+
+impl<O> Waiting<O> {
+    const fn new(about: About, kind: WaitingKind<O>) -> Self {
+        Self {
+            about,
+            state: State::Queued,
+            kind,
+        }
+    }
 }
 
 impl<O> Gateway<O> {
@@ -240,8 +263,12 @@ impl<O> Gateway<O> {
             route,
             link,
             payload,
+            trace,
         } = delivery;
-        let way = permit.direction();
+        let about = About {
+            trace,
+            way: permit.direction(),
+        };
         let until = now.checked_add(self.limits.deliver).unwrap_or(now);
         match payload {
             Payload::ToXmpp {
@@ -259,36 +286,16 @@ impl<O> Gateway<O> {
                     to,
                     profile,
                 };
-                if self.wait(
-                    now,
-                    token,
-                    until,
-                    Waiting {
-                        way,
-                        state: State::Queued,
-                        kind,
-                    },
-                ) {
-                    self.links.entry(link.clone()).or_default().handed(token);
-                    self.ready.push_back(Output::Send {
-                        link,
-                        stanza,
-                        token: Some(token),
-                        until,
-                    });
+                if self.wait(now, token, until, Waiting::new(about, kind)) {
+                    self.send_confirmed(link, stanza, token, until, trace);
                 }
             }
             Payload::ToSip { request, sender } => {
-                let kind = WaitingKind::Xmpp { sender };
                 if self.wait(
                     now,
                     token,
                     until,
-                    Waiting {
-                        way,
-                        state: State::Queued,
-                        kind,
-                    },
+                    Waiting::new(about, WaitingKind::Xmpp { sender }),
                 ) {
                     self.ready.push_back(Output::Request {
                         link,
@@ -296,28 +303,18 @@ impl<O> Gateway<O> {
                         request,
                         token,
                         until,
+                        trace,
                     });
                 }
             }
             Payload::Forward { stanza, sender } => {
-                let kind = WaitingKind::Forwarded { sender };
                 if self.wait(
                     now,
                     token,
                     until,
-                    Waiting {
-                        way,
-                        state: State::Queued,
-                        kind,
-                    },
+                    Waiting::new(about, WaitingKind::Forwarded { sender }),
                 ) {
-                    self.links.entry(link.clone()).or_default().handed(token);
-                    self.ready.push_back(Output::Send {
-                        link,
-                        stanza,
-                        token: Some(token),
-                        until,
-                    });
+                    self.send_confirmed(link, stanza, token, until, trace);
                 }
             }
             Payload::Pass { stanza } => {
@@ -326,9 +323,29 @@ impl<O> Gateway<O> {
                     stanza,
                     token: None,
                     until,
+                    trace: Some(trace),
                 });
             }
         }
+    }
+
+    /// Sends a stanza whose taking is to be confirmed.
+    fn send_confirmed(
+        &mut self,
+        link: Link,
+        stanza: Box<Stanza>,
+        token: Token,
+        until: Instant,
+        trace: Trace,
+    ) {
+        self.links.entry(link.clone()).or_default().handed(token);
+        self.ready.push_back(Output::Send {
+            link,
+            stanza,
+            token: Some(token),
+            until,
+            trace: Some(trace),
+        });
     }
 
     /// Keeps a message waiting; one too many fails at once.
@@ -394,7 +411,7 @@ impl<O> Gateway<O> {
             return;
         }
         let Some(Waiting {
-            way,
+            about,
             kind:
                 WaitingKind::Sip {
                     origin,
@@ -416,7 +433,7 @@ impl<O> Gateway<O> {
             origin,
             response: Box::new(response),
         });
-        self.observe(way, Protocol::Sip, Protocol::Xmpp, Outcome::Failed);
+        self.observe(about, Protocol::Sip, Protocol::Xmpp, Outcome::Failed);
     }
 
     fn returned(&mut self, now: Instant, token: Token, trouble: Trouble) {
@@ -454,17 +471,17 @@ impl<O> Gateway<O> {
         let Some(waiting) = self.waiting.remove(token) else {
             return;
         };
-        let Waiting { way, kind, .. } = waiting;
+        let Waiting { about, kind, .. } = waiting;
         let WaitingKind::Xmpp { sender } = kind else {
             return;
         };
         if response.status().is_success() {
-            self.observe(way, Protocol::Xmpp, Protocol::Sip, Outcome::Delivered);
+            self.observe(about, Protocol::Xmpp, Protocol::Sip, Outcome::Delivered);
             return;
         }
-        self.observe(way, Protocol::Xmpp, Protocol::Sip, Outcome::Failed);
+        self.observe(about, Protocol::Xmpp, Protocol::Sip, Outcome::Failed);
         if let Some(error) = self.answers.refused_by_sip(&sender, response) {
-            self.send_back(now, error);
+            self.send_back(now, error, about.trace);
         }
     }
 
@@ -486,7 +503,7 @@ impl<O> Gateway<O> {
     }
 
     fn succeed(&mut self, waiting: Waiting<O>) {
-        let Waiting { way, kind, .. } = waiting;
+        let Waiting { about, kind, .. } = waiting;
         match kind {
             WaitingKind::Sip { origin, request, .. } => {
                 let response = Answers::taken(&request);
@@ -494,17 +511,19 @@ impl<O> Gateway<O> {
                     origin,
                     response: Box::new(response),
                 });
-                self.observe(way, Protocol::Sip, Protocol::Xmpp, Outcome::Delivered);
+                self.observe(about, Protocol::Sip, Protocol::Xmpp, Outcome::Delivered);
             }
             WaitingKind::Forwarded { .. } => {
-                self.observe(way, Protocol::Xmpp, Protocol::Xmpp, Outcome::Delivered);
+                self.observe(about, Protocol::Xmpp, Protocol::Xmpp, Outcome::Delivered);
             }
-            WaitingKind::Xmpp { .. } => self.observe(way, Protocol::Xmpp, Protocol::Sip, Outcome::Delivered),
+            WaitingKind::Xmpp { .. } => {
+                self.observe(about, Protocol::Xmpp, Protocol::Sip, Outcome::Delivered);
+            }
         }
     }
 
     fn fail(&mut self, now: Instant, waiting: Waiting<O>, trouble: Trouble) {
-        let Waiting { way, kind, .. } = waiting;
+        let Waiting { about, kind, .. } = waiting;
         let (from, to) = match kind {
             WaitingKind::Sip { origin, request, .. } => {
                 let response = self.answers.troubled_request(&request, trouble);
@@ -516,22 +535,22 @@ impl<O> Gateway<O> {
             }
             WaitingKind::Xmpp { sender } => {
                 if let Some(error) = self.answers.troubled_sender(&sender, trouble) {
-                    self.send_back(now, error);
+                    self.send_back(now, error, about.trace);
                 }
                 (Protocol::Xmpp, Protocol::Sip)
             }
             WaitingKind::Forwarded { sender } => {
                 if let Some(error) = self.answers.troubled_sender(&sender, trouble) {
-                    self.send_back(now, error);
+                    self.send_back(now, error, about.trace);
                 }
                 (Protocol::Xmpp, Protocol::Xmpp)
             }
         };
-        self.observe(way, from, to, Outcome::Failed);
+        self.observe(about, from, to, Outcome::Failed);
     }
 
     /// Sends an error to the user whose message it is about, over the link that the message could have come by.
-    fn send_back(&mut self, now: Instant, stanza: Stanza) {
+    fn send_back(&mut self, now: Instant, stanza: Stanza, trace: Trace) {
         let link = Link::Xmpp {
             local: stanza.from().domain().clone(),
             remote: stanza.to().domain().clone(),
@@ -542,6 +561,7 @@ impl<O> Gateway<O> {
             stanza: Box::new(stanza),
             token: None,
             until,
+            trace: Some(trace),
         });
     }
 
@@ -568,17 +588,20 @@ impl<O> Gateway<O> {
                 stanza: Box::new(stanza),
                 token: Some(token),
                 until,
+                trace: None,
             });
         }
         self.numbers = number;
     }
 
-    fn observe(&mut self, way: Direction, from: Protocol, to: Protocol, outcome: Outcome) {
+    fn observe(&mut self, about: About, from: Protocol, to: Protocol, outcome: Outcome) {
+        let About { trace, way } = about;
         self.ready.push_back(Output::Observe(Observation {
             way,
             from,
             to,
             outcome,
+            trace,
         }));
     }
 

@@ -51,6 +51,8 @@ pub(super) enum Refused {
     Unsupported,
     #[error("the flow did not prove the domain of From: {0}")]
     Unproven(Unproven),
+    #[error("the proxy is stopping and takes nothing new")]
+    Stopping,
     #[error("a header field of ours could not be written: {0}")]
     Internal(Flaw),
 }
@@ -158,6 +160,7 @@ impl Refuse for Refused {
             Self::TranslationOff => "translation_off",
             Self::Unsupported => "unsupported",
             Self::Unproven(unproven) => unproven.class,
+            Self::Stopping => "stopping",
             Self::Internal(_) => "internal",
         }
     }
@@ -167,6 +170,7 @@ impl Refuse for Refused {
             Self::Addresses | Self::Impersonation(_) | Self::Relaying(_) | Self::Unproven(_) => Fault::Peer,
             Self::Inside | Self::Room | Self::Unsupported | Self::Internal(_) => Fault::Local,
             Self::TranslationOff => Fault::Policy,
+            Self::Stopping => Fault::Overload,
         }
     }
 
@@ -177,6 +181,7 @@ impl Refuse for Refused {
             Self::Impersonation(_) | Self::TranslationOff | Self::Unproven(_) => 403,
             Self::Relaying(_) => 404,
             Self::Room => 405,
+            Self::Stopping => 503,
             Self::Internal(_) => 500,
         }
     }
@@ -187,6 +192,7 @@ impl Refuse for Refused {
             Self::Inside | Self::Room | Self::Unsupported => "feature-not-implemented",
             Self::Impersonation(_) | Self::TranslationOff | Self::Unproven(_) => "policy-violation",
             Self::Relaying(_) => "remote-server-not-found",
+            Self::Stopping => "resource-constraint",
             Self::Internal(_) => "internal-server-error",
         }
     }
@@ -200,6 +206,7 @@ impl Refuse for Refused {
             Self::Room => "Rooms cannot be addressed from SIP",
             Self::TranslationOff => "Forbidden by policy",
             Self::Unsupported => "This has no counterpart on the other side",
+            Self::Stopping => "The server is stopping",
             Self::Internal(_) => "Internal error",
         }
     }

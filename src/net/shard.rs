@@ -9,7 +9,7 @@ use super::pool::{Content, Letter};
 use super::queue;
 use super::sip_flow::SipOrigin;
 use super::world::{self, World};
-use crate::gateway::{Gateway, Input, Output, Token};
+use crate::gateway::{Gateway, Input, Link, Observation, Outcome, Output, Token};
 
 /// Serves until every sender of `inputs` is gone.
 pub async fn run(
@@ -49,7 +49,11 @@ fn act(world: &Arc<World>, gateway: &mut Gateway<SipOrigin>, output: Output<SipO
             stanza,
             token,
             until,
+            trace,
         } => {
+            if let Some(trace) = trace {
+                tracing::debug!(%trace, ?link, id = stanza.id(), kind = stanza.kind().name(), "stanza for a link");
+            }
             let letter = Letter {
                 content: Content::Stanza(stanza),
                 token,
@@ -63,7 +67,9 @@ fn act(world: &Arc<World>, gateway: &mut Gateway<SipOrigin>, output: Output<SipO
             request,
             token,
             until,
+            trace,
         } => {
+            tracing::debug!(%trace, ?link, call_id = request.headers().call_id().as_str(), "SIP request for a link");
             let letter = Letter {
                 content: Content::Request(request, Box::new(route)),
                 token: Some(token),
@@ -72,11 +78,27 @@ fn act(world: &Arc<World>, gateway: &mut Gateway<SipOrigin>, output: Output<SipO
             send(world, gateway, &link, letter);
         }
         Output::Respond { origin, response } => origin.respond(response),
-        Output::Observe(seen) => world.metrics.message(seen.way, seen.from, seen.to, seen.outcome),
+        Output::Observe(Observation {
+            way,
+            from,
+            to,
+            outcome,
+            trace,
+        }) => {
+            world.metrics.message(way, from, to, outcome);
+            match outcome {
+                Outcome::Failed => {
+                    tracing::info!(%trace, ?way, %from, %to, "message not delivered; its sender is told");
+                }
+                Outcome::Delivered | Outcome::Refused | Outcome::Ignored => {
+                    tracing::debug!(%trace, ?way, %from, %to, ?outcome, "message");
+                }
+            }
+        }
     }
 }
 
-fn send(world: &Arc<World>, gateway: &mut Gateway<SipOrigin>, link: &crate::gateway::Link, letter: Letter) {
+fn send(world: &Arc<World>, gateway: &mut Gateway<SipOrigin>, link: &Link, letter: Letter) {
     let Err((letter, trouble)) = world.pool.send(world, link, letter) else {
         return;
     };

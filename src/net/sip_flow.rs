@@ -14,7 +14,7 @@ use super::proof::Proof;
 use super::pump::{Progress, Pump};
 use super::queue;
 use super::world::{self, World};
-use crate::gateway::{Admitted, Input, Token, Trouble};
+use crate::gateway::{Admitted, Input, Token, Trace, Trouble};
 use crate::observe::metrics::Alive;
 use crate::route::{Protocol, Side};
 use crate::sip::frame::{Frame, StreamFramer};
@@ -313,8 +313,17 @@ impl Task {
     /// Takes a new request through the checks, and answers it or hands it to its shard.
     async fn request(&mut self, transaction: TransactionId, request: Box<Request>) {
         let started = world::now();
+        let trace = Trace::new(u64::from_le_bytes(world::random()));
         let border = self.flow.world.border();
-        let admitted = border.admit_sip(self.flow.side, *request, &mut self.flow.proof, world::today());
+        tracing::debug!(
+            %trace, flow = %self.flow.id, side = %self.flow.side, method = %request.method(),
+            call_id = request.headers().call_id().as_str(), "SIP request received"
+        );
+        let admitted = if self.flow.world.refuse_new.is_cancelled() {
+            Err(border.refuse_while_stopping(&request))
+        } else {
+            border.admit_sip(self.flow.side, *request, &mut self.flow.proof, world::today())
+        };
         let metrics = &self.flow.world.metrics;
         metrics
             .translation
@@ -330,7 +339,7 @@ impl Task {
                     return;
                 };
                 let input = Input::Deliver {
-                    delivery,
+                    delivery: delivery.traced(trace),
                     origin: Some(origin),
                 };
                 // The peer is held back while the shard is busy: its octets wait in its own socket.
@@ -339,8 +348,8 @@ impl Task {
             Err(rejected) => {
                 metrics.refused(self.flow.side, Protocol::Sip, rejected.class());
                 tracing::info!(
-                    flow = %self.flow.id, side = %self.flow.side, peer = %self.flow.remote, class = rejected.class(),
-                    why = %rejected, "SIP request refused"
+                    %trace, flow = %self.flow.id, side = %self.flow.side, peer = %self.flow.remote,
+                    class = rejected.class(), why = %rejected, "SIP request refused"
                 );
                 self.respond(transaction, rejected.response());
             }

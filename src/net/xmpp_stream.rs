@@ -8,7 +8,7 @@ use super::proof::Proof;
 use super::tls::Wire;
 use super::world::{self, World};
 use super::xmpp_driver::{Driver, Machine, Secure};
-use crate::gateway::{AdmittedStanza, Input, Link};
+use crate::gateway::{AdmittedStanza, Input, Link, Trace};
 use crate::observe::metrics::Alive;
 use crate::refusal::Refuse;
 use crate::route::{Protocol, Side, Transport};
@@ -76,9 +76,15 @@ pub async fn take(world: &Arc<World>, side: Side, stanza: Stanza) {
         return world.tell(token, Input::Answer(Box::new(stanza))).await;
     }
     let started = world::now();
+    let trace = Trace::new(u64::from_le_bytes(world::random()));
     let border = world.border();
     let (from, to) = (stanza.from().domain().clone(), stanza.to().domain().clone());
-    let admitted = border.admit_stanza(side, stanza, &world::random());
+    tracing::debug!(%trace, %side, %from, %to, id = stanza.id(), kind = stanza.kind().name(), "stanza received");
+    let admitted = if world.refuse_new.is_cancelled() {
+        Err(border.refuse_stanza_while_stopping(&stanza))
+    } else {
+        border.admit_stanza(side, stanza, &world::random())
+    };
     world
         .metrics
         .translation
@@ -91,16 +97,18 @@ pub async fn take(world: &Arc<World>, side: Side, stanza: Stanza) {
             // The stream is held back while the shard is busy: its octets wait in the peer's socket.
             let _gone = shard
                 .send(Input::Deliver {
-                    delivery,
+                    delivery: delivery.traced(trace),
                     origin: None,
                 })
                 .await;
         }
         Ok(AdmittedStanza::Answer(answer)) => send(world, *answer),
-        Ok(AdmittedStanza::Ignore) => {}
+        Ok(AdmittedStanza::Ignore) => {
+            tracing::debug!(%trace, "stanza without counterpart, for which nobody waits");
+        }
         Err(rejected) => {
             world.metrics.refused(side, Protocol::Xmpp, rejected.class());
-            tracing::info!(%side, %from, %to, class = rejected.class(), why = %rejected, "stanza refused");
+            tracing::info!(%trace, %side, %from, %to, class = rejected.class(), why = %rejected, "stanza refused");
             if let Some(reply) = rejected.into_reply() {
                 send(world, *reply);
             }
