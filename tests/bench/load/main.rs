@@ -178,7 +178,7 @@ async fn main() {
                 .as_ref()
                 .unwrap()
                 .source(&arguments, Arc::clone(&meter))
-                .await
+                .await;
         }
         other => panic!("no source is called {other}"),
     }
