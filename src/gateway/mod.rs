@@ -67,7 +67,7 @@ pub enum Input<O> {
         /// Where its SIP transaction is.
         origin: Option<O>,
     },
-    /// A stanza came that answers something of ours ([`Gateway::is_answer`]).
+    /// A stanza came that answers something of ours ([`AnswerIds::token`]).
     Answer(Box<Stanza>),
     /// A link has written these stanzas on its `epoch`-th stream.
     Written {

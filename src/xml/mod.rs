@@ -8,8 +8,8 @@
 //! - What [`StreamReader`] and [`document`] let through is namespace-well-formed XML 1.0 within [`XmlLimits`].
 //! - Cutting the input anywhere changes neither the items nor the error (only runs of white space between stanzas may
 //!   be reported in more pieces).
-//! - An [`Element`] holds names, namespaces and characters that XML can carry and nothing else, so that what [`write`]
-//!   makes of it is always well-formed and reads back as an equal tree.
+//! - An [`Element`] holds names, namespaces and characters that XML can carry and nothing else, so that what
+//!   [`mod@write`] makes of it is always well-formed and reads back as an equal tree.
 //!
 //! [`XmlLimits`]: crate::limits::XmlLimits
 

@@ -31,7 +31,7 @@ pub enum Event {
         /// The message.
         octets: Bytes,
     },
-    /// A new request: answer it with [`Transactions::respond`].
+    /// A new request: answer it with [`super::Transactions::respond`].
     Request {
         /// The server transaction made for it.
         transaction: TransactionId,
