@@ -50,6 +50,12 @@ pub enum XmlError {
         /// The bound, declarations included.
         limit: usize,
     },
+    /// More namespace declarations are in scope at once than nesting and attributes of honest XML need.
+    #[error("more than {limit} namespace declarations are in scope")]
+    TooManyDeclarations {
+        /// The bound: `xml.depth` and `xml.attributes` together.
+        limit: usize,
+    },
     /// A name is longer than `xml.name_bytes`.
     #[error("a name is longer than {limit} octets")]
     NameTooLong {
@@ -73,6 +79,7 @@ impl XmlError {
             | Self::TagTooBig { .. }
             | Self::TooDeep { .. }
             | Self::TooManyAttributes { .. }
+            | Self::TooManyDeclarations { .. }
             | Self::NameTooLong { .. } => Violation::PolicyViolation,
         }
     }

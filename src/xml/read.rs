@@ -264,13 +264,13 @@ fn element(tag: &BytesStart<'_>, scopes: &mut Inner<'_>, limits: &XmlLimits) -> 
         let (prefix, local) = qualified(attribute.key.0, limits)?;
         let value = syntax::attribute_value(raw)?;
         match prefix {
-            None if local == "xmlns" => declare(scopes, outside, "", &value)?,
+            None if local == "xmlns" => declare(scopes, outside, "", &value, limits)?,
             None => {
                 if !element.insert_attribute(usize::MAX, Word::new(local), Word::EMPTY, value.into_owned()) {
                     return Err(XmlError::NotWellFormed(Rule::DuplicateAttribute));
                 }
             }
-            Some("xmlns") => declare(scopes, outside, local, &value)?,
+            Some("xmlns") => declare(scopes, outside, local, &value, limits)?,
             Some(prefix) => {
                 let place = element.attributes().count().saturating_add(prefixed.len());
                 prefixed.push((place, prefix, local, value.into_owned()));
@@ -312,7 +312,13 @@ fn qualified<'n>(name: &'n str, limits: &XmlLimits) -> Result<(Option<&'n str>, 
 }
 
 /// Adds a declaration; Namespaces in XML 1.0 §2.2, §3, §5.
-fn declare(scopes: &mut Inner<'_>, outside: usize, prefix: &str, ns: &str) -> Result<(), XmlError> {
+fn declare(
+    scopes: &mut Inner<'_>,
+    outside: usize,
+    prefix: &str,
+    ns: &str,
+    limits: &XmlLimits,
+) -> Result<(), XmlError> {
     let forbidden = match prefix {
         "xmlns" => true,
         "xml" => ns != XML_NAMESPACE,
@@ -330,6 +336,11 @@ fn declare(scopes: &mut Inner<'_>, outside: usize, prefix: &str, ns: &str) -> Re
         .any(|(p, _)| p.as_str() == prefix)
     {
         return Err(XmlError::NotWellFormed(Rule::DuplicateAttribute));
+    }
+    // Every name is looked up among them, so their number bounds the cost of a name.
+    let limit = limits.depth.saturating_add(limits.attributes);
+    if scopes.len() >= limit {
+        return Err(XmlError::TooManyDeclarations { limit });
     }
     scopes.own.0.push((Word::new(prefix), Word::new(ns)));
     Ok(())

@@ -416,7 +416,20 @@ fn documents_are_whole_and_alone() {
 fn bounds_hold_while_the_octets_arrive() {
     let limits = XmlLimits::default();
     let attributes = (0..40).map(|n| format!(" a{n}='b'")).collect::<String>();
+    let level = |n: usize| {
+        let declarations = (0..20)
+            .map(|m| format!(" xmlns:n{n}m{m}='urn:a'"))
+            .collect::<String>();
+        format!("<a{declarations}>")
+    };
     let cases = [
+        (
+            "declarations",
+            format!("{}{}", (0..5).map(level).collect::<String>(), "</a>".repeat(5)),
+            XmlError::TooManyDeclarations {
+                limit: limits.depth + limits.attributes,
+            },
+        ),
         (
             "deep",
             "<a>".repeat(100_000),
