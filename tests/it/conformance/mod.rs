@@ -2,6 +2,7 @@
 
 mod differential_sip;
 mod rfc2782;
+mod rfc3261_17;
 mod rfc4475;
 mod rfc4475_facts;
 mod rfc4475_reading;

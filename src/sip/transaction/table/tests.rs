@@ -251,16 +251,19 @@ fn a_broken_flow_is_told_to_all_on_it_at_once_and_to_no_other() {
     table.request(clock.at(0), TLS, &request(INVITE)).unwrap();
     let received = MESSAGE.replace("a.example.com", "c.example.com");
     open(&mut table, clock, TLS, &received);
+    // Flows with a lower and a higher number stand beside it.
     table.request(clock.at(0), UDP, &request(MESSAGE)).unwrap();
+    let next = Flow { id: 3, ..UDP };
+    table.request(clock.at(0), next, &request(MESSAGE)).unwrap();
     events(&mut table);
     table.flow_failed(clock.at(5), TLS.id);
     assert_eq!(
         words(&mut table),
         "failed Transport, terminated, failed Transport, terminated, failed Transport, terminated"
     );
-    assert_eq!(table.len(), 1);
+    assert_eq!(table.len(), 2);
     table.tick(clock.at(500));
-    assert_eq!(words(&mut table), "send MESSAGE to 1");
+    assert_eq!(words(&mut table), "send MESSAGE to 1, send MESSAGE to 3");
 }
 
 #[test]
