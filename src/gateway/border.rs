@@ -246,10 +246,7 @@ impl Border {
         stanza: Stanza,
         random: &[u8; 32],
     ) -> Result<AdmittedStanza, RejectedStanza> {
-        let direction = match side {
-            Side::Outside => Direction::Inbound,
-            Side::Inside => Direction::Outbound,
-        };
+        let direction = side.way();
         let (from, to) = (jid_party(stanza.from()), jid_party(stanza.to()));
         let (foreign, own) = match direction {
             Direction::Inbound => (&from, &to),

@@ -13,6 +13,7 @@ use crate::xmpp::{Jid, Stanza};
 pub struct Rejected {
     response: Box<Response>,
     class: &'static str,
+    fault: Fault,
     why: String,
 }
 
@@ -21,6 +22,7 @@ pub struct Rejected {
 pub struct RejectedStanza {
     reply: Option<Box<Stanza>>,
     class: &'static str,
+    fault: Fault,
     why: String,
 }
 
@@ -63,6 +65,7 @@ impl Rejected {
         Self {
             response: Box::new(error.response(request, &tag(request))),
             class: refusal.class(),
+            fault: refusal.fault(),
             why: refusal.to_string(),
         }
     }
@@ -71,6 +74,7 @@ impl Rejected {
         Self {
             response: Box::new(rejection.response(request, &tag(request))),
             class: "sip_not_supported",
+            fault: Fault::Peer,
             why: format!(
                 "{} {} is answered {}",
                 request.method(),
@@ -86,6 +90,12 @@ impl Rejected {
         self.class
     }
 
+    /// Whose fault it is.
+    #[must_use]
+    pub const fn fault(&self) -> Fault {
+        self.fault
+    }
+
     /// The response that says it.
     #[must_use]
     pub const fn response(&self) -> &Response {
@@ -99,6 +109,7 @@ impl RejectedStanza {
         Self {
             reply: error_stanza(stanza, &error).map(Box::new),
             class: refusal.class(),
+            fault: refusal.fault(),
             why: refusal.to_string(),
         }
     }
@@ -107,6 +118,12 @@ impl RejectedStanza {
     #[must_use]
     pub const fn class(&self) -> &'static str {
         self.class
+    }
+
+    /// Whose fault it is.
+    #[must_use]
+    pub const fn fault(&self) -> Fault {
+        self.fault
     }
 
     /// The error stanza that says it, where there may be one.

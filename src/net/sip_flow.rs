@@ -16,6 +16,7 @@ use super::queue;
 use super::world::{self, World};
 use crate::gateway::{Admitted, Input, Token, Trace, Trouble};
 use crate::observe::metrics::Alive;
+use crate::refusal::Fault;
 use crate::route::{Protocol, Side};
 use crate::sip::frame::{Frame, StreamFramer};
 use crate::sip::transaction::{Event, Failure, Flow, Reliability, Timers, TransactionId, Transactions};
@@ -331,6 +332,7 @@ impl Task {
         match admitted {
             Ok(Admitted::Answer(response)) => self.respond(transaction, &response),
             Ok(Admitted::Deliver(delivery)) => {
+                metrics.decided(delivery.permit().direction(), "allow");
                 let origin = SipOrigin {
                     flow: self.sender.clone(),
                     transaction,
@@ -347,6 +349,9 @@ impl Task {
             }
             Err(rejected) => {
                 metrics.refused(self.flow.side, Protocol::Sip, rejected.class());
+                if rejected.fault() == Fault::Policy {
+                    metrics.decided(self.flow.side.way(), "deny");
+                }
                 tracing::info!(
                     %trace, flow = %self.flow.id, side = %self.flow.side, peer = %self.flow.remote,
                     class = rejected.class(), why = %rejected, "SIP request refused"

@@ -10,7 +10,7 @@ use super::world::{self, World};
 use super::xmpp_driver::{Driver, Machine, Secure};
 use crate::gateway::{AdmittedStanza, Input, Link, Trace};
 use crate::observe::metrics::Alive;
-use crate::refusal::Refuse;
+use crate::refusal::{Fault, Refuse};
 use crate::route::{Protocol, Side, Transport};
 use crate::xmpp::Stanza;
 use crate::xmpp::error::{StreamCondition, StreamError};
@@ -91,6 +91,7 @@ pub async fn take(world: &Arc<World>, side: Side, stanza: Stanza) {
         .observe(world::now().saturating_duration_since(started).as_secs_f64());
     match admitted {
         Ok(AdmittedStanza::Deliver(delivery)) => {
+            world.metrics.decided(delivery.permit().direction(), "allow");
             let Some(shard) = world.shard_of(delivery.pair()) else {
                 return;
             };
@@ -108,6 +109,9 @@ pub async fn take(world: &Arc<World>, side: Side, stanza: Stanza) {
         }
         Err(rejected) => {
             world.metrics.refused(side, Protocol::Xmpp, rejected.class());
+            if rejected.fault() == Fault::Policy {
+                world.metrics.decided(side.way(), "deny");
+            }
             tracing::info!(%trace, %side, %from, %to, class = rejected.class(), why = %rejected, "stanza refused");
             if let Some(reply) = rejected.into_reply() {
                 send(world, *reply);

@@ -6,6 +6,7 @@ use std::num::NonZeroU16;
 use std::sync::Arc;
 
 use crate::domain::{Domain, DomainError};
+use crate::policy::Direction;
 
 /// A protocol that servers speak.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -105,6 +106,15 @@ impl Transport {
 }
 
 impl Side {
+    /// Which way a message goes that comes from this side.
+    #[must_use]
+    pub const fn way(self) -> Direction {
+        match self {
+            Self::Outside => Direction::Inbound,
+            Self::Inside => Direction::Outbound,
+        }
+    }
+
     /// The word of the configuration, also used in logs and metrics.
     #[must_use]
     pub const fn as_str(self) -> &'static str {

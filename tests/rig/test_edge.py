@@ -1,6 +1,7 @@
 """vestibule between real peers: Prosody inside with slixmpp clients, baresip outside over TLS. Needs VESTIBULE_BINARY."""
 
 import os
+import re
 import subprocess
 import unittest
 
@@ -123,7 +124,16 @@ class Edge:
     def test_metrics_count_what_crossed(self):
         sent = self.alice.send("bob@example.lan", "counted")
         self.alice.wait_for_answer(sent)
-        self.assertTrue([line for line in self.edge.samples() if not line.endswith(" 0")])
+        counted = re.compile(r'vestibule_messages_total\{from="sip",outcome="delivered",to="xmpp",way="inbound"\} [1-9]')
+        self.assertTrue([line for line in self.edge.samples() if counted.match(line)])
+
+    def test_one_correlation_id_follows_a_message_across_protocols(self):
+        sent = self.alice.send("bob@example.lan", "traced")
+        call = re.search(r"^Call-ID: (.*)$", self.alice.wait_for_answer(sent)[1], re.MULTILINE).group(1)
+        stanza = re.search(r'id="([^"]+)"', self.bob.wait_for_message("traced")[3]).group(1)
+        log = self.edge.process.output()
+        trace = re.search(rf'SIP request received trace=(\w+) .*call_id="{re.escape(call)}"', log).group(1)
+        self.assertRegex(log, rf'stanza for a link trace={trace} .*id="{re.escape(stanza)}"')
 
 
 class EdgeOverS2s(Edge, unittest.TestCase):

@@ -67,6 +67,9 @@ class Operation(unittest.TestCase):
         self.write(self.text + '\n[[policy.exception]]\ndomain = "contoso.lan"\naction = "deny"\n')
         self.reload("taken")
         self.assertEqual(403, alice.wait_for_answer(alice.send("bob@example.lan", "denied"))[0])
+        decided = self.edge.samples("vestibule_policy_decisions_total")
+        self.assertEqual(['vestibule_policy_decisions_total{verdict="allow",way="inbound"} 1',
+                          'vestibule_policy_decisions_total{verdict="deny",way="inbound"} 1'], decided)
         self.write(self.text + "\n[policy.wrong]\n")
         self.reload("refused")
         self.assertEqual(403, alice.wait_for_answer(alice.send("bob@example.lan", "still denied"))[0])
