@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::pending::Token;
-use super::rejection::tag;
+use super::rejection::{RETRY_AFTER, tag};
 use crate::domain::Domain;
 use crate::interwork::error::{AddressedTo, LocalFailure, SipError, error_for, error_stanza, status_for};
 use crate::interwork::profile::Profile;
@@ -89,11 +89,20 @@ impl Answers {
 
     /// The XMPP side was not reached.
     pub(super) fn troubled_request(&self, request: &Request, trouble: Trouble) -> Response {
-        let mut response = Self::response(request, &trouble.failure().sip_error(&self.undeliverable));
-        if matches!(trouble, Trouble::Overload | Trouble::Stopping) {
-            // The value is ours and clean, so this cannot fail.
-            let _ = response.headers_mut().push("Retry-After", RETRY_AFTER);
+        let error = trouble.failure().sip_error(&self.undeliverable);
+        if !matches!(trouble, Trouble::Overload | Trouble::Stopping) {
+            return Self::response(request, &error);
         }
+        //= rfc3261#21.5.4
+        //# The server is temporarily unable to process the request due to a
+        //# temporary overloading or maintenance of the server.
+        let mut response = request.response(
+            StatusCode::SERVICE_UNAVAILABLE,
+            error.reason(),
+            Some(&tag(request)),
+        );
+        // The value is ours and clean, so this cannot fail.
+        let _ = response.headers_mut().push("Retry-After", RETRY_AFTER);
         response
     }
 
@@ -167,6 +176,3 @@ impl Trouble {
         }
     }
 }
-
-/// Seconds after which a sender may try again what was too much for us.
-const RETRY_AFTER: &str = "5";

@@ -10,7 +10,7 @@ use super::rejection::{Refused, Rejected, RejectedStanza, Unproven, tag};
 use super::translate;
 use crate::domain::Domain;
 use crate::identity::Authenticated;
-use crate::interwork::address::Sips;
+use crate::interwork::address::{self, Sips};
 use crate::interwork::profile::{PeerKind, Profile};
 use crate::limits::Limits;
 use crate::policy::{Direction, Kind, Party, Permit, Query, Rules};
@@ -253,11 +253,9 @@ impl Border {
             Direction::Outbound => (&to, &from),
         };
         if self.table.local(from.domain()).is_some() != (direction == Direction::Outbound) {
-            return Err(RejectedStanza::of(
-                &stanza,
-                &Refused::Impersonation(from.domain().clone()),
-                &self.edge,
-            ));
+            return Err(RejectedStanza::untold(&Refused::Impersonation(
+                from.domain().clone(),
+            )));
         }
         let permit = self
             .rules
@@ -435,8 +433,11 @@ fn without_payload(mut stanza: Stanza) -> Stanza {
 }
 
 fn party(uri: &Uri) -> Option<Party> {
-    let uri = uri.sip()?;
-    Some(Party::from_sip(uri.user(), uri.host().domain()?))
+    match uri {
+        Uri::Sip(uri) => Some(Party::from_sip(uri.user(), uri.host().domain()?)),
+        // im: names a user of a domain as sip: does; what cannot be translated is no address here.
+        Uri::Other(_) => address::to_jid(uri, Sips::Translate).ok().as_ref().map(jid_party),
+    }
 }
 
 fn party_of(address: &NameAddr) -> Option<Party> {

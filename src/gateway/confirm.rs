@@ -3,85 +3,94 @@
 //! One ping (XEP-0199) serves for every stanza handed to the link before it, and only one is under way at a time, so
 //! a link under load carries one ping for each round trip and not one for each message.
 
-use std::collections::VecDeque;
+use std::collections::BTreeSet;
 
 use super::pending::Token;
 
 /// The stanzas of one link that nobody has confirmed yet, and the ping that will confirm them.
+///
+/// A shard counts its tokens upwards, so their order is that in which stanzas and pings were handed to the link.
 #[derive(Debug, Default)]
 pub(super) struct Confirmation {
-    /// In the order in which they were handed to the link.
-    unconfirmed: VecDeque<Token>,
-    ping: Option<Ping>,
+    unconfirmed: BTreeSet<Token>,
+    ping: Ping,
 }
 
-#[derive(Debug, Clone, Copy)]
-struct Ping {
-    token: Token,
-    /// How many of the unconfirmed, from the first on, were handed to the link before the ping.
-    covers: usize,
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+enum Ping {
+    /// None is under way.
+    #[default]
+    None,
+    /// This one was handed to the link, behind every stanza with a lesser token.
+    UnderWay(Token),
+    /// The link gave one back. It gets no other before it has written something: a link that takes nothing would be
+    /// asked again and again, as fast as it refuses.
+    Refused,
 }
 
 impl Confirmation {
     /// A stanza was handed to the link.
     pub(super) fn handed(&mut self, token: Token) {
-        self.unconfirmed.push_back(token);
+        self.unconfirmed.insert(token);
     }
 
     /// Whether a ping would tell something that no ping under way will tell.
     pub(super) fn wants_ping(&self) -> bool {
-        self.ping.is_none() && !self.unconfirmed.is_empty()
+        self.ping == Ping::None && !self.unconfirmed.is_empty()
     }
 
     /// A ping was handed to the link behind everything that is unconfirmed now.
-    pub(super) fn pinged(&mut self, token: Token) {
-        self.ping = Some(Ping {
-            token,
-            covers: self.unconfirmed.len(),
-        });
+    pub(super) const fn pinged(&mut self, token: Token) {
+        self.ping = Ping::UnderWay(token);
     }
 
     /// The ping was answered: gives the stanzas that are confirmed by it, in their order; none for another's ping.
-    pub(super) fn answered(&mut self, token: Token) -> Vec<Token> {
-        match self.ping {
-            Some(ping) if ping.token == token => {
-                self.ping = None;
-                self.unconfirmed
-                    .drain(..ping.covers.min(self.unconfirmed.len()))
-                    .collect()
-            }
-            Some(_) | None => Vec::new(),
+    pub(super) fn answered(&mut self, token: Token) -> BTreeSet<Token> {
+        if self.ping != Ping::UnderWay(token) {
+            return BTreeSet::new();
+        }
+        self.ping = Ping::None;
+        let behind = self.unconfirmed.split_off(&token);
+        std::mem::replace(&mut self.unconfirmed, behind)
+    }
+
+    /// The link has written something.
+    pub(super) fn written(&mut self) {
+        if self.ping == Ping::Refused {
+            self.ping = Ping::None;
         }
     }
 
-    /// The ping will never be answered: its stream is gone, or it was never written.
-    pub(super) fn forget_ping(&mut self) {
-        self.ping = None;
+    /// The ping will never be answered: its stream is gone.
+    pub(super) const fn forget_ping(&mut self) {
+        self.ping = Ping::None;
     }
 
-    /// The same, where it is that ping.
-    pub(super) fn forget_ping_of(&mut self, token: Token) {
-        if self.ping.is_some_and(|ping| ping.token == token) {
-            self.ping = None;
+    /// The link gave something back; perhaps the ping.
+    pub(super) fn ping_returned(&mut self, token: Token) {
+        if self.ping == Ping::UnderWay(token) {
+            self.ping = Ping::Refused;
         }
     }
 
-    /// Drops every stanza that `keep` does not hold any more, and gives whether nothing is left to confirm.
-    pub(super) fn retain(&mut self, mut keep: impl FnMut(Token) -> bool) -> bool {
-        let mut covers = 0_usize;
-        let mut position = 0_usize;
-        let covered = self.ping.map_or(0, |ping| ping.covers);
-        self.unconfirmed.retain(|token| {
-            let kept = keep(*token);
-            covers = covers.saturating_add(usize::from(kept && position < covered));
-            position = position.saturating_add(1);
-            kept
-        });
-        // A ping that has nothing left to confirm was not answered in time; the next stanza gets one of its own.
-        self.ping = self
-            .ping
-            .filter(|_| covers > 0)
-            .map(|ping| Ping { covers, ..ping });
+    /// The outcome of a stanza is known. A ping under way stays the one that is waited for.
+    pub(super) fn left(&mut self, token: Token) {
+        self.unconfirmed.remove(&token);
+    }
+
+    /// The time of a stanza is over. A ping that has nothing left to confirm was not answered in time; what stands
+    /// behind it gets one of its own.
+    pub(super) fn expired(&mut self, token: Token) {
+        self.left(token);
+        if let Ping::UnderWay(ping) = self.ping
+            && self.unconfirmed.first().is_none_or(|first| *first > ping)
+        {
+            self.ping = Ping::None;
+        }
+    }
+
+    /// Whether nothing is left to confirm.
+    pub(super) fn is_idle(&self) -> bool {
         self.unconfirmed.is_empty()
     }
 
@@ -99,6 +108,10 @@ mod tests {
         Token::new(0, number)
     }
 
+    fn tokens(numbers: &[u64]) -> BTreeSet<Token> {
+        numbers.iter().copied().map(token).collect()
+    }
+
     #[test]
     fn a_ping_confirms_what_stood_before_it_and_nothing_after() {
         let mut link = Confirmation::default();
@@ -106,23 +119,55 @@ mod tests {
         link.handed(token(1));
         link.handed(token(2));
         assert!(link.wants_ping());
-        link.pinged(token(100));
-        link.handed(token(3));
+        link.pinged(token(3));
+        link.handed(token(4));
         assert!(!link.wants_ping(), "one ping at a time");
-        assert_eq!(link.answered(token(99)), [], "somebody else's ping");
-        assert_eq!(link.answered(token(100)), [token(1), token(2)]);
-        assert!(link.wants_ping(), "the third still waits");
+        assert_eq!(link.answered(token(9)), tokens(&[]), "somebody else's ping");
+        assert_eq!(link.answered(token(3)), tokens(&[1, 2]));
+        assert_eq!(link.answered(token(3)), tokens(&[]), "answered once");
+        assert!(link.wants_ping() && !link.is_idle(), "the last still waits");
     }
 
     #[test]
-    fn a_ping_covers_no_more_after_stanzas_left_by_themselves() {
+    fn what_left_by_itself_is_not_confirmed_again() {
         let mut link = Confirmation::default();
         link.handed(token(1));
         link.handed(token(2));
-        link.pinged(token(100));
+        link.pinged(token(3));
+        link.left(token(1));
+        assert_eq!(link.answered(token(3)), tokens(&[2]));
+        assert!(link.is_idle());
+    }
+
+    #[test]
+    fn a_ping_that_was_not_answered_in_time_makes_room_for_another() {
+        let mut link = Confirmation::default();
+        link.handed(token(1));
+        link.handed(token(2));
+        link.pinged(token(3));
+        link.handed(token(4));
+        link.expired(token(1));
+        assert!(!link.wants_ping(), "it still confirms the second");
+        link.expired(token(2));
+        assert!(link.wants_ping());
+        assert_eq!(link.answered(token(3)), tokens(&[]), "too late");
+    }
+
+    #[test]
+    fn a_link_that_gave_a_ping_back_is_asked_again_when_it_writes() {
+        let mut link = Confirmation::default();
+        link.handed(token(1));
+        link.pinged(token(2));
+        link.ping_returned(token(7));
+        assert_eq!(link.ping, Ping::UnderWay(token(2)), "another's");
+        link.ping_returned(token(2));
+        assert!(!link.wants_ping());
         link.handed(token(3));
-        assert!(!link.retain(|t| t != token(1)));
-        assert_eq!(link.answered(token(100)), [token(2)]);
-        assert_eq!(link.unconfirmed().collect::<Vec<_>>(), [token(3)]);
+        assert!(!link.wants_ping(), "nothing was written");
+        link.written();
+        assert!(link.wants_ping());
+        link.pinged(token(4));
+        link.forget_ping();
+        assert!(link.wants_ping(), "its stream broke");
     }
 }

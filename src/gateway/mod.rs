@@ -21,8 +21,8 @@ mod rejection;
 mod tests;
 mod translate;
 
-use std::collections::{HashMap, VecDeque};
-use std::time::Instant;
+use std::collections::{BTreeSet, HashMap, VecDeque};
+use std::time::{Duration, Instant};
 
 pub use answer::{AnswerIds, Trouble};
 pub use border::{Admitted, AdmittedStanza, Border, Peer, Translation};
@@ -41,7 +41,7 @@ use crate::limits::GatewayLimits;
 use crate::policy::Direction;
 use crate::route::{Protocol, Route};
 use crate::sip::{Request, Response};
-use crate::xmpp::stanza::{IqType, Kind};
+use crate::xmpp::stanza::{IqType, Kind, MessageType};
 use crate::xmpp::{Jid, Stanza, ping};
 
 /// One shard of the gateway. `O` is whatever the caller needs to find the SIP transaction again that an answer belongs
@@ -53,6 +53,7 @@ pub struct Gateway<O> {
     answers: Answers,
     numbers: u64,
     waiting: Pending<Waiting<O>>,
+    /// The XMPP links on which something waits, and no others.
     links: HashMap<Link, Confirmation>,
     ready: VecDeque<Output<O>>,
 }
@@ -162,6 +163,9 @@ pub struct Observation {
 #[derive(Debug)]
 struct Waiting<O> {
     about: About,
+    /// When it has waited long enough, whatever happens.
+    until: Instant,
+    link: Link,
     state: State,
     kind: WaitingKind<O>,
 }
@@ -195,16 +199,6 @@ enum WaitingKind<O> {
     Xmpp { sender: Box<Stanza> },
     /// A stanza without payload that was forwarded.
     Forwarded { sender: Box<Stanza> },
-}
-
-impl<O> Waiting<O> {
-    const fn new(about: About, kind: WaitingKind<O>) -> Self {
-        Self {
-            about,
-            state: State::Queued,
-            kind,
-        }
-    }
 }
 
 impl<O> Gateway<O> {
@@ -269,8 +263,9 @@ impl<O> Gateway<O> {
             trace,
             way: permit.direction(),
         };
-        let until = now.checked_add(self.limits.deliver).unwrap_or(now);
-        match payload {
+        let until = after(now, self.limits.deliver);
+        let send_until = after(now, self.time_to_send());
+        let (kind, output) = match payload {
             Payload::ToXmpp {
                 stanza,
                 request,
@@ -286,86 +281,84 @@ impl<O> Gateway<O> {
                     to,
                     profile,
                 };
-                if self.wait(now, token, until, Waiting::new(about, kind)) {
-                    self.send_confirmed(link, stanza, token, until, trace);
-                }
+                (kind, send(&link, stanza, Some(token), send_until, Some(trace)))
             }
             Payload::ToSip { request, sender } => {
-                if self.wait(
-                    now,
+                let output = Output::Request {
+                    link: link.clone(),
+                    route,
+                    request,
                     token,
                     until,
-                    Waiting::new(about, WaitingKind::Xmpp { sender }),
-                ) {
-                    self.ready.push_back(Output::Request {
-                        link,
-                        route,
-                        request,
-                        token,
-                        until,
-                        trace,
-                    });
-                }
+                    trace,
+                };
+                (WaitingKind::Xmpp { sender }, output)
             }
-            Payload::Forward { stanza, sender } => {
-                if self.wait(
-                    now,
-                    token,
-                    until,
-                    Waiting::new(about, WaitingKind::Forwarded { sender }),
-                ) {
-                    self.send_confirmed(link, stanza, token, until, trace);
-                }
-            }
+            Payload::Forward { stanza, sender } => (
+                WaitingKind::Forwarded { sender },
+                send(&link, stanza, Some(token), send_until, Some(trace)),
+            ),
             Payload::Pass { stanza } => {
-                self.ready.push_back(Output::Send {
-                    link,
-                    stanza,
-                    token: None,
-                    until,
-                    trace: Some(trace),
-                });
+                self.ready
+                    .push_back(send(&link, stanza, None, until, Some(trace)));
+                return;
             }
+        };
+        let waiting = Waiting {
+            about,
+            until,
+            link,
+            state: State::Queued,
+            kind,
+        };
+        let link = waiting.link.clone();
+        match self.waiting.insert(token, until, waiting) {
+            Ok(()) => {
+                if let Link::Xmpp { .. } = link {
+                    self.links.entry(link).or_default().handed(token);
+                }
+                self.ready.push_back(output);
+            }
+            // One too many fails at once.
+            Err(waiting) => self.fail(now, waiting, Trouble::Overload),
         }
     }
 
-    /// Sends a stanza whose taking is to be confirmed.
-    fn send_confirmed(
-        &mut self,
-        link: Link,
-        stanza: Box<Stanza>,
-        token: Token,
-        until: Instant,
-        trace: Trace,
-    ) {
-        self.links.entry(link.clone()).or_default().handed(token);
-        self.ready.push_back(Output::Send {
-            link,
-            stanza,
-            token: Some(token),
-            until,
-            trace: Some(trace),
-        });
+    /// How long a link may keep a stanza: what is written last still leaves time to be confirmed.
+    fn time_to_send(&self) -> Duration {
+        let (whole, confirm) = (self.limits.deliver, self.limits.confirm);
+        let half = whole.checked_div(2).unwrap_or(whole);
+        whole.saturating_sub(confirm).max(half)
     }
 
-    /// Keeps a message waiting; one too many fails at once.
-    fn wait(&mut self, now: Instant, token: Token, until: Instant, waiting: Waiting<O>) -> bool {
-        match self.waiting.insert(token, until, waiting) {
-            Ok(()) => true,
-            Err(waiting) => {
-                self.fail(now, waiting, Trouble::Overload);
-                false
+    /// Takes out a message whose outcome is known: nothing of it is left, and its link is asked about it no more.
+    fn end(&mut self, token: Token) -> Option<Waiting<O>> {
+        let waiting = self.waiting.remove(token)?;
+        self.leave(&waiting.link, |link| link.left(token));
+        Some(waiting)
+    }
+
+    /// Tells a link that a message left, and forgets the link with the last one.
+    fn leave(&mut self, link: &Link, left: impl FnOnce(&mut Confirmation)) {
+        if let Some(state) = self.links.get_mut(link) {
+            left(state);
+            if state.is_idle() {
+                self.links.remove(link);
             }
         }
     }
 
     fn written(&mut self, now: Instant, tokens: &[Token], epoch: u64) {
-        let until = now.checked_add(self.limits.confirm).unwrap_or(now);
+        let confirmed_at = after(now, self.limits.confirm);
         for token in tokens {
             let Some(waiting) = self.waiting.get_mut(*token) else {
                 continue;
             };
             waiting.state = State::Written { epoch };
+            let until = waiting.until.min(confirmed_at);
+            if let Some(link) = self.links.get_mut(&waiting.link) {
+                link.written();
+            }
             self.waiting.wait_until(*token, until);
         }
     }
@@ -375,75 +368,79 @@ impl<O> Gateway<O> {
         let Some(token) = stanza.id().and_then(|id| self.answers.token(id)) else {
             return;
         };
-        if let Kind::Iq(IqType::Result | IqType::Error) = stanza.kind() {
-            // Whatever is said of the ping: it was read, and so was all that stood before it.
-            let link = Link::Xmpp {
-                local: stanza.to().domain().clone(),
-                remote: stanza.from().domain().clone(),
-            };
-            let confirmed = self
-                .links
-                .get_mut(&link)
-                .map(|link| link.answered(token))
-                .unwrap_or_default();
-            for token in confirmed {
-                if let Some(waiting) = self.waiting.remove(token) {
-                    self.succeed(waiting);
-                }
+        match stanza.kind() {
+            Kind::Iq(IqType::Result | IqType::Error) => self.ping_answered(token, stanza),
+            Kind::Message(MessageType::Error) => self.refused(token, stanza),
+            Kind::Message(
+                MessageType::Normal | MessageType::Chat | MessageType::Groupchat | MessageType::Headline,
+            )
+            | Kind::Presence(_)
+            | Kind::Iq(IqType::Get | IqType::Set) => {}
+        }
+    }
+
+    /// Whatever is said of the ping: it was read, and so was all that stood before it.
+    fn ping_answered(&mut self, token: Token, stanza: &Stanza) {
+        // Only the server itself was asked. A user there who has seen the id of one message can guess those that follow.
+        if stanza.from().local().is_some() {
+            return;
+        }
+        let link = Link::Xmpp {
+            local: stanza.to().domain().clone(),
+            remote: stanza.from().domain().clone(),
+        };
+        let mut confirmed = BTreeSet::new();
+        self.leave(&link, |link| confirmed = link.answered(token));
+        for token in confirmed {
+            if let Some(waiting) = self.waiting.remove(token) {
+                self.succeed(waiting);
             }
-            return;
         }
-        let ours = self
-            .waiting
-            .get(token)
-            .is_some_and(|waiting| match &waiting.kind {
-                WaitingKind::Sip { from, to, .. } => {
-                    {
-                        // The addressee himself, or his server for him: nobody else can make a message fail.
-                        let by = stanza.from().bare();
-                        stanza.to().bare() == from.bare()
-                            && (by == to.bare() || by == Jid::from(to.domain().clone()))
-                    }
-                }
-                WaitingKind::Xmpp { .. } | WaitingKind::Forwarded { .. } => false,
-            });
-        if !ours {
-            return;
-        }
+    }
+
+    fn refused(&mut self, token: Token, stanza: &Stanza) {
         let Some(Waiting {
-            about,
             kind:
                 WaitingKind::Sip {
-                    origin,
                     request,
+                    from,
+                    to,
                     profile,
                     ..
                 },
             ..
-        }) = self.waiting.remove(token)
+        }) = self.waiting.get(token)
         else {
             return;
         };
-        // An error without an `<error/>` says no more than that it failed.
-        let response = self
-            .answers
-            .refused_by_xmpp(&request, stanza, &profile)
-            .unwrap_or_else(|| self.answers.troubled_request(&request, Trouble::Refused));
-        self.ready.push_back(Output::Respond {
-            origin,
-            response: Box::new(response),
-        });
-        self.observe(about, Protocol::Sip, Protocol::Xmpp, Outcome::Failed);
+        // The addressee himself, or his server for him: nobody else can make a message fail.
+        let by = stanza.from().bare();
+        let is_his = by == to.bare() || by == Jid::from(to.domain().clone());
+        if !is_his || stanza.to().bare() != from.bare() {
+            return;
+        }
+        let Some(response) = self.answers.refused_by_xmpp(request, stanza, profile) else {
+            return;
+        };
+        if let Some(Waiting {
+            about,
+            kind: WaitingKind::Sip { origin, .. },
+            ..
+        }) = self.end(token)
+        {
+            self.ready.push_back(Output::Respond {
+                origin,
+                response: Box::new(response),
+            });
+            self.observe(about, Protocol::Sip, Protocol::Xmpp, Outcome::Failed);
+        }
     }
 
     fn returned(&mut self, now: Instant, token: Token, trouble: Trouble) {
-        match self.waiting.remove(token) {
+        match self.end(token) {
             Some(waiting) => self.fail(now, waiting, trouble),
             // Not a message, so a ping, or a message whose time was over.
-            None => self
-                .links
-                .values_mut()
-                .for_each(|link| link.forget_ping_of(token)),
+            None => self.links.values_mut().for_each(|link| link.ping_returned(token)),
         }
     }
 
@@ -461,18 +458,26 @@ impl<O> Gateway<O> {
             })
             .collect();
         for token in lost {
-            if let Some(waiting) = self.waiting.remove(token) {
+            if let Some(waiting) = self.end(token) {
                 self.fail(now, waiting, Trouble::Broken);
             }
         }
     }
 
     fn responded(&mut self, now: Instant, token: Token, response: &Response) {
-        let Some(waiting) = self.waiting.remove(token) else {
+        let Some(Waiting {
+            kind: WaitingKind::Xmpp { .. },
+            ..
+        }) = self.waiting.get(token)
+        else {
             return;
         };
-        let Waiting { about, kind, .. } = waiting;
-        let WaitingKind::Xmpp { sender } = kind else {
+        let Some(Waiting {
+            about,
+            kind: WaitingKind::Xmpp { sender },
+            ..
+        }) = self.end(token)
+        else {
             return;
         };
         if response.status().is_success() {
@@ -486,7 +491,8 @@ impl<O> Gateway<O> {
     }
 
     fn tick(&mut self, now: Instant) {
-        while let Some((_, waiting)) = self.waiting.expired(now) {
+        while let Some((token, waiting)) = self.waiting.expired(now) {
+            self.leave(&waiting.link, |link| link.expired(token));
             match (&waiting.state, &waiting.kind) {
                 // Written on a stream that still lives, and no error came: taken.
                 (State::Written { .. }, WaitingKind::Sip { .. } | WaitingKind::Forwarded { .. }) => {
@@ -497,9 +503,6 @@ impl<O> Gateway<O> {
                 }
             }
         }
-        let waiting = &self.waiting;
-        self.links
-            .retain(|_, link| !link.retain(|token| waiting.get(token).is_some()));
     }
 
     fn succeed(&mut self, waiting: Waiting<O>) {
@@ -555,18 +558,13 @@ impl<O> Gateway<O> {
             local: stanza.from().domain().clone(),
             remote: stanza.to().domain().clone(),
         };
-        let until = now.checked_add(self.limits.deliver).unwrap_or(now);
-        self.ready.push_back(Output::Send {
-            link,
-            stanza: Box::new(stanza),
-            token: None,
-            until,
-            trace: Some(trace),
-        });
+        let until = after(now, self.limits.deliver);
+        self.ready
+            .push_back(send(&link, Box::new(stanza), None, until, Some(trace)));
     }
 
     fn ping_where_wanted(&mut self, now: Instant) {
-        let until = now.checked_add(self.limits.confirm).unwrap_or(now);
+        let until = after(now, self.limits.confirm);
         let mut number = self.numbers;
         for (link, state) in &mut self.links {
             let Link::Xmpp { local, remote } = link else {
@@ -583,13 +581,8 @@ impl<O> Gateway<O> {
                 &self.answers.id(token),
             );
             state.pinged(token);
-            self.ready.push_back(Output::Send {
-                link: link.clone(),
-                stanza: Box::new(stanza),
-                token: Some(token),
-                until,
-                trace: None,
-            });
+            self.ready
+                .push_back(send(link, Box::new(stanza), Some(token), until, None));
         }
         self.numbers = number;
     }
@@ -609,4 +602,24 @@ impl<O> Gateway<O> {
         self.numbers = self.numbers.wrapping_add(1);
         Token::new(self.shard, self.numbers)
     }
+}
+
+fn send<O>(
+    link: &Link,
+    stanza: Box<Stanza>,
+    token: Option<Token>,
+    until: Instant,
+    trace: Option<Trace>,
+) -> Output<O> {
+    Output::Send {
+        link: link.clone(),
+        stanza,
+        token,
+        until,
+        trace,
+    }
+}
+
+fn after(now: Instant, time: Duration) -> Instant {
+    now.checked_add(time).unwrap_or(now)
 }

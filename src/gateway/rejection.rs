@@ -5,7 +5,7 @@ use crate::interwork::error::{error_stanza, refusal_to_sip, refusal_to_xmpp};
 use crate::refusal::{Fault, Refuse};
 use crate::sip::inspect::Rejection;
 use crate::sip::transaction::Key;
-use crate::sip::{Flaw, Request, Response};
+use crate::sip::{Flaw, Request, Response, StatusCode};
 use crate::xmpp::{Jid, Stanza};
 
 /// A refused request.
@@ -62,8 +62,13 @@ pub(super) enum Refused {
 impl Rejected {
     pub(super) fn of(request: &Request, refusal: &dyn Refuse) -> Self {
         let error = refusal_to_sip(refusal, "");
+        let mut response = error.response(request, &tag(request));
+        if response.status() == StatusCode::SERVICE_UNAVAILABLE {
+            // The value is ours and clean, so this cannot fail.
+            let _ = response.headers_mut().push("Retry-After", RETRY_AFTER);
+        }
         Self {
-            response: Box::new(error.response(request, &tag(request))),
+            response: Box::new(response),
             class: refusal.class(),
             fault: refusal.fault(),
             why: refusal.to_string(),
@@ -108,6 +113,16 @@ impl RejectedStanza {
         let error = refusal_to_xmpp(refusal, &Jid::from(edge.clone()), "");
         Self {
             reply: error_stanza(stanza, &error).map(Box::new),
+            class: refusal.class(),
+            fault: refusal.fault(),
+            why: refusal.to_string(),
+        }
+    }
+
+    /// A refusal that nobody is told: whoever stands in `from` did not send the stanza.
+    pub(super) fn untold(refusal: &dyn Refuse) -> Self {
+        Self {
+            reply: None,
             class: refusal.class(),
             fault: refusal.fault(),
             why: refusal.to_string(),
@@ -233,3 +248,6 @@ impl Refuse for Refused {
 pub(super) fn tag(request: &Request) -> String {
     Key::of_received(request).stateless_tag()
 }
+
+/// Seconds after which a sender may try again what was too much for us.
+pub(super) const RETRY_AFTER: &str = "5";

@@ -1,0 +1,701 @@
+//! What becomes of a message, and what its sender is told.
+
+use super::*;
+use crate::limits::GatewayLimits;
+use crate::xmpp::stanza::PresenceType;
+
+const ALICE: &str = "sip:alice@partner.example";
+const BOB: &str = "sip:bob@corp.example";
+const CONFIRM: Duration = Duration::from_secs(3);
+const DELIVER: Duration = Duration::from_secs(30);
+const TICK: Duration = Duration::from_millis(1);
+
+/// A gateway with its border and its clock.
+struct Bench {
+    border: Border,
+    gateway: Gateway<u32>,
+    now: Instant,
+}
+
+impl Bench {
+    fn new() -> Self {
+        Self::with_room_for(100)
+    }
+
+    fn with_room_for(pending_messages: usize) -> Self {
+        let limits = GatewayLimits {
+            pending_messages,
+            ..GatewayLimits::default()
+        };
+        assert_eq!((limits.confirm, limits.deliver), (CONFIRM, DELIVER));
+        let edge = domain("edge.corp.example");
+        Self {
+            border: Setting::open().border(),
+            gateway: Gateway::new(
+                3,
+                limits,
+                AnswerIds::new(77),
+                &edge,
+                "Your IM could not be delivered",
+            ),
+            now: Instant::now(),
+        }
+    }
+
+    fn handle(&mut self, input: Input<u32>) -> Seen {
+        self.gateway.handle(self.now, input);
+        drain(&mut self.gateway, self.now)
+    }
+
+    fn pass(&mut self, time: Duration) -> Seen {
+        self.now += time;
+        self.handle(Input::Tick)
+    }
+
+    fn admit(&self, request: Request) -> Box<Delivery> {
+        let mut peer = Proven(&["partner.example", "ms.example"]);
+        match self
+            .border
+            .admit_sip(Side::Outside, request, &mut peer, today())
+            .unwrap()
+        {
+            Admitted::Deliver(delivery) => delivery,
+            Admitted::Answer(answer) => panic!("{answer:?}"),
+        }
+    }
+
+    /// Alice sends Bob a message, without anything being done about it yet.
+    fn put(&mut self, number: u32) {
+        let delivery = self.admit(message(ALICE, BOB, "hello"));
+        let origin = Some(number);
+        self.gateway.handle(self.now, Input::Deliver { delivery, origin });
+    }
+
+    /// The same, and gives the stanza and the ping behind it.
+    fn ask(&mut self, number: u32) -> (Letter, Letter) {
+        self.put(number);
+        let mut seen = drain(&mut self.gateway, self.now);
+        (seen.sent.pop().unwrap(), seen.pings.pop().unwrap())
+    }
+
+    fn say(&mut self, stanza: Stanza) -> Seen {
+        let side = if stanza.from().domain().as_str() == "corp.example" {
+            Side::Inside
+        } else {
+            Side::Outside
+        };
+        match self.border.admit_stanza(side, stanza, &[7; 32]).unwrap() {
+            AdmittedStanza::Deliver(delivery) => self.handle(Input::Deliver {
+                delivery,
+                origin: None,
+            }),
+            other @ (AdmittedStanza::Answer(_) | AdmittedStanza::Ignore) => panic!("{other:?}"),
+        }
+    }
+
+    fn written(&mut self, tokens: &[Token], epoch: u64) -> Seen {
+        self.handle(Input::Written {
+            tokens: tokens.to_vec(),
+            epoch,
+        })
+    }
+
+    fn returned(&mut self, token: Token, trouble: Trouble) -> Seen {
+        self.handle(Input::Returned { token, trouble })
+    }
+
+    fn broken(&mut self, link: &Link, epoch: u64) -> Seen {
+        self.handle(Input::Broken {
+            link: link.clone(),
+            epoch,
+        })
+    }
+
+    fn answered(&mut self, answer: Stanza) -> Seen {
+        self.handle(Input::Answer(Box::new(answer)))
+    }
+
+    /// Nothing waits, nothing is to be done, and nothing is kept.
+    fn is_at_rest(&self) -> bool {
+        self.gateway.waiting() == 0 && self.gateway.timeout().is_none() && self.gateway.links.is_empty()
+    }
+}
+
+fn pong(ping: &Letter) -> Stanza {
+    ping.stanza.result_reply(None).unwrap()
+}
+
+fn refusal(letter: &Letter, by: &str, condition: Condition) -> Stanza {
+    let mut error = letter.stanza.error_reply(&StanzaError::new(condition)).unwrap();
+    error.set_from(jid(by));
+    error
+}
+
+#[test]
+fn a_request_is_answered_200_when_the_ping_behind_it_is_answered() {
+    let mut bench = Bench::new();
+    let (letter, ping) = bench.ask(1);
+    assert_eq!(letter.link, xmpp_link("partner.example", "corp.example"));
+    assert_eq!(letter.stanza.to(), &jid("bob@corp.example"));
+    assert_eq!(letter.stanza.child_text("body").as_deref(), Some("hello"));
+    assert_eq!(ping.link, letter.link);
+    assert_eq!(
+        (ping.stanza.from(), ping.stanza.to()),
+        (&jid("partner.example"), &jid("corp.example"))
+    );
+    assert_eq!(letter.token().shard(), 3, "the answer finds the shard");
+    assert!(bench.written(&[letter.token(), ping.token()], 1).is_empty());
+    let seen = bench.answered(pong(&ping));
+    assert_eq!(seen.statuses(), [(1, 200)]);
+    assert_eq!(seen.outcomes, [Outcome::Delivered]);
+    assert!(seen.responses[0].1.headers().to().tag().is_some());
+    assert!(bench.is_at_rest());
+}
+
+#[test]
+fn an_error_to_the_ping_confirms_as_its_result_does() {
+    let mut bench = Bench::new();
+    let (letter, ping) = bench.ask(1);
+    bench.written(&[letter.token(), ping.token()], 1);
+    let seen = bench.answered(refusal(&ping, "corp.example", Condition::ServiceUnavailable));
+    assert_eq!(seen.statuses(), [(1, 200)]);
+}
+
+#[test]
+fn the_answer_to_a_ping_counts_from_the_server_asked_only() {
+    let mut bench = Bench::new();
+    let (letter, ping) = bench.ask(1);
+    bench.written(&[letter.token(), ping.token()], 1);
+    for by in [
+        "eve@corp.example",
+        "bob@corp.example/x",
+        "friend.example",
+        "partner.example",
+    ] {
+        let mut forged = pong(&ping);
+        forged.set_from(jid(by));
+        assert!(bench.answered(forged).is_empty(), "{by}");
+    }
+    let about_the_message = stanza(Kind::Iq(IqType::Result), "corp.example", "partner.example")
+        .with_id(letter.stanza.id().unwrap());
+    assert!(bench.answered(about_the_message).is_empty(), "the id of no ping");
+    let of_another_process = pong(&ping).with_id(&AnswerIds::new(78).id(ping.token()));
+    assert!(
+        bench.answered(of_another_process).is_empty(),
+        "an id that is none of ours"
+    );
+    assert_eq!(bench.answered(pong(&ping)).statuses(), [(1, 200)]);
+}
+
+#[test]
+fn a_request_is_answered_200_by_silence_on_a_live_stream() {
+    let mut bench = Bench::new();
+    let (letter, _) = bench.ask(1);
+    bench.now += Duration::from_secs(5);
+    assert!(bench.written(&[letter.token()], 1).is_empty());
+    assert_eq!(bench.gateway.timeout(), Some(bench.now + CONFIRM));
+    assert!(bench.pass(CONFIRM - TICK).is_empty(), "an error may still come");
+    let seen = bench.pass(TICK);
+    assert_eq!(seen.statuses(), [(1, 200)]);
+    assert!(bench.is_at_rest());
+}
+
+#[test]
+fn a_request_that_is_never_written_fails_when_its_time_is_over() {
+    let mut bench = Bench::new();
+    bench.ask(1);
+    assert!(bench.pass(DELIVER - TICK).is_empty());
+    let seen = bench.pass(TICK);
+    assert_eq!(seen.statuses(), [(1, 504)], "never 408 (RFC 4320)");
+    assert_eq!(seen.outcomes, [Outcome::Failed]);
+    assert!(bench.is_at_rest());
+}
+
+#[test]
+fn what_is_written_at_the_last_moment_is_confirmed_within_the_whole_time() {
+    let mut bench = Bench::new();
+    let started = bench.now;
+    let (letter, _) = bench.ask(1);
+    assert_eq!(letter.until, started + DELIVER - CONFIRM);
+    bench.now = letter.until;
+    bench.written(&[letter.token()], 1);
+    assert_eq!(bench.gateway.timeout(), Some(started + DELIVER));
+    // The word of it came late: the sender is still told before its own timer ends.
+    bench.now += Duration::from_secs(2);
+    bench.written(&[letter.token()], 1);
+    assert_eq!(bench.gateway.timeout(), Some(started + DELIVER));
+}
+
+#[test]
+fn an_error_of_the_addressee_is_answered_by_table_a() {
+    let bare = "bob@corp.example";
+    let full = "bob@corp.example/desk";
+    let server = "corp.example";
+    let rows = [
+        (Condition::BadRequest, bare, 400),
+        (Condition::FeatureNotImplemented, full, 405),
+        (Condition::FeatureNotImplemented, bare, 501),
+        (Condition::Forbidden, full, 403),
+        (Condition::Forbidden, bare, 603),
+        (Condition::Gone, bare, 410),
+        (Condition::InternalServerError, server, 500),
+        (Condition::ItemNotFound, full, 404),
+        (Condition::ItemNotFound, bare, 604),
+        (Condition::ItemNotFound, server, 404),
+        (Condition::NotAcceptable, full, 406),
+        (Condition::NotAuthorized, full, 403),
+        (Condition::PolicyViolation, server, 403),
+        (Condition::RecipientUnavailable, full, 480),
+        (Condition::RecipientUnavailable, bare, 600),
+        (Condition::RegistrationRequired, full, 403),
+        (Condition::RemoteServerTimeout, server, 504),
+        (Condition::ServiceUnavailable, bare, 403),
+    ];
+    for (condition, by, status) in rows {
+        let mut bench = Bench::new();
+        let (letter, ping) = bench.ask(1);
+        bench.written(&[letter.token(), ping.token()], 1);
+        let seen = bench.answered(refusal(&letter, by, condition));
+        assert_eq!(seen.statuses(), [(1, status)], "{condition:?} by {by}");
+        assert_eq!(seen.outcomes, [Outcome::Failed]);
+        assert!(bench.is_at_rest());
+        assert!(bench.answered(pong(&ping)).is_empty(), "it has its answer");
+    }
+}
+
+#[test]
+fn the_profile_of_the_peer_says_what_service_unavailable_is() {
+    let mut bench = Bench::new();
+    let delivery = bench.admit(message("sip:carol@ms.example", BOB, "hello"));
+    let seen = bench.handle(Input::Deliver {
+        delivery,
+        origin: Some(1),
+    });
+    let error = refusal(&seen.sent[0], "bob@corp.example", Condition::ServiceUnavailable);
+    let seen = bench.answered(error);
+    assert_eq!(seen.statuses(), [(1, 480)]);
+    assert!(
+        seen.responses[0]
+            .1
+            .reason()
+            .starts_with("Your IM could not be delivered"),
+        "{}",
+        seen.responses[0].1.reason()
+    );
+}
+
+#[test]
+fn nobody_but_the_addressee_makes_a_message_fail() {
+    let mut bench = Bench::new();
+    let (letter, ping) = bench.ask(1);
+    bench.written(&[letter.token(), ping.token()], 1);
+    for by in [
+        "eve@corp.example",
+        "bob@friend.example",
+        "friend.example",
+        "sub.corp.example",
+    ] {
+        let forged = refusal(&letter, by, Condition::ItemNotFound);
+        assert!(bench.answered(forged).is_empty(), "{by}");
+    }
+    let mut to_another = refusal(&letter, "bob@corp.example", Condition::ItemNotFound);
+    to_another.set_to(jid("carol@partner.example"));
+    assert!(
+        bench.answered(to_another).is_empty(),
+        "about no message of Carol's"
+    );
+    let no_error =
+        chat("bob@corp.example", "alice@partner.example", "x", "hi").with_id(letter.stanza.id().unwrap());
+    assert!(bench.answered(no_error).is_empty(), "a message is no error");
+    let about_the_ping =
+        refusal(&letter, "bob@corp.example", Condition::Gone).with_id(ping.stanza.id().unwrap());
+    assert!(
+        bench.answered(about_the_ping).is_empty(),
+        "no message has that id"
+    );
+    assert_eq!(bench.gateway.waiting(), 1);
+    assert_eq!(bench.answered(pong(&ping)).statuses(), [(1, 200)]);
+}
+
+#[test]
+fn what_a_link_gives_back_fails_and_says_why_without_408() {
+    let rows = [
+        (Trouble::NotFound, 404, Condition::RemoteServerNotFound),
+        (Trouble::Unreachable, 504, Condition::RemoteServerTimeout),
+        (Trouble::Untrusted, 403, Condition::PolicyViolation),
+        (Trouble::Refused, 504, Condition::RemoteServerTimeout),
+        (Trouble::Timeout, 504, Condition::RemoteServerTimeout),
+        (Trouble::Overload, 503, Condition::ResourceConstraint),
+        (Trouble::Broken, 504, Condition::RemoteServerTimeout),
+        (Trouble::Stopping, 503, Condition::ResourceConstraint),
+    ];
+    for (trouble, status, condition) in rows {
+        let mut bench = Bench::new();
+        let (letter, ping) = bench.ask(1);
+        let seen = bench.returned(letter.token(), trouble);
+        assert_eq!(seen.statuses(), [(1, status)], "{trouble:?}");
+        assert_eq!(seen.outcomes, [Outcome::Failed]);
+        let retry = seen.responses[0].1.headers().get("Retry-After");
+        assert_eq!(retry.is_some(), status == 503, "{trouble:?}");
+        // The ping behind it comes back too. Nothing is left to ask about.
+        assert!(bench.returned(ping.token(), trouble).is_empty());
+        assert!(bench.is_at_rest(), "{trouble:?}");
+
+        let sent = bench.say(chat("juliet@corp.example/x", "romeo@partner.example", "m1", "hi"));
+        let seen = bench.returned(sent.requests[0].0, trouble);
+        let told = [("juliet@corp.example/x".to_owned(), "m1".to_owned(), condition)];
+        assert_eq!(seen.errors(), told, "{trouble:?}");
+        assert_eq!(seen.outcomes, [Outcome::Failed]);
+
+        let sent = bench.say(chat("juliet@corp.example/x", "romeo@friend.example", "m1", "hi"));
+        let seen = bench.returned(sent.sent[0].token(), trouble);
+        assert_eq!(seen.errors(), told, "{trouble:?}");
+        assert_eq!(seen.outcomes, [Outcome::Failed]);
+        assert!(bench.is_at_rest(), "{trouble:?}");
+    }
+}
+
+#[test]
+fn a_stream_that_breaks_takes_with_it_what_was_written_on_it_and_nothing_else() {
+    let mut bench = Bench::new();
+    let (first, ping) = bench.ask(1);
+    let link = first.link.clone();
+    bench.put(2);
+    bench.put(3);
+    let seen = drain(&mut bench.gateway, bench.now);
+    let (second, third) = (seen.sent[0].token(), seen.sent[1].token());
+    bench.written(&[first.token(), ping.token()], 1);
+    bench.written(&[second], 2);
+    assert!(
+        bench
+            .broken(&xmpp_link("ms.example", "corp.example"), 1)
+            .is_empty(),
+        "another link"
+    );
+    let seen = bench.broken(&link, 1);
+    assert_eq!(seen.statuses(), [(1, 504)]);
+    assert_eq!(seen.pings.len(), 1, "the rest is asked about anew");
+    assert!(
+        bench.answered(pong(&ping)).is_empty(),
+        "the ping of the broken stream says nothing of another"
+    );
+    assert_eq!(bench.broken(&link, 1).statuses(), [], "told twice");
+    assert_eq!(bench.gateway.waiting(), 2);
+    let seen = bench.broken(&link, 2);
+    assert_eq!(seen.statuses(), [(2, 504)]);
+    bench.written(&[third], 3);
+    assert_eq!(bench.pass(CONFIRM).statuses(), [(3, 200)]);
+    assert!(bench.is_at_rest());
+}
+
+#[test]
+fn one_too_many_is_answered_503_with_retry_after() {
+    let mut bench = Bench::with_room_for(1);
+    let (letter, _) = bench.ask(1);
+    bench.put(2);
+    let seen = drain(&mut bench.gateway, bench.now);
+    assert_eq!(seen.statuses(), [(2, 503)]);
+    assert_eq!(seen.responses[0].1.headers().get("Retry-After"), Some("5"));
+    assert!(seen.sent.is_empty(), "it is not sent");
+    let seen = bench.say(chat("juliet@corp.example/x", "romeo@partner.example", "m1", "hi"));
+    assert!(seen.requests.is_empty());
+    assert_eq!(seen.errors()[0].2, Condition::ResourceConstraint);
+    // What was taken is not hurt by it.
+    bench.written(&[letter.token()], 1);
+    assert_eq!(bench.pass(CONFIRM).statuses(), [(1, 200)]);
+    assert!(bench.is_at_rest());
+}
+
+#[test]
+fn a_batch_has_one_ping_which_goes_behind_it() {
+    let mut bench = Bench::new();
+    for number in 0..5 {
+        bench.put(number);
+    }
+    let mut order = Vec::new();
+    while let Some(output) = bench.gateway.poll(bench.now) {
+        if let Output::Send { stanza, .. } = output {
+            order.push(stanza.element().name().to_owned());
+        }
+    }
+    assert_eq!(
+        order,
+        ["message", "message", "message", "message", "message", "iq"]
+    );
+    bench.put(5);
+    let seen = drain(&mut bench.gateway, bench.now);
+    assert!(seen.pings.is_empty(), "one ping at a time");
+}
+
+#[test]
+fn a_ping_says_nothing_of_what_came_behind_it() {
+    let mut bench = Bench::new();
+    let (_, ping) = bench.ask(1);
+    bench.put(2);
+    drain(&mut bench.gateway, bench.now);
+    let seen = bench.answered(pong(&ping));
+    assert_eq!(seen.statuses(), [(1, 200)]);
+    assert_eq!(seen.pings.len(), 1, "the second gets its own");
+    assert_eq!(bench.answered(pong(&seen.pings[0])).statuses(), [(2, 200)]);
+    assert!(bench.is_at_rest());
+}
+
+#[test]
+fn a_link_that_takes_no_ping_is_not_asked_over_and_over() {
+    let mut bench = Bench::new();
+    let (letter, ping) = bench.ask(1);
+    for trouble in [Trouble::Overload, Trouble::Timeout] {
+        assert!(
+            bench.returned(ping.token(), trouble).is_empty(),
+            "the message still waits in the link's queue"
+        );
+    }
+    let seen = bench.written(&[letter.token()], 1);
+    assert_eq!(seen.pings.len(), 1, "it writes again");
+    assert_eq!(bench.answered(pong(&seen.pings[0])).statuses(), [(1, 200)]);
+}
+
+#[test]
+fn a_user_is_told_what_sip_refuses_and_nothing_of_what_it_takes() {
+    let rows = [
+        (200, None),
+        (202, None),
+        (302, Some(Condition::RecipientUnavailable)),
+        (400, Some(Condition::BadRequest)),
+        (404, Some(Condition::ItemNotFound)),
+        (408, Some(Condition::RemoteServerTimeout)),
+        (413, Some(Condition::PolicyViolation)),
+        (480, Some(Condition::RecipientUnavailable)),
+        (486, Some(Condition::RecipientUnavailable)),
+        (500, Some(Condition::InternalServerError)),
+        (503, Some(Condition::InternalServerError)),
+        (504, Some(Condition::RemoteServerTimeout)),
+        (603, Some(Condition::RecipientUnavailable)),
+        (699, Some(Condition::RecipientUnavailable)),
+    ];
+    for (status, condition) in rows {
+        let mut bench = Bench::new();
+        let sent = bench.say(chat(
+            "juliet@corp.example/balcony",
+            "romeo@partner.example",
+            "m1",
+            "hi",
+        ));
+        let (token, request, until) = &sent.requests[0];
+        assert_eq!(*until, bench.now + DELIVER);
+        assert_eq!(request.uri().to_string(), "sip:romeo@partner.example");
+        let response = request.response(StatusCode::new(status).unwrap(), "", Some("9"));
+        let response = Box::new(response);
+        let token = *token;
+        let seen = bench.handle(Input::Response {
+            token,
+            response: response.clone(),
+        });
+        let told: Vec<_> = condition
+            .map(|condition| {
+                (
+                    "juliet@corp.example/balcony".to_owned(),
+                    "m1".to_owned(),
+                    condition,
+                )
+            })
+            .into_iter()
+            .collect();
+        assert_eq!(seen.errors(), told, "{status}");
+        for letter in &seen.sent {
+            assert_eq!(letter.link, xmpp_link("partner.example", "corp.example"));
+            assert_eq!(letter.stanza.from(), &jid("romeo@partner.example"));
+            assert_eq!(letter.token, None, "nobody is told what became of an error");
+            let error = letter.stanza.error().unwrap();
+            assert_eq!(error.by(), Some(&jid("edge.corp.example")));
+        }
+        let outcome = if condition.is_none() {
+            Outcome::Delivered
+        } else {
+            Outcome::Failed
+        };
+        assert_eq!(seen.outcomes, [outcome], "{status}");
+        assert!(bench.is_at_rest());
+        assert!(
+            bench.handle(Input::Response { token, response }).is_empty(),
+            "once"
+        );
+        assert!(bench.returned(token, Trouble::Broken).is_empty(), "once");
+    }
+}
+
+#[test]
+fn a_user_whom_sip_does_not_answer_is_told_so() {
+    let mut bench = Bench::new();
+    bench.say(chat("juliet@corp.example/x", "romeo@partner.example", "m1", "hi"));
+    assert!(bench.pass(DELIVER - TICK).is_empty());
+    let seen = bench.pass(TICK);
+    assert_eq!(seen.errors()[0].2, Condition::RemoteServerTimeout);
+    assert_eq!(seen.outcomes, [Outcome::Failed]);
+    assert!(bench.is_at_rest());
+}
+
+#[test]
+fn the_response_to_no_request_of_ours_changes_nothing() {
+    let mut bench = Bench::new();
+    let (letter, ping) = bench.ask(1);
+    let response = message(ALICE, BOB, "").response(StatusCode::OK, "", None);
+    for token in [letter.token(), ping.token(), Token::new(3, 999)] {
+        let response = Box::new(response.clone());
+        assert!(bench.handle(Input::Response { token, response }).is_empty());
+    }
+    assert_eq!(bench.gateway.waiting(), 1);
+    assert_eq!(
+        bench.answered(pong(&ping)).statuses(),
+        [(1, 200)],
+        "it still has its answer"
+    );
+}
+
+#[test]
+fn an_error_about_an_error_is_never_made() {
+    let kinds = [
+        Kind::Message(MessageType::Error),
+        Kind::Presence(PresenceType::Error),
+        Kind::Iq(IqType::Error),
+        Kind::Iq(IqType::Result),
+    ];
+    for kind in kinds {
+        let mut bench = Bench::new();
+        // However one may have come here: the border lets none of them wait.
+        let mut delivery = match bench.border.admit_stanza(
+            Side::Inside,
+            chat("juliet@corp.example/x", "romeo@friend.example", "m1", "hi"),
+            &[7; 32],
+        ) {
+            Ok(AdmittedStanza::Deliver(delivery)) => delivery,
+            other => panic!("{other:?}"),
+        };
+        let sender = Box::new(stanza(kind, "juliet@corp.example/x", "romeo@friend.example").with_id("m1"));
+        delivery.payload = Payload::Forward {
+            stanza: sender.clone(),
+            sender,
+        };
+        let origin = None;
+        let seen = bench.handle(Input::Deliver { delivery, origin });
+        let seen = bench.returned(seen.sent[0].token(), Trouble::NotFound);
+        assert!(seen.sent.is_empty(), "{kind:?}");
+        assert_eq!(seen.outcomes, [Outcome::Failed]);
+    }
+}
+
+#[test]
+fn a_forwarded_message_is_not_changed_and_its_sender_hears_of_its_failure_only() {
+    let (juliet, romeo) = ("juliet@corp.example/x", "romeo@friend.example");
+    let original = chat(juliet, romeo, "m1", "hi");
+    let link = xmpp_link("corp.example", "friend.example");
+    let start = || {
+        let mut bench = Bench::new();
+        let mut seen = bench.say(original.clone());
+        let (letter, ping) = (seen.sent.remove(0), seen.pings.remove(0));
+        assert_eq!((&letter.stanza, &letter.link), (&original, &link));
+        assert_eq!(ping.stanza.to(), &jid("friend.example"));
+        (bench, letter, ping)
+    };
+    let delivered = |seen: &Seen| {
+        assert!(seen.sent.is_empty() && seen.responses.is_empty());
+        assert_eq!(seen.outcomes, [Outcome::Delivered]);
+    };
+    let failed = |seen: &Seen| {
+        assert_eq!(
+            seen.errors(),
+            [(juliet.to_owned(), "m1".to_owned(), Condition::RemoteServerTimeout)]
+        );
+        assert_eq!(
+            seen.sent[0].link,
+            xmpp_link("friend.example", "corp.example"),
+            "as if Romeo's side had answered"
+        );
+        assert_eq!(seen.outcomes, [Outcome::Failed]);
+    };
+
+    let (mut bench, letter, ping) = start();
+    bench.written(&[letter.token(), ping.token()], 1);
+    delivered(&bench.answered(pong(&ping)));
+    assert!(bench.is_at_rest());
+
+    let (mut bench, letter, _) = start();
+    bench.written(&[letter.token()], 1);
+    delivered(&bench.pass(CONFIRM));
+    assert!(bench.is_at_rest());
+
+    let (mut bench, letter, _) = start();
+    bench.written(&[letter.token()], 1);
+    assert_eq!(bench.broken(&link, 2).outcomes, [], "another stream");
+    failed(&bench.broken(&link, 1));
+    assert!(bench.is_at_rest());
+
+    let (mut bench, _, _) = start();
+    failed(&bench.pass(DELIVER));
+    assert!(bench.is_at_rest());
+}
+
+#[test]
+fn what_nobody_waits_for_is_passed_on_and_forgotten() {
+    let mut bench = Bench::new();
+    for kind in [
+        Kind::Presence(PresenceType::Available),
+        Kind::Iq(IqType::Get),
+        Kind::Iq(IqType::Result),
+        Kind::Message(MessageType::Error),
+        Kind::Message(MessageType::Headline),
+    ] {
+        let original = stanza(kind, "juliet@corp.example/x", "romeo@friend.example").with_id("m1");
+        let seen = bench.say(original.clone());
+        assert_eq!(seen.sent.len(), 1);
+        assert_eq!((&seen.sent[0].stanza, seen.sent[0].token), (&original, None));
+        assert!(seen.pings.is_empty() && bench.is_at_rest());
+    }
+}
+
+#[test]
+fn outcomes_that_come_too_late_change_nothing() {
+    let mut bench = Bench::new();
+    let (letter, ping) = bench.ask(1);
+    let link = letter.link.clone();
+    assert_eq!(bench.pass(DELIVER).statuses(), [(1, 504)]);
+    assert!(bench.written(&[letter.token(), ping.token()], 1).is_empty());
+    assert!(bench.answered(pong(&ping)).is_empty());
+    let error = refusal(&letter, "bob@corp.example", Condition::ItemNotFound);
+    assert!(bench.answered(error).is_empty());
+    assert!(bench.returned(letter.token(), Trouble::Unreachable).is_empty());
+    assert!(bench.returned(ping.token(), Trouble::Unreachable).is_empty());
+    assert!(bench.broken(&link, 1).is_empty());
+    assert!(bench.pass(DELIVER).is_empty());
+    assert!(bench.is_at_rest());
+}
+
+#[test]
+fn many_messages_to_many_domains_leave_nothing_behind() {
+    let mut bench = Bench::with_room_for(10_000);
+    for round in 0..500 {
+        let to = format!("romeo@d{round}.example");
+        let seen = bench.say(chat("juliet@corp.example/x", &to, "m1", "hi"));
+        let (letter, ping) = (&seen.sent[0], &seen.pings[0]);
+        // One message that never has an outcome of its own would bring a tick; there is none.
+        match round % 4 {
+            0 => {
+                bench.returned(letter.token(), Trouble::NotFound);
+                bench.returned(ping.token(), Trouble::NotFound);
+            }
+            1 => {
+                bench.written(&[letter.token()], 1);
+                bench.broken(&letter.link, 1);
+            }
+            2 => {
+                bench.written(&[letter.token(), ping.token()], 1);
+                bench.answered(pong(ping));
+            }
+            _ => {
+                bench.written(&[letter.token()], 1);
+                bench.pass(CONFIRM);
+            }
+        }
+        assert!(bench.is_at_rest(), "round {round}");
+    }
+}
