@@ -1,5 +1,6 @@
 //! The integration tests, in one binary: conformance, wire, regression, architecture.
 
+mod architecture;
 mod cli;
 mod config;
 mod conformance;
