@@ -77,14 +77,16 @@ pub enum Input<O> {
         /// The number of the stream, counted by the link.
         epoch: u64,
     },
-    /// A link gives something back that it did not write.
+    /// A link gives something back that it did not write; told before anything that stood behind it is written, or an
+    /// answered ping would confirm what never left.
     Returned {
         /// What.
         token: Token,
         /// Why.
         trouble: Trouble,
     },
-    /// A stream of a link broke: whatever was written on it and not confirmed may be lost.
+    /// A stream of a link broke: whatever was written on it and not confirmed may be lost. Told after all that was
+    /// written on it, and before anything is written on the next.
     Broken {
         /// Which link.
         link: Link,

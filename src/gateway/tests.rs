@@ -8,6 +8,7 @@
 
 mod border;
 mod outcome;
+mod simulation;
 
 use super::*;
 use crate::domain::DomainPattern;
