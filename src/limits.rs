@@ -49,6 +49,9 @@ pub struct XmlLimits {
     pub attributes: usize,
     /// Octets of one element or attribute name with its prefix (256).
     pub name_bytes: usize,
+    /// Octets of one tag with all its attributes (16,384: honest ones stay under one kilobyte, and no single attribute
+    /// fills the whole allowance of an element).
+    pub tag_bytes: usize,
 }
 
 /// Bounds of XMPP streams.
@@ -62,6 +65,8 @@ pub struct XmppLimits {
     pub idle: Duration,
     /// Quiet time after which a keepalive is sent (300 s).
     pub keepalive: Duration,
+    /// Time for a peer to close its side once we closed ours (5 s; RFC 6120 §4.4 leaves "reasonable" to us).
+    pub closing: Duration,
     /// SASL attempts that may fail on one stream (3).
     pub sasl_failures: u32,
     /// Domain pairs of one stream that may wait for dialback at once (100).
@@ -131,6 +136,7 @@ impl Default for XmlLimits {
             depth: 64,
             attributes: 32,
             name_bytes: 256,
+            tag_bytes: 16_384,
         }
     }
 }
@@ -142,6 +148,7 @@ impl Default for XmppLimits {
             establish: Duration::from_secs(60),
             idle: Duration::from_secs(600),
             keepalive: Duration::from_secs(300),
+            closing: Duration::from_secs(5),
             sasl_failures: 3,
             pending_dialback: 100,
             queued_stanzas: 1_000,

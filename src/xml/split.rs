@@ -53,6 +53,7 @@ pub(super) struct Splitter {
     element_bytes: usize,
     header_bytes: usize,
     depth_limit: usize,
+    tag_bytes: usize,
     phase: Phase,
     state: State,
     /// Octets of the present piece that have been looked at.
@@ -106,6 +107,7 @@ impl Splitter {
             element_bytes: limits.element_bytes,
             header_bytes: limits.header_bytes,
             depth_limit: limits.depth,
+            tag_bytes: limits.tag_bytes,
             phase: Phase::Start,
             state: State::Text,
             seen: 0,
@@ -402,9 +404,11 @@ impl Splitter {
 
     /// The part of `rest` that the present tag may still fill.
     fn within_tag<'b>(&self, rest: &'b [u8]) -> Result<&'b [u8], XmlError> {
-        let left = TAG_BYTES.saturating_sub(self.seen.saturating_sub(self.tag));
+        let left = self.tag_bytes.saturating_sub(self.seen.saturating_sub(self.tag));
         if left == 0 {
-            return Err(XmlError::TagTooBig { limit: TAG_BYTES });
+            return Err(XmlError::TagTooBig {
+                limit: self.tag_bytes,
+            });
         }
         Ok(rest.get(..left).unwrap_or(rest))
     }
@@ -431,6 +435,3 @@ const fn refused_declaration(wrong: usize, first: u8) -> XmlError {
 
 const SECTION: &[u8] = b"[CDATA[";
 const DECLARATION: &[u8] = b"?xml";
-/// A tag with all its attributes. Honest ones stay under one kilobyte; the bound keeps a single attribute from filling
-/// the whole allowance of an element.
-const TAG_BYTES: usize = 16_384;

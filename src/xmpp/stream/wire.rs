@@ -3,7 +3,7 @@
 //! It knows no phase of negotiation. RFC 6120 §4.4 (closing), §4.6 (silence), §4.9.1 (stream errors end the stream).
 
 use std::collections::VecDeque;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use bytes::Bytes;
 
@@ -227,7 +227,7 @@ impl Wire {
         self.life = Life::Closing(why);
         self.event(Event::Ending);
         self.timers.clear_all();
-        self.timers.set(Timer::Closing, now, CLOSE_GRACE);
+        self.timers.set(Timer::Closing, now, self.limits.closing);
     }
 
     /// Ends the stream with the refusal's stream error. Our header must be sent before.
@@ -312,6 +312,3 @@ impl Wire {
         }
     }
 }
-
-/// How long a peer may take to close its side (RFC 6120 §4.4 leaves "reasonable" to us).
-const CLOSE_GRACE: Duration = Duration::from_secs(5);
