@@ -1,6 +1,8 @@
 //! Every bound on what a peer can make us read, hold or do, in one place, each with its default and its reason.
 //!
 //! Protocol code takes the part it needs by reference; the configuration may change the numbers, never remove them.
+//! The constants bound what pure functions take out of one message or one handshake, which is bounded as a whole
+//! already; no configuration changes them.
 
 use std::time::Duration;
 
@@ -18,6 +20,23 @@ pub struct Limits {
     /// Sockets and queues.
     pub net: NetLimits,
 }
+
+/// Certificates that a TLS peer may show (16: a leaf, what lies between, a root, and some that do not belong). TLS itself
+/// allows any number.
+pub const CHAIN_CERTIFICATES: usize = 16;
+
+/// Octets of all of them together (131,072: sixteen with many names, or one with thousands).
+pub const CHAIN_BYTES: usize = 131_072;
+
+/// Translations of one text that a message may carry (16); more are dropped.
+pub const LANGUAGES_OF_A_TEXT: usize = 16;
+
+/// Octets of a foreign identifier, such as a branch or a thread, that is taken over to the other side (128); a longer
+/// one is taken for abuse and replaced.
+pub const FOREIGN_ID_BYTES: usize = 128;
+
+/// Characters of a reason phrase or error text that are carried over to the other side (128).
+pub const REASON_CHARACTERS: usize = 128;
 
 /// Bounds of the SIP reader and the transaction layer.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -13,6 +13,7 @@ use webpki::{
 
 use super::certificate::{BadCertificate, Fingerprint, Identities};
 use super::doubt::{ChainError, check_time, explain, wrong_usage};
+use crate::limits::{CHAIN_BYTES, CHAIN_CERTIFICATES};
 
 /// Whom one TLS context trusts to vouch for a peer.
 #[derive(Debug)]
@@ -241,7 +242,7 @@ fn leaf<'p>(
     let octets = presented
         .iter()
         .fold(0_usize, |sum, der| sum.saturating_add(der.len()));
-    if presented.len() > MAX_CERTIFICATES || octets > MAX_OCTETS {
+    if presented.len() > CHAIN_CERTIFICATES || octets > CHAIN_BYTES {
         return Err(ChainError::TooMuch {
             certificates: presented.len(),
             octets,
@@ -327,8 +328,3 @@ const ANY: Purpose = Purpose {
     oid: &[0x55, 0x1d, 0x25, 0],
     word: "any",
 };
-
-/// A leaf, what lies between, a root, and some that do not belong: 16. TLS itself allows any number.
-const MAX_CERTIFICATES: usize = 16;
-/// 128 KiB: sixteen certificates with many names, or one with thousands.
-const MAX_OCTETS: usize = 131_072;

@@ -6,7 +6,7 @@
 //! SIP can use are 410 and 480; and service-unavailable is what the peer's profile says.
 //!
 //! The reason for people crosses with the error, after a text of the configuration's; it is cut to
-//! [`MOST_REASON`] characters and cannot break a line.
+//! [`REASON_CHARACTERS`] characters and cannot break a line.
 
 mod table;
 
@@ -15,6 +15,7 @@ pub use table::{condition_for, rfc_status};
 use super::address::{self, Sips};
 use super::percent;
 use super::profile::Profile;
+use crate::limits::REASON_CHARACTERS;
 use crate::refusal::Refuse;
 use crate::sip::{Method, Request, Response, Scheme, SipUri, StatusCode, Uri};
 use crate::xmpp::error::{Condition, ErrorType, StanzaError};
@@ -323,7 +324,7 @@ fn line(text: &str) -> String {
     let clean: String = text
         .chars()
         .map(|c| if breaks_lines(c) { ' ' } else { c })
-        .take(MOST_REASON)
+        .take(REASON_CHARACTERS)
         .collect();
     clean.trim().to_owned()
 }
@@ -346,9 +347,6 @@ fn join_with(first: &str, between: &str, second: &str) -> String {
 
 /// What [`super::message`] reads.
 const ACCEPT: &str = "text/plain, text/html, message/cpim";
-
-/// Characters of a reason phrase or error text that are carried over.
-pub const MOST_REASON: usize = 128;
 
 #[cfg(test)]
 mod tests;

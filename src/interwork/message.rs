@@ -22,6 +22,7 @@ pub use self::xmpp::{from_xmpp, to_xmpp};
 
 use super::address::Party;
 use super::error::breaks_lines;
+use crate::limits::LANGUAGES_OF_A_TEXT;
 use crate::sip::Date;
 
 /// One instant message between two parties.
@@ -255,7 +256,7 @@ fn preferred<'a>(texts: &'a [Text], language: Option<&Language>) -> Option<&'a T
 
 fn add(texts: &mut Vec<Text>, text: Text) {
     let is_new = !texts.iter().any(|known| known.language == text.language);
-    if is_new && !text.text.is_empty() && texts.len() < MOST_LANGUAGES {
+    if is_new && !text.text.is_empty() && texts.len() < LANGUAGES_OF_A_TEXT {
         texts.push(text);
     }
 }
@@ -298,8 +299,6 @@ const fn fits_xml(c: char) -> bool {
 /// RFC 5646 §2.1: a subtag has at most eight characters; a tag longer than this is no language anybody reads.
 const MOST_SUBTAG: usize = 8;
 const MOST_TAG: usize = 64;
-/// Translations of one text that a message may carry.
-const MOST_LANGUAGES: usize = 16;
 
 #[cfg(test)]
 mod tests;

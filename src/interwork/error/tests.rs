@@ -268,7 +268,7 @@ fn the_reason_crosses_after_the_configured_text() {
     let long = StanzaError::new(Condition::ItemNotFound).with_text(&"ü".repeat(4_000));
     assert_eq!(
         sip(&long, AddressedTo::FullJid).reason().chars().count(),
-        MOST_REASON
+        REASON_CHARACTERS
     );
 }
 

@@ -8,6 +8,7 @@ use aws_lc_rs::hmac;
 use super::{Im, ImKind, Language, MessageError, content, preferred};
 use crate::interwork::address::{Party, Sips};
 use crate::interwork::profile::Profile;
+use crate::limits::FOREIGN_ID_BYTES;
 use crate::mime::MediaType;
 use crate::sip::{
     CallId, Date, Host, Mandatory, Method, NameAddr, Request, Scheme, Transport, Uri, Via, write,
@@ -123,7 +124,7 @@ pub fn from_sip(request: &Request, now: Date, sips: Sips) -> Result<Im, MessageE
     if let Some(branch) = headers
         .top_via()
         .branch()
-        .filter(|branch| branch.len() <= MOST_ID)
+        .filter(|branch| branch.len() <= FOREIGN_ID_BYTES)
     {
         im = im.with_id(branch);
     }
@@ -155,7 +156,7 @@ pub fn to_sip(im: &Im, sending: &Sending<'_>) -> Result<Request, MessageError> {
     let to = receiver(im.to())?;
     let call_id = im
         .thread()
-        .filter(|thread| threading == Threading::Keep && thread.len() <= MOST_ID)
+        .filter(|thread| threading == Threading::Keep && thread.len() <= FOREIGN_ID_BYTES)
         .and_then(|thread| CallId::parse(thread).ok())
         .map_or_else(|| CallId::parse(&seed.derive("call", id, 16)), Ok)
         .map_err(|_| MessageError::Unwritable)?;
@@ -260,8 +261,7 @@ fn hex(octet: u8) -> [char; 2] {
 const MAGIC: &str = "z9hG4bK";
 /// The beginning of a resource that is a Microsoft endpoint identifier.
 const ENDPOINT: &str = "epid-";
+/// Characters of an endpoint identifier: what is longer is none.
 const MOST_ENDPOINT: usize = 32;
-/// Octets of a foreign identifier that is taken over; a longer one is taken for abuse and replaced.
-const MOST_ID: usize = 128;
-/// Seconds.
+/// Seconds after which a message says when it was sent; fewer are ordinary transport and the difference of two clocks.
 const STALE: i64 = 60;

@@ -428,7 +428,7 @@ fn one_text_is_chosen_from_many_languages() {
             .unwrap()
             .bodies()
             .len(),
-        MOST_LANGUAGES
+        LANGUAGES_OF_A_TEXT
     );
 }
 
