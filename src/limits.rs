@@ -109,7 +109,8 @@ pub struct GatewayLimits {
     /// How long a message may wait in all before its sender is told that it failed (30 s: below SIP timer F, so that
     /// the SIP side hears from us and not from its own timer).
     pub deliver: Duration,
-    /// Octets of a SIP MESSAGE body outside a session, for a peer that is not known to take more (1,300: RFC 3428 §8).
+    /// Octets of a whole SIP MESSAGE request outside a session, head and body, for a peer that is not known to take more
+    /// (1,300: RFC 3428 §8).
     pub pager_message_bytes: usize,
 }
 
