@@ -37,7 +37,7 @@ enum Event {
     Swallow { link: u8 },
     /// An answer of the XMPP side comes in.
     Answer { which: u8 },
-    /// The same answer comes twice, or somebody else forges one.
+    /// Somebody answers what is still under way, in the place of whom it is for.
     Forge { which: u8, by: u8 },
     /// A SIP request of ours is answered.
     Final { which: u8, status: u16 },
@@ -110,6 +110,13 @@ const TROUBLES: [Trouble; 8] = [
     Trouble::Overload,
     Trouble::Broken,
     Trouble::Stopping,
+];
+
+const FORGERS: [&str; 4] = [
+    "eve@corp.example",
+    "evil.example",
+    "eve@d1.example/x",
+    "eve@d0.example",
 ];
 
 fn pick<T>(of: &[T], number: impl Into<usize>) -> Option<&T> {
@@ -382,9 +389,16 @@ impl World {
                 }
             }
             Event::Forge { which, by } => {
-                if let Some(mut answer) = pick(&self.answers, which).cloned() {
-                    let by = ["eve@corp.example", "evil.example", "eve@d1.example/x"][usize::from(by) % 3];
-                    answer.set_from(jid(by));
+                let under_way = self
+                    .links
+                    .values()
+                    .flat_map(|(_, link)| link.queue.iter().chain(&link.wire));
+                let error = StanzaError::new(Condition::Gone);
+                let answers: Vec<_> = under_way
+                    .filter_map(|letter| letter.stanza.error_reply(&error))
+                    .collect();
+                if let Some(mut answer) = pick(&answers, which).cloned() {
+                    answer.set_from(jid(pick(&FORGERS, by).unwrap()));
                     self.handle(Input::Answer(Box::new(answer)));
                 }
             }
