@@ -14,7 +14,7 @@ use crate::domain::{Domain, DomainPattern};
 use crate::gateway::{AnswerIds, Border, Gateway, Link};
 use crate::net::dns::{Hosts, Resolver};
 use crate::net::pool::Pool;
-use crate::net::world::{self, DefaultTls, World};
+use crate::net::world::{self, DefaultTls, Places, Streams, World};
 use crate::net::{listen, probe, queue, serve, shard};
 use crate::observe::health::Phase;
 use crate::observe::{Health, Metrics};
@@ -63,9 +63,14 @@ pub(super) async fn start(settings: &Settings, run_as: Option<&RunAs>) -> anyhow
         ),
         None => None,
     };
-    if let Some(user) = run_as {
-        user.enter()?;
-    }
+    // Read again as the user that will have to read them on every reload.
+    let contexts = match run_as {
+        Some(user) => {
+            user.enter()?;
+            self::contexts(settings)?
+        }
+        None => contexts,
+    };
     let (world, live, inputs) = assemble(settings, contexts)?;
     for (number, inputs) in (0_u8..).zip(inputs) {
         let gateway = Gateway::new(
@@ -172,9 +177,12 @@ fn assemble(settings: &Settings, contexts: Contexts) -> anyhow::Result<(Arc<Worl
         ids: AnswerIds::new(u64::from_le_bytes(world::random())),
         shards,
         pool: Pool::new(),
-        places: Arc::new(Semaphore::new(settings.limits.net.connections)),
+        places: Places::new(settings.limits.net.connections),
+        streams: Streams::default(),
+        verifications: Semaphore::new(settings.limits.xmpp.pending_dialback),
         refuse_new: CancellationToken::new(),
         close: CancellationToken::new(),
+        close_flows: CancellationToken::new(),
     };
     Ok((
         Arc::new(world),

@@ -32,8 +32,20 @@ pub(super) async fn stop(
         );
     }
     enter(Phase::CloseStreams);
+    // Links first: what still waits on them comes back, and its answers go out on the flows, which close last.
     world.close.cancel();
-    if tokio::time::timeout(FAREWELL, flows_ended(world)).await.is_err() {
+    let links = async {
+        ended(world, &LINKS).await;
+        nothing_waits(world).await;
+    };
+    if tokio::time::timeout(FAREWELL, links).await.is_err() {
+        tracing::warn!("some links did not close in time");
+    }
+    world.close_flows.cancel();
+    if tokio::time::timeout(FAREWELL, ended(world, &FLOWS))
+        .await
+        .is_err()
+    {
         tracing::warn!("some connections did not close in time");
     }
     answering.cancel();
@@ -50,21 +62,23 @@ async fn nothing_waits(world: &World) {
     }
 }
 
-/// Waits until every connection said farewell.
-async fn flows_ended(world: &World) {
+/// Waits until no task of these names is alive.
+async fn ended(world: &World, names: &[&str]) {
     let mut every = tokio::time::interval(LOOK);
     while world
         .supervisor
         .alive()
         .iter()
-        .any(|(task, alive)| FLOWS.contains(task) && *alive > 0)
+        .any(|(task, alive)| names.contains(task) && *alive > 0)
     {
         every.tick().await;
     }
 }
 
-/// The tasks that hold connections.
-const FLOWS: [&str; 5] = ["sip_flow", "sip_link", "xmpp_link", "xmpp_stream", "farewell"];
+/// The tasks that carry what is under way to its end.
+const LINKS: [&str; 3] = ["sip_link", "xmpp_link", "xmpp_stream"];
+/// The tasks that hold connections after that.
+const FLOWS: [&str; 2] = ["sip_flow", "farewell"];
 /// How often the number of waiting messages is looked at during the stop.
 const LOOK: Duration = Duration::from_millis(20);
 /// Time for the farewells of streams and TLS sessions.

@@ -170,6 +170,12 @@ impl Border {
         Rejected::of(request, &Refused::Stopping)
     }
 
+    /// The refusal of a request that there is no room for.
+    #[must_use]
+    pub fn refuse_for_overload(&self, request: &Request) -> Rejected {
+        Rejected::of(request, &Refused::Overload)
+    }
+
     /// The refusal of a stanza that comes while the proxy is stopping.
     #[must_use]
     pub fn refuse_stanza_while_stopping(&self, stanza: &Stanza) -> RejectedStanza {
@@ -194,6 +200,9 @@ impl Border {
         let Some(entry) = self.table.foreign(from.domain()) else {
             return Err(self.refused(request, &from, &to));
         };
+        if !entry.protocol.includes(Protocol::Sip) {
+            return Err(self.refused(request, &from, &to));
+        }
         let _authenticated: Authenticated = self
             .prove(from.domain(), entry, peer)
             .map_err(|unproven| Rejected::of(request, &Refused::Unproven(unproven)))?;
@@ -372,7 +381,7 @@ impl Border {
         }
     }
 
-    /// The policy's refusal of a domain that no entry speaks of; where policy has nothing against it, there is no route.
+    /// The policy's refusal of a domain that no entry for SIP speaks of, or where policy has nothing against it, ours.
     fn refused(&self, request: &Request, from: &Party, to: &Party) -> Rejected {
         let query = Query {
             direction: Direction::Inbound,
@@ -381,7 +390,7 @@ impl Border {
             kind: kind_of(request),
         };
         match self.rules.decide(&query).permit() {
-            Ok(_) => Rejected::of(request, &route::NoRoute::Unknown(from.domain().clone())),
+            Ok(_) => Rejected::of(request, &Refused::Protocol(from.domain().clone())),
             Err(refusal) => Rejected::of(request, &refusal),
         }
     }

@@ -55,6 +55,10 @@ pub(super) enum Refused {
     Unproven(Unproven),
     #[error("the proxy is stopping and takes nothing new")]
     Stopping,
+    #[error("too many requests of this flow wait for their answers")]
+    Overload,
+    #[error("no entry of the configuration lets {0} speak SIP")]
+    Protocol(Domain),
     #[error("a header field of ours could not be written: {0}")]
     Internal(Flaw),
 }
@@ -193,6 +197,8 @@ impl Refuse for Refused {
             Self::Unsupported => "unsupported",
             Self::Unproven(unproven) => unproven.class,
             Self::Stopping => "stopping",
+            Self::Overload => "overload",
+            Self::Protocol(_) => "protocol_not_configured",
             Self::Internal(_) => "internal",
         }
     }
@@ -201,8 +207,8 @@ impl Refuse for Refused {
         match self {
             Self::Addresses | Self::Impersonation(_) | Self::Relaying(_) | Self::Unproven(_) => Fault::Peer,
             Self::Inside | Self::Room | Self::Unsupported | Self::Internal(_) => Fault::Local,
-            Self::TranslationOff => Fault::Policy,
-            Self::Stopping => Fault::Overload,
+            Self::TranslationOff | Self::Protocol(_) => Fault::Policy,
+            Self::Stopping | Self::Overload => Fault::Overload,
         }
     }
 
@@ -213,7 +219,8 @@ impl Refuse for Refused {
             Self::Impersonation(_) | Self::TranslationOff | Self::Unproven(_) => 403,
             Self::Relaying(_) => 404,
             Self::Room => 405,
-            Self::Stopping => 503,
+            Self::Protocol(_) => 403,
+            Self::Stopping | Self::Overload => 503,
             Self::Internal(_) => 500,
         }
     }
@@ -224,7 +231,8 @@ impl Refuse for Refused {
             Self::Inside | Self::Room | Self::Unsupported => "feature-not-implemented",
             Self::Impersonation(_) | Self::TranslationOff | Self::Unproven(_) => "policy-violation",
             Self::Relaying(_) => "remote-server-not-found",
-            Self::Stopping => "resource-constraint",
+            Self::Protocol(_) => "policy-violation",
+            Self::Stopping | Self::Overload => "resource-constraint",
             Self::Internal(_) => "internal-server-error",
         }
     }
@@ -239,6 +247,8 @@ impl Refuse for Refused {
             Self::TranslationOff => "Forbidden by policy",
             Self::Unsupported => "This has no counterpart on the other side",
             Self::Stopping => "The server is stopping",
+            Self::Overload => "Too much to do",
+            Self::Protocol(_) => "Forbidden by policy",
             Self::Internal(_) => "Internal error",
         }
     }

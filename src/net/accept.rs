@@ -66,13 +66,16 @@ pub async fn run(
     places: Arc<Semaphore>,
     mut serve: impl FnMut(TcpStream, Accepted),
     mut over_limit: impl FnMut(SocketAddr),
-) -> std::io::Result<()> {
+) {
     loop {
         let (stream, remote) = match socket.accept().await {
             Ok(accepted) => accepted,
-            // The peer went away before we came to it: the listener is well.
-            Err(error) if error.kind() == std::io::ErrorKind::ConnectionAborted => continue,
-            Err(error) => return Err(error),
+            // One connection failed, or there is no descriptor for it: the listener is well, and goes on after a breath.
+            Err(error) => {
+                tracing::warn!(listener = %listener.address, %error, "a connection could not be accepted");
+                tokio::time::sleep(BREATH).await;
+                continue;
+            }
         };
         let Ok(place) = Arc::clone(&places).try_acquire_owned() else {
             over_limit(remote);
@@ -91,3 +94,6 @@ pub async fn run(
         serve(stream, accepted);
     }
 }
+
+/// Between failed accepts, so that a lack of descriptors does not become a lack of time.
+const BREATH: std::time::Duration = std::time::Duration::from_millis(50);

@@ -17,6 +17,7 @@ pub mod sip_flow;
 pub mod sip_link;
 pub mod tls;
 pub mod world;
+mod xmpp_dial;
 pub mod xmpp_driver;
 pub mod xmpp_link;
 pub mod xmpp_stream;

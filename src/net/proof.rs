@@ -1,22 +1,25 @@
 //! What the far end of a connection has proven: the chain of its TLS session, and what that is worth for a domain.
 //!
-//! The chain is verified once, when a domain is first claimed, and by the trust of the listener's or route's context.
+//! The chain is verified once, when a domain is first claimed, and by the trust of the context that the domain's entry names, or else of the connection's.
 
+use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
 use rustls::pki_types::UnixTime;
+use tokio::sync::watch;
 
 use super::tls::TlsFacts;
+use super::world::World;
 use crate::domain::Domain;
 use crate::gateway::{Peer, Unproven};
 use crate::identity::chain::{self, Usage, Verified};
 use crate::identity::matching::{self, Reference, SipRule};
 use crate::identity::{Authenticated, ChainError};
 use crate::net::settings::IdentityRule;
-use crate::pki::Context;
+use crate::pki::{Context, Contexts};
 use crate::refusal::Refuse;
-use crate::route::{Federated, Host, Transport};
+use crate::route::{Federated, Host, TlsName, Transport};
 
 /// The proof that a connection carries.
 #[derive(Debug)]
@@ -28,21 +31,32 @@ pub struct Proof {
 #[derive(Debug)]
 struct Tls {
     context: Arc<Context>,
+    /// All contexts: a peer is judged by the one that its entry names.
+    contexts: watch::Receiver<Arc<Contexts>>,
     facts: TlsFacts,
     usage: Usage,
-    verified: Option<Result<Verified, ChainError>>,
+    /// What the chain is worth by each context that it was judged by, the one of the connection under no name.
+    verified: HashMap<Option<TlsName>, Result<Verified, ChainError>>,
 }
 
 impl Proof {
     /// The proof of a TLS session.
     #[must_use]
-    pub const fn tls(context: Arc<Context>, facts: TlsFacts, usage: Usage, remote: SocketAddr) -> Self {
+    pub fn tls(
+        world: &World,
+        context: Arc<Context>,
+        facts: TlsFacts,
+        usage: Usage,
+        remote: SocketAddr,
+    ) -> Self {
+        let contexts = world.contexts.clone();
         Self {
             tls: Some(Tls {
                 context,
+                contexts,
                 facts,
                 usage,
-                verified: None,
+                verified: HashMap::new(),
             }),
             remote,
         }
@@ -60,28 +74,35 @@ impl Proof {
         self.tls.as_ref().is_some_and(|tls| !tls.facts.chain.is_empty())
     }
 
-    /// Whether the peer's certificate proves an XMPP domain.
+    /// Whether the peer's certificate proves an XMPP domain, by the TLS context that the domain's entry names.
     ///
     /// # Errors
     /// [`Unproven`].
-    pub fn xmpp(&mut self, domain: &Domain) -> Result<Authenticated, Unproven> {
+    pub fn xmpp(&mut self, domain: &Domain, named: Option<&TlsName>) -> Result<Authenticated, Unproven> {
         let tls = self.tls.as_mut().ok_or_else(|| Unproven::without_tls(domain))?;
-        matching::xmpp(tls.verified()?, domain).map_err(|error| unproven(&error))
+        let (verified, _) = tls.verified(domain, named)?;
+        matching::xmpp(verified, domain).map_err(|error| unproven(&error))
     }
 
-    /// Whether the peer's certificate proves a SIP domain; `hosts` are the configured next hops of the domain.
+    /// Whether the peer's certificate proves a SIP domain, by the TLS context that the domain's entry names; `hosts` are
+    /// the configured next hops of the domain.
     ///
     /// # Errors
     /// [`Unproven`].
-    pub fn sip(&mut self, domain: &Domain, hosts: &[Reference]) -> Result<Authenticated, Unproven> {
+    pub fn sip(
+        &mut self,
+        domain: &Domain,
+        named: Option<&TlsName>,
+        hosts: &[Reference],
+    ) -> Result<Authenticated, Unproven> {
         let tls = self.tls.as_mut().ok_or_else(|| Unproven::without_tls(domain))?;
-        let identity = tls.context.settings().identity;
+        let (verified, identity) = tls.verified(domain, named)?;
         let rule = match identity {
             IdentityRule::Rfc5922 => SipRule::Rfc5922,
             IdentityRule::RouteTarget => SipRule::RouteTarget(hosts),
             IdentityRule::Pinned => SipRule::Pinned,
         };
-        matching::sip(tls.verified()?, domain, rule).map_err(|error| unproven(&error))
+        matching::sip(verified, domain, rule).map_err(|error| unproven(&error))
     }
 }
 
@@ -95,23 +116,45 @@ impl Peer for Proof {
             .iter()
             .map(|route| reference(&route.next_hop.host))
             .collect();
-        self.sip(domain, &hosts)
+        self.sip(domain, entry.tls.as_ref(), &hosts)
     }
 }
 
 impl Tls {
-    fn verified(&mut self) -> Result<&Verified, Unproven> {
-        let (context, facts, usage) = (&self.context, &self.facts, self.usage);
-        let verified = self.verified.get_or_insert_with(|| {
-            let settings = context.settings();
-            match settings.identity {
+    /// What the chain is worth by a context, and how that context wants names proven.
+    fn verified(
+        &mut self,
+        domain: &Domain,
+        named: Option<&TlsName>,
+    ) -> Result<(&Verified, IdentityRule), Unproven> {
+        let context = match named {
+            Some(name) => self.contexts.borrow().get(name).cloned(),
+            None => Some(Arc::clone(&self.context)),
+        };
+        let context = context.unwrap_or_else(|| Arc::clone(&self.context));
+        let settings = context.settings();
+        // A pin says who its owner is only where the owner's own entry names it: in a context that others share, each of
+        // them could pass for the other.
+        if settings.identity == IdentityRule::Pinned && named.is_none() {
+            let why = format!(
+                "a pinned key proves {domain} only where its [[federate]] entry names the TLS context with the pin"
+            );
+            return Err(Unproven::new("pin_not_named", why));
+        }
+        let (facts, usage) = (&self.facts, self.usage);
+        let verified = self
+            .verified
+            .entry(named.cloned())
+            .or_insert_with(|| match settings.identity {
                 IdentityRule::Pinned => chain::verify_pinned(&facts.chain, &settings.pins, unix_now()),
                 IdentityRule::Rfc5922 | IdentityRule::RouteTarget => {
                     chain::verify(&facts.chain, context.trust(), usage, settings.eku, unix_now())
                 }
-            }
-        });
-        verified.as_ref().map_err(unproven)
+            });
+        verified
+            .as_ref()
+            .map(|verified| (verified, settings.identity))
+            .map_err(unproven)
     }
 }
 

@@ -21,6 +21,8 @@ pub struct Pump {
     out: BytesMut,
     most: usize,
     unflushed: Flush,
+    sent: u64,
+    told: Told,
 }
 
 /// What a wait came to.
@@ -28,8 +30,18 @@ pub struct Pump {
 pub enum Progress {
     /// That many octets were read; [`Pump::take`] gives them.
     Read(usize),
+    /// What waited was written, so far that there is room again or that nothing waits.
+    Written,
     /// The peer sends no more.
     End,
+}
+
+/// How far the writing of what was sent has come, as far as [`Progress::Written`] has told it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Told {
+    Nothing,
+    Room,
+    All,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -49,6 +61,8 @@ impl Pump {
             out: BytesMut::new(),
             most,
             unflushed: Flush::Done,
+            sent: 0,
+            told: Told::All,
         }
     }
 
@@ -70,6 +84,10 @@ impl Pump {
             ));
         }
         self.out.extend_from_slice(octets);
+        self.sent = self
+            .sent
+            .saturating_add(u64::try_from(octets.len()).unwrap_or(u64::MAX));
+        self.told = Told::Nothing;
         Ok(())
     }
 
@@ -77,6 +95,23 @@ impl Pump {
     #[must_use]
     pub fn has_room(&self) -> bool {
         self.out.len() < ROOM
+    }
+
+    /// How many octets were ever given to [`Pump::send`].
+    #[must_use]
+    pub const fn sent(&self) -> u64 {
+        self.sent
+    }
+
+    /// How many of them the operating system has taken.
+    #[must_use]
+    pub fn written(&self) -> u64 {
+        if self.out.is_empty() && self.unflushed == Flush::Due {
+            // What TLS still holds is not told apart: the last octets count when all of it is out.
+            return self.sent.saturating_sub(1);
+        }
+        self.sent
+            .saturating_sub(u64::try_from(self.out.len()).unwrap_or(u64::MAX))
     }
 
     /// Whether all was written that was sent.
@@ -118,6 +153,15 @@ impl Pump {
     fn poll_wait(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<Progress>> {
         if let Poll::Ready(Err(error)) = self.poll_write_out(cx) {
             return Poll::Ready(Err(error));
+        }
+        let told = match (self.is_drained(), self.has_room()) {
+            (true, _) => Told::All,
+            (false, true) => Told::Room,
+            (false, false) => Told::Nothing,
+        };
+        if told > self.told {
+            self.told = told;
+            return Poll::Ready(Ok(Progress::Written));
         }
         let mut buffer = ReadBuf::new(&mut self.read);
         match Pin::new(&mut self.wire).poll_read(cx, &mut buffer) {
@@ -191,8 +235,15 @@ mod tests {
             peer.write_all(b"done").await.unwrap();
             got
         };
-        let (progress, got) = tokio::join!(pump.wait(), reader);
-        assert_eq!(progress.unwrap(), Progress::Read(4));
+        let writer = async {
+            let mut turns = Vec::new();
+            while turns.last() != Some(&Progress::Read(4)) {
+                turns.push(pump.wait().await.unwrap());
+            }
+            turns
+        };
+        let (turns, got) = tokio::join!(writer, reader);
+        assert!(turns.contains(&Progress::Written), "{turns:?}");
         assert_eq!(pump.take(4), b"done");
         assert!(got == sent && pump.is_drained());
     }

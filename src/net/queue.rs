@@ -29,6 +29,10 @@ pub struct Sender<T> {
 #[derive(Debug)]
 pub struct Receiver<T>(mpsc::Receiver<T>);
 
+/// Room for one entry, which cannot be refused any more.
+#[derive(Debug)]
+pub struct Place<T>(mpsc::OwnedPermit<T>);
+
 /// Why an entry was not taken; it is given back.
 #[derive(Debug)]
 pub enum Refused<T> {
@@ -53,6 +57,24 @@ impl<T> Sender<T> {
         })
     }
 
+    /// Keeps room for one entry that will come later.
+    ///
+    /// # Errors
+    /// [`Refused`] where there is none (which is counted), or the receiver is gone.
+    pub fn reserve(&self) -> Result<Place<T>, Refused<()>> {
+        self.sender
+            .clone()
+            .try_reserve_owned()
+            .map(Place)
+            .map_err(|error| match error {
+                mpsc::error::TrySendError::Full(_) => {
+                    self.full.inc();
+                    Refused::Full(())
+                }
+                mpsc::error::TrySendError::Closed(_) => Refused::Closed(()),
+            })
+    }
+
     /// Puts an entry in, waiting for room: for producers whose own input can be held back.
     ///
     /// # Errors
@@ -68,6 +90,13 @@ impl<T> Sender<T> {
     #[must_use]
     pub fn is_closed(&self) -> bool {
         self.sender.is_closed()
+    }
+}
+
+impl<T> Place<T> {
+    /// Puts the entry in.
+    pub fn send(self, entry: T) {
+        let _sender = self.0.send(entry);
     }
 }
 

@@ -10,7 +10,7 @@ use super::accept::{self, Accepted};
 use super::proof::Proof;
 use super::pump::Pump;
 use super::settings::Listener;
-use super::sip_flow::{self, SipFlow};
+use super::sip_flow::{self, Opened, SipFlow};
 use super::tls::{self, Wire};
 use super::world::World;
 use super::{queue, xmpp_stream};
@@ -29,7 +29,7 @@ pub fn listen(world: &Arc<World>, socket: TcpListener, listener: Listener, accep
         let (socket, listener) = (Arc::clone(&socket), Arc::clone(&listener));
         async move {
             let (side, protocol) = (listener.side, listener.protocol);
-            let places = Arc::clone(&world.places);
+            let places = world.places.of(side);
             let serving = Arc::clone(&world);
             let refused = move |remote: SocketAddr| {
                 world.metrics.refused(side, protocol, "connection_limit");
@@ -40,7 +40,7 @@ pub fn listen(world: &Arc<World>, socket: TcpListener, listener: Listener, accep
                 serving.supervisor.spawn(name(protocol), connection(world, stream, accepted));
             }, refused);
             tokio::select! {
-                ended = accept => ended,
+                () = accept => Err("accepting ended"),
                 () = accepting.cancelled() => Ok(()),
             }
         }
@@ -62,7 +62,7 @@ async fn connection(world: Arc<World>, stream: TcpStream, accepted: Accepted) {
                 return;
             };
             match tls::accept(stream, &context, alpn, limits.net.handshake).await {
-                Ok((wire, facts)) => (wire, Proof::tls(context, facts, Usage::Client, remote)),
+                Ok((wire, facts)) => (wire, Proof::tls(&world, context, facts, Usage::Client, remote)),
                 Err(error) => {
                     world.metrics.tls_failed(side, error.reason());
                     tracing::info!(%flow, %side, peer = %remote, class = error.reason(), %error, "TLS refused");
@@ -81,7 +81,7 @@ async fn connection(world: Arc<World>, stream: TcpStream, accepted: Accepted) {
                 Transport::Tcp | Transport::Udp => sip::Transport::Tcp,
             };
             let pump = Pump::new(wire, limits.net.write_buffer);
-            let (sender, commands) = queue::bounded("sip_flow", limits.net.queue, &world.metrics);
+            let (sender, commands) = queue::bounded("sip_flow", limits.sip.transactions, &world.metrics);
             let sip = SipFlow {
                 world: Arc::clone(&world),
                 pump,
@@ -89,6 +89,7 @@ async fn connection(world: Arc<World>, stream: TcpStream, accepted: Accepted) {
                 side,
                 remote,
                 transport,
+                opened: Opened::ByPeer,
                 proof,
                 alive,
             };

@@ -25,7 +25,8 @@ use crate::sip::{self, Host, Message, Request, Response, Via};
 /// Where the SIP transaction of a request is that the gateway will answer.
 #[derive(Debug)]
 pub struct SipOrigin {
-    flow: queue::Sender<Command>,
+    /// The answer's place in the queue of the flow: it always fits.
+    place: queue::Place<Command>,
     transaction: TransactionId,
 }
 
@@ -63,22 +64,30 @@ pub struct SipFlow {
     pub remote: SocketAddr,
     /// What our Via says it goes over.
     pub transport: sip::Transport,
+    /// Who opened it.
+    pub opened: Opened,
     /// What the peer has proven.
     pub proof: Proof,
     /// Counted for as long as the flow lives.
     pub alive: Alive,
 }
 
+/// Who opened a connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Opened {
+    /// The peer: it has to say something soon.
+    ByPeer,
+    /// We, because we have something to say.
+    ByUs,
+}
+
 impl SipOrigin {
     /// Hands an answer to the flow that the request came on. A flow that is gone took its transaction with it.
     pub fn respond(self, response: Box<Response>) {
-        let command = Command::Respond {
+        self.place.send(Command::Respond {
             transaction: self.transaction,
             response,
-        };
-        if self.flow.offer(command).is_err() {
-            tracing::debug!("an answer finds its SIP flow gone");
-        }
+        });
     }
 }
 
@@ -92,11 +101,18 @@ pub async fn run(
     let world = Arc::clone(&flow.world);
     let limits = world.limits();
     let mut task = Task {
+        known: match flow.opened {
+            Opened::ByPeer => Known::No,
+            Opened::ByUs => Known::Yes,
+        },
         framer: StreamFramer::new(&limits.sip),
         transactions: Transactions::new(&limits.sip, Timers::default()),
         tokens: HashMap::new(),
         sender,
-        whole_by: world::now().checked_add(limits.net.first_message),
+        whole_by: match flow.opened {
+            Opened::ByPeer => world::now().checked_add(limits.net.first_message),
+            Opened::ByUs => None,
+        },
         idle_at: world::now().checked_add(limits.net.sip_idle),
         patience: limits.net.first_message,
         idle: limits.net.sip_idle,
@@ -105,8 +121,18 @@ pub async fn run(
     let ended = task.serve(&mut commands).await;
     commands.close();
     task.fail_all(&mut commands).await;
-    task.flow.pump.close().await;
+    // A connection that failed is dropped; a peer that is well may take a moment to read the last words.
+    if ended.is_ok() {
+        let _late = tokio::time::timeout(FAREWELL, task.flow.pump.close()).await;
+    }
     ended
+}
+
+/// Whether a peer has ever sent a whole message: until then keepalives do not keep it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Known {
+    No,
+    Yes,
 }
 
 struct Task {
@@ -116,8 +142,10 @@ struct Task {
     /// Requests of ours by their transaction.
     tokens: HashMap<TransactionId, Token>,
     sender: queue::Sender<Command>,
-    /// When a message that has begun has to be whole.
+    /// When the first message, or one that has begun, has to be whole.
     whole_by: Option<Instant>,
+    /// Whether a whole message ever came.
+    known: Known,
     idle_at: Option<Instant>,
     patience: Duration,
     idle: Duration,
@@ -134,9 +162,10 @@ impl Task {
             tokio::select! {
                 progress = self.flow.pump.wait() => match progress? {
                     Progress::Read(read) => self.read(read).await?,
+                    Progress::Written => {}
                     Progress::End => return Ok(()),
                 },
-                command = commands.recv() => {
+                command = commands.recv(), if self.flow.pump.has_room() => {
                     let Some(command) = command else { return Ok(()) };
                     self.obey(command).await;
                     // What else waits goes out in the same write.
@@ -151,11 +180,20 @@ impl Task {
                     if self.whole_by.is_some_and(|by| by <= now) {
                         return Err(io::Error::new(io::ErrorKind::TimedOut, "no whole message came in time"));
                     }
-                    if self.idle_at.is_some_and(|at| at <= now) && self.transactions.is_empty() {
-                        return Ok(());
+                    if self.idle_at.is_some_and(|at| at <= now) {
+                        if self.transactions.is_empty() {
+                            return Ok(());
+                        }
+                        self.idle_at = now.checked_add(self.idle);
                     }
                 }
-                () = world.close.cancelled() => return Ok(()),
+                () = world.close_flows.cancelled() => {
+                    // Answers that are ready are given before the end.
+                    while let Some(command) = commands.next_waiting() {
+                        self.obey(command).await;
+                    }
+                    return self.settle().await;
+                }
             }
             self.settle().await?;
         }
@@ -163,7 +201,9 @@ impl Task {
 
     async fn read(&mut self, read: usize) -> io::Result<()> {
         let now = world::now();
-        self.idle_at = now.checked_add(self.idle);
+        if self.known == Known::Yes {
+            self.idle_at = now.checked_add(self.idle);
+        }
         self.framer.push(self.flow.pump.take(read));
         let mut whole = false;
         loop {
@@ -196,10 +236,17 @@ impl Task {
                 }
             }
         }
-        if self.framer.is_between_messages() {
-            self.whole_by = None;
-        } else if whole || self.whole_by.is_none() {
-            self.whole_by = now.checked_add(self.patience);
+        if whole {
+            self.known = Known::Yes;
+        }
+        // Until its first message a peer has one deadline, which no keepalive moves.
+        match (self.known, self.framer.is_between_messages()) {
+            (Known::No, _) => {}
+            (Known::Yes, true) => self.whole_by = None,
+            (Known::Yes, false) if whole || self.whole_by.is_none() => {
+                self.whole_by = now.checked_add(self.patience);
+            }
+            (Known::Yes, false) => {}
         }
         Ok(())
     }
@@ -291,24 +338,28 @@ impl Task {
                             .await;
                     }
                 }
-                Event::Failed { transaction, failure } => {
-                    if let Some(token) = self.tokens.remove(&transaction) {
-                        let trouble = match failure {
-                            Failure::Timeout => Trouble::Timeout,
-                            Failure::Transport => Trouble::Broken,
-                        };
-                        self.flow
-                            .world
-                            .tell(token, Input::Returned { token, trouble })
-                            .await;
-                    }
-                }
+                Event::Failed { transaction, failure } => self.failed(transaction, failure).await,
                 Event::Terminated { transaction } => {
                     self.tokens.remove(&transaction);
                 }
             }
         }
         Ok(())
+    }
+
+    /// A request of ours got no answer.
+    async fn failed(&mut self, transaction: TransactionId, failure: Failure) {
+        let Some(token) = self.tokens.remove(&transaction) else {
+            return;
+        };
+        let trouble = match failure {
+            Failure::Timeout => Trouble::Timeout,
+            Failure::Transport => Trouble::Broken,
+        };
+        self.flow
+            .world
+            .tell(token, Input::Returned { token, trouble })
+            .await;
     }
 
     /// Takes a new request through the checks, and answers it or hands it to its shard.
@@ -320,8 +371,12 @@ impl Task {
             %trace, flow = %self.flow.id, side = %self.flow.side, method = %request.method(),
             call_id = request.headers().call_id().as_str(), "SIP request received"
         );
+        // The answer's place is kept before anything is done, so that no answer is ever lost for want of room.
+        let place = self.sender.reserve();
         let admitted = if self.flow.world.refuse_new.is_cancelled() {
             Err(border.refuse_while_stopping(&request))
+        } else if place.is_err() {
+            Err(border.refuse_for_overload(&request))
         } else {
             border.admit_sip(self.flow.side, *request, &mut self.flow.proof, world::today())
         };
@@ -333,10 +388,8 @@ impl Task {
             Ok(Admitted::Answer(response)) => self.respond(transaction, &response),
             Ok(Admitted::Deliver(delivery)) => {
                 metrics.decided(delivery.permit().direction(), "allow");
-                let origin = SipOrigin {
-                    flow: self.sender.clone(),
-                    transaction,
-                };
+                let Ok(place) = place else { return };
+                let origin = SipOrigin { place, transaction };
                 let Some(shard) = self.flow.world.shard_of(delivery.pair()).cloned() else {
                     return;
                 };
@@ -374,7 +427,11 @@ impl Task {
     /// Ends everything that still waits for this connection.
     async fn fail_all(&mut self, commands: &mut queue::Receiver<Command>) {
         self.transactions.flow_failed(world::now(), self.flow.id.get());
-        let _written = self.settle().await;
+        while let Some(event) = self.transactions.poll() {
+            if let Event::Failed { transaction, failure } = event {
+                self.failed(transaction, failure).await;
+            }
+        }
         while let Some(command) = commands.next_waiting() {
             if let Command::Request { token, .. } = command {
                 self.flow
@@ -403,5 +460,7 @@ fn hex(octets: &[u8]) -> String {
     octets.iter().map(|octet| format!("{octet:02x}")).collect()
 }
 
+/// How long a peer may take to read the last words.
+const FAREWELL: Duration = Duration::from_secs(2);
 /// Commands obeyed before what they made is written.
 const BATCH: usize = 64;

@@ -5,7 +5,7 @@
 //! told, because nobody can know whether it arrived.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rustls::pki_types::ServerName;
 
@@ -14,10 +14,11 @@ use super::pool::{Content, Letter};
 use super::proof::{self, Proof};
 use super::pump::Pump;
 use super::queue::{self, Refused};
-use super::sip_flow::{self, Command, SipFlow};
+use super::sip_flow::{self, Command, Opened, SipFlow};
 use super::tls::{self, Wire};
 use super::world::{self, World};
 use super::{connect, discover};
+use crate::clock::Backoff;
 use crate::domain::Domain;
 use crate::gateway::{Input, Token, Trouble};
 use crate::identity::chain::Usage;
@@ -28,20 +29,36 @@ use crate::sip;
 /// Carries letters until none has come for a while.
 pub async fn run(world: Arc<World>, remote: Domain, mut letters: queue::Receiver<Letter>) {
     let idle = world.limits().net.sip_idle;
-    let mut live: Option<Live> = None;
+    let mut link = SipLink {
+        world,
+        remote,
+        live: None,
+        backoff: Backoff::new(FIRST_PAUSE, LONGEST_PAUSE),
+        pause: None,
+    };
+    let close = link.world.close.clone();
     loop {
         let letter = tokio::select! {
             letter = letters.recv() => letter,
             () = tokio::time::sleep(idle) => None,
-            () = world.close.cancelled() => None,
+            () = close.cancelled() => None,
         };
         let Some(letter) = letter else { break };
-        carry(&world, &remote, &mut live, letter).await;
+        link.carry(letter).await;
     }
     letters.close();
     while let Some(letter) = letters.next_waiting() {
-        give_back(&world, letter.token, Trouble::Stopping).await;
+        link.give_back(letter.token, Trouble::Stopping).await;
     }
+}
+
+struct SipLink {
+    world: Arc<World>,
+    remote: Domain,
+    live: Option<Live>,
+    backoff: Backoff,
+    /// After a failure: until then letters are given back with it, and nothing is tried.
+    pause: Option<(Instant, Trouble)>,
 }
 
 /// A flow that is up, and the way that led to it.
@@ -50,39 +67,73 @@ struct Live {
     flow: queue::Sender<Command>,
 }
 
-async fn carry(world: &Arc<World>, remote: &Domain, live: &mut Option<Live>, letter: Letter) {
-    let (Content::Request(mut request, route), Some(token)) = (letter.content, letter.token) else {
-        return;
-    };
-    if letter.until <= world::now() {
-        return give_back(world, Some(token), Trouble::Timeout).await;
-    }
-    // A flow that ended while it was idle takes nothing: one more connection is worth a try.
-    for _ in 0..2 {
-        if live
-            .as_ref()
-            .is_none_or(|live| live.flow.is_closed() || live.plans != route.plans())
-        {
-            *live = None;
-            match open(world, remote, &route).await {
-                Ok(flow) => {
-                    *live = Some(Live {
-                        plans: route.plans().to_vec(),
-                        flow,
-                    });
-                }
-                Err(trouble) => return give_back(world, Some(token), trouble).await,
+impl SipLink {
+    async fn carry(&mut self, letter: Letter) {
+        let (Content::Request(mut request, route), Some(token)) = (letter.content, letter.token) else {
+            return;
+        };
+        // A flow that ended while it was idle takes nothing: one more connection is worth a try.
+        for _ in 0..2 {
+            if let Err(trouble) = self.ensure(&route).await {
+                return self.give_back(Some(token), trouble).await;
+            }
+            // Opening takes time, and its sender may have been told by now that it failed.
+            if letter.until <= world::now() {
+                return self.give_back(Some(token), Trouble::Timeout).await;
+            }
+            let Some(up) = self.live.as_ref() else { break };
+            match up.flow.offer(Command::Request { request, token }) {
+                Ok(()) => return,
+                Err(Refused::Full(_)) => return self.give_back(Some(token), Trouble::Overload).await,
+                Err(Refused::Closed(Command::Request { request: unsent, .. })) => request = unsent,
+                Err(Refused::Closed(Command::Respond { .. })) => break,
             }
         }
-        let Some(up) = live.as_ref() else { break };
-        match up.flow.offer(Command::Request { request, token }) {
-            Ok(()) => return,
-            Err(Refused::Full(_)) => return give_back(world, Some(token), Trouble::Overload).await,
-            Err(Refused::Closed(Command::Request { request: unsent, .. })) => request = unsent,
-            Err(Refused::Closed(Command::Respond { .. })) => break,
+        self.give_back(Some(token), Trouble::Broken).await;
+    }
+
+    /// Makes sure that there is a flow that this route would lead to.
+    async fn ensure(&mut self, route: &Route) -> Result<(), Trouble> {
+        if self
+            .live
+            .as_ref()
+            .is_some_and(|live| !live.flow.is_closed() && live.plans == route.plans())
+        {
+            return Ok(());
+        }
+        self.live = None;
+        if let Some((until, trouble)) = self.pause
+            && until > world::now()
+        {
+            return Err(trouble);
+        }
+        let opened = tokio::select! {
+            opened = open(&self.world, &self.remote, route) => opened,
+            () = self.world.close.cancelled() => Err(Trouble::Stopping),
+        };
+        match opened {
+            Ok(flow) => {
+                self.backoff.succeeded();
+                self.pause = None;
+                self.live = Some(Live {
+                    plans: route.plans().to_vec(),
+                    flow,
+                });
+                Ok(())
+            }
+            Err(trouble) => {
+                let pause = self.backoff.failed(u32::from_le_bytes(world::random()));
+                self.pause = world::now().checked_add(pause).map(|until| (until, trouble));
+                Err(trouble)
+            }
         }
     }
-    give_back(world, Some(token), Trouble::Broken).await;
+
+    async fn give_back(&self, token: Option<Token>, trouble: Trouble) {
+        if let Some(token) = token {
+            self.world.tell(token, Input::Returned { token, trouble }).await;
+        }
+    }
 }
 
 /// Opens a flow to the first target that can be reached and proves itself.
@@ -134,10 +185,11 @@ async fn reach(
         side: target.side,
         remote: address,
         transport,
+        opened: Opened::ByUs,
         proof,
         alive: world.metrics.connection(target.side, Protocol::Sip, "made"),
     };
-    let (sender, commands) = queue::bounded("sip_flow", limits.net.queue, &world.metrics);
+    let (sender, commands) = queue::bounded("sip_flow", limits.sip.transactions, &world.metrics);
     let own = sender.clone();
     world.supervisor.spawn("sip_flow", async move {
         if let Err(error) = sip_flow::run(flow, own, commands).await {
@@ -166,8 +218,12 @@ async fn secure(
     let name = shown.unwrap_or_else(|_| ServerName::IpAddress(address.ip().into()));
     match tls::connect(socket, &context, name, Alpn::None, within).await {
         Ok((wire, facts)) => {
-            let mut proof = Proof::tls(context, facts, Usage::Server, address);
-            match proof.sip(&target.domain, &[proof::reference(&target.host)]) {
+            let mut proof = Proof::tls(world, context, facts, Usage::Server, address);
+            match proof.sip(
+                &target.domain,
+                target.tls.as_ref(),
+                &[proof::reference(&target.host)],
+            ) {
                 Ok(_authenticated) => Ok((wire, proof)),
                 Err(unproven) => {
                     tracing::warn!(
@@ -186,8 +242,7 @@ async fn secure(
     }
 }
 
-async fn give_back(world: &World, token: Option<Token>, trouble: Trouble) {
-    if let Some(token) = token {
-        world.tell(token, Input::Returned { token, trouble }).await;
-    }
-}
+/// The first pause after a failure; letters that come within it are given back at once.
+const FIRST_PAUSE: Duration = Duration::from_millis(200);
+/// The longest pause: a peer that is back is found again within it.
+const LONGEST_PAUSE: Duration = Duration::from_secs(10);

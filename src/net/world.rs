@@ -1,6 +1,7 @@
 //! What every task of the network floor shares: settings that a reload replaces, counters, and the way to the gateway.
 
-use std::sync::Arc;
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
 use tokio::sync::{Semaphore, watch};
@@ -10,6 +11,7 @@ use super::dns::Resolver;
 use super::pool::Pool;
 use super::queue;
 use super::sip_flow::SipOrigin;
+use crate::domain::Domain;
 use crate::gateway::{AnswerIds, Border, Input, Token};
 use crate::limits::Limits;
 use crate::observe::{Health, Metrics};
@@ -48,12 +50,18 @@ pub struct World {
     pub shards: Vec<queue::Sender<Input<SipOrigin>>>,
     /// Links to peers and nodes.
     pub pool: Pool,
-    /// Places for accepted connections.
-    pub places: Arc<Semaphore>,
+    /// Places for accepted connections, by side: what the outside fills up is not the inside's.
+    pub places: Places,
+    /// Accepted XMPP streams by the foreign domain that they are proven for.
+    pub streams: Streams,
+    /// Places for questions to authoritative servers (dialback).
+    pub verifications: Semaphore,
     /// Cancelled when nothing new is taken any more.
     pub refuse_new: CancellationToken,
-    /// Cancelled when flows and streams are to be closed.
+    /// Cancelled when streams and links are to be closed.
     pub close: CancellationToken,
+    /// Cancelled when SIP flows are to be closed: after the links, so that answers still find their way.
+    pub close_flows: CancellationToken,
 }
 
 /// The TLS context of each side for what names none.
@@ -63,6 +71,73 @@ pub struct DefaultTls {
     pub outside: Option<TlsName>,
     /// Towards nodes.
     pub inside: Option<TlsName>,
+}
+
+/// Places for accepted connections.
+#[derive(Debug)]
+pub struct Places {
+    outside: Arc<Semaphore>,
+    inside: Arc<Semaphore>,
+}
+
+/// How many accepted streams are proven for each domain.
+#[derive(Debug, Clone, Default)]
+pub struct Streams(Arc<Mutex<HashMap<Domain, usize>>>);
+
+/// The place of one stream of a domain, given back when it is dropped.
+#[derive(Debug)]
+pub struct StreamPlace {
+    streams: Streams,
+    domain: Domain,
+}
+
+impl Places {
+    /// So many places for each side.
+    #[must_use]
+    pub fn new(each: usize) -> Self {
+        Self {
+            outside: Arc::new(Semaphore::new(each)),
+            inside: Arc::new(Semaphore::new(each)),
+        }
+    }
+
+    /// The places of a side.
+    #[must_use]
+    pub fn of(&self, side: Side) -> Arc<Semaphore> {
+        Arc::clone(match side {
+            Side::Outside => &self.outside,
+            Side::Inside => &self.inside,
+        })
+    }
+}
+
+impl Streams {
+    /// Takes a place for a stream of `domain`; `None` where it has `most` already.
+    #[must_use]
+    pub fn enter(&self, domain: &Domain, most: usize) -> Option<StreamPlace> {
+        let mut streams = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let count = streams.entry(domain.clone()).or_default();
+        if *count >= most {
+            return None;
+        }
+        *count = count.saturating_add(1);
+        Some(StreamPlace {
+            streams: self.clone(),
+            domain: domain.clone(),
+        })
+    }
+}
+
+impl Drop for StreamPlace {
+    fn drop(&mut self) {
+        let mut streams = self.streams.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(count) = streams.get_mut(&self.domain) {
+            *count = count.saturating_sub(1);
+            if *count == 0 {
+                streams.remove(&self.domain);
+            }
+        }
+    }
 }
 
 impl World {

@@ -8,7 +8,7 @@ use std::future::Future;
 use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use rustls::pki_types::ServerName;
 
@@ -60,6 +60,9 @@ pub struct Driver {
     machine: Machine,
     state: State,
     after: Option<After>,
+    /// When a farewell that the peer does not read is cut short.
+    close_by: Option<Instant>,
+    progress: bool,
     ending: Ending,
     secure: Secure,
     proof: Proof,
@@ -86,6 +89,16 @@ enum After {
     Close,
 }
 
+/// What a turn of a driver came to.
+#[derive(Debug)]
+#[allow(clippy::large_enum_variant, reason = "it is handed on at once and never kept")]
+pub enum Turn {
+    /// Something happened on the stream.
+    Event(Event),
+    /// What was sent has been written, so far that there is room again or that nothing waits.
+    Written,
+}
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Ending {
     No,
@@ -108,6 +121,8 @@ impl Driver {
             machine,
             state: State::Open(Pump::new(wire, limits.net.write_buffer)),
             after: None,
+            close_by: None,
+            progress: false,
             ending: Ending::No,
             secure,
             proof,
@@ -123,10 +138,13 @@ impl Driver {
     }
 
     /// The next thing that happened; `None` when the connection is over.
-    pub async fn next(&mut self) -> Option<Event> {
+    pub async fn next(&mut self) -> Option<Turn> {
         loop {
             if let Some(event) = self.events.pop_front() {
-                return Some(event);
+                return Some(Turn::Event(event));
+            }
+            if std::mem::take(&mut self.progress) {
+                return Some(Turn::Written);
             }
             if let State::Closed = self.state {
                 return None;
@@ -170,6 +188,15 @@ impl Driver {
         &self.world.metrics
     }
 
+    /// How many octets were ever sent, and how many of them the operating system has taken.
+    #[must_use]
+    pub fn octets(&self) -> (u64, u64) {
+        match &self.state {
+            State::Open(pump) => (pump.sent(), pump.written()),
+            State::Handshake(_) | State::Closed => (0, 0),
+        }
+    }
+
     /// Whether there is room for another stanza: the peer reads what it is sent.
     #[must_use]
     pub fn has_room(&self) -> bool {
@@ -194,6 +221,10 @@ impl Driver {
                         self.tell(Input::Timer);
                         return;
                     }
+                    () = world::sleep_until(self.close_by) => {
+                        self.state = State::Closed;
+                        return;
+                    }
                 };
                 match self.after.take() {
                     Some(After::StartTls) if drained => self.start_tls(),
@@ -207,6 +238,7 @@ impl Driver {
                             let octets = pump.take(read);
                             feed(&mut self.machine, Input::Bytes(octets));
                         }
+                        Ok(Progress::Written) => self.progress = true,
                         Ok(Progress::End) => self.tell(Input::Eof),
                         Err(error) => {
                             tracing::debug!(flow = %self.id, %error, "XMPP connection broken");
@@ -262,7 +294,7 @@ impl Driver {
                     Secure::Client(context, _) => (Arc::clone(context), Usage::Server),
                     Secure::Never => return,
                 };
-                self.proof = Proof::tls(context, facts, usage, self.remote);
+                self.proof = Proof::tls(&self.world, context, facts, usage, self.remote);
                 self.state = State::Open(Pump::new(wire, self.world.limits().net.write_buffer));
                 self.tell(Input::TlsDone(stream::TlsFacts { certificate }));
             }
@@ -281,9 +313,8 @@ impl Driver {
     /// Says farewell beside this task: a peer that does not read must not hold anybody up.
     fn hang_up(&mut self) {
         if let State::Open(pump) = std::mem::replace(&mut self.state, State::Closed) {
-            let within = self.world.limits().net.connect;
             self.world.supervisor.spawn("farewell", async move {
-                let _late = tokio::time::timeout(within, pump.close()).await;
+                let _late = tokio::time::timeout(FAREWELL, pump.close()).await;
             });
         }
     }
@@ -306,7 +337,10 @@ impl Driver {
                     }
                 }
                 Output::StartTls => self.after = Some(After::StartTls),
-                Output::Close => self.after = Some(After::Close),
+                Output::Close => {
+                    self.after = Some(After::Close);
+                    self.close_by = world::now().checked_add(FAREWELL);
+                }
                 Output::Event(event) => {
                     if matches!(event, Event::Ending | Event::Refused(_) | Event::Closed(_)) {
                         self.ending = Ending::Yes;
@@ -349,7 +383,12 @@ impl Driver {
     }
 
     fn certificate(&mut self, claimed: &Domain) -> CertificateAnswer {
-        match self.proof.xmpp(claimed) {
+        let border = self.world.border();
+        let named = border
+            .table()
+            .foreign(claimed)
+            .and_then(|entry| entry.tls.as_ref());
+        match self.proof.xmpp(claimed, named) {
             Ok(_authenticated) => CertificateAnswer::Proven,
             Err(unproven) => {
                 tracing::info!(
@@ -397,6 +436,9 @@ impl std::fmt::Debug for State {
         })
     }
 }
+
+/// How long a peer may take to read the last words.
+pub(super) const FAREWELL: Duration = Duration::from_secs(2);
 
 /// A machine takes no input after its end; that is no news then.
 fn feed(machine: &mut Machine, input: Input<'_>) {

@@ -4,39 +4,33 @@
 //! their senders are told. What was written on a stream that then breaks is told as such: whether it arrived, nobody
 //! knows. A component link is kept up whether anything is to be sent or not, because inside users reach out through it.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use rustls::pki_types::ServerName;
-
-use super::accept::FlowId;
 use super::pool::{Content, Letter};
-use super::proof::Proof;
 use super::queue;
-use super::tls::{self, Wire};
 use super::world::{self, World};
-use super::xmpp_driver::{Driver, Machine, Secure};
-use super::{connect, discover, xmpp_stream, xmpp_terms};
+use super::xmpp_dial::{dial, initiating};
+use super::xmpp_driver::{Driver, Machine, Turn};
+use super::{discover, xmpp_stream};
 use crate::clock::Backoff;
 use crate::domain::Domain;
 use crate::gateway::{Input, Link, Token, Trouble};
-use crate::identity::chain::Usage;
 use crate::observe::health::NodeState;
 use crate::observe::metrics::Alive;
-use crate::pki::Alpn;
 use crate::policy::Party;
-use crate::route::{self, Host, Local, Protocol, Side, Target, Transport};
+use crate::route::{self, Federated, Local, Protocol, Side, Target};
 use crate::xmpp::component::{Component, ComponentSecret};
 use crate::xmpp::error::{StreamCondition, StreamError};
-use crate::xmpp::stream::{Event, Initiating, PeerCertificate, Purpose, Start, TlsFacts};
+use crate::xmpp::stream::{Event, Purpose};
 
 /// Carries letters for as long as there is something to carry; a component link for as long as it is configured.
 pub async fn run(world: Arc<World>, local: Domain, remote: Domain, mut letters: queue::Receiver<Letter>) {
     let mut link = LinkTask {
         backoff: Backoff::new(FIRST_PAUSE, LONGEST_PAUSE),
-        not_before: None,
+        pause: None,
         epoch: 0,
-        trouble: Trouble::Unreachable,
         world,
         local,
         remote,
@@ -60,12 +54,22 @@ struct LinkTask {
     local: Domain,
     remote: Domain,
     backoff: Backoff,
-    /// After a failure: until then letters are given back with `trouble`, and nothing is tried.
-    not_before: Option<Instant>,
-    trouble: Trouble,
+    pause: Option<Pause>,
     /// Counts the streams.
     epoch: u64,
 }
+
+/// No stream is opened before its end.
+#[derive(Debug, Clone, Copy)]
+struct Pause {
+    until: Instant,
+    /// After a failure letters are given back with it at once; after a stream that was up they wait.
+    trouble: Option<Trouble>,
+}
+
+/// Letters that were written, and when they are out of our hands.
+#[derive(Debug, Default)]
+struct Written(VecDeque<(u64, Token)>);
 
 /// What a link without a stream has to do.
 enum Wait {
@@ -77,26 +81,39 @@ enum Wait {
 /// A stream that is up.
 struct Up {
     driver: Driver,
+    /// Where the peer stood when it was opened.
+    side: Side,
+    /// The host, as the configuration names it.
+    node: String,
     _alive: Alive,
+}
+
+impl Written {
+    /// Takes out what lies within the first `octets` of the stream.
+    fn take_until(&mut self, octets: u64) -> Vec<Token> {
+        let count = self.0.iter().take_while(|(at, _)| *at <= octets).count();
+        self.0.drain(..count).map(|(_, token)| token).collect()
+    }
 }
 
 impl LinkTask {
     /// Waits for a reason to open a stream.
     async fn wait(&self, letters: &mut queue::Receiver<Letter>) -> Wait {
         loop {
-            let pause = self.not_before.filter(|at| *at > world::now());
+            let pause = self.pause.filter(|pause| pause.until > world::now());
             let keep_up = self.component().is_some();
             if keep_up && pause.is_none() {
                 return Wait::Connect;
             }
+            let trouble = pause.and_then(|pause| pause.trouble);
             let idle = self.world.limits().xmpp.idle;
             tokio::select! {
-                letter = letters.recv() => match letter {
-                    None => return Wait::End,
-                    Some(letter) if pause.is_some() => self.give_back(letter, self.trouble).await,
-                    Some(letter) => return Wait::Letter(letter),
+                letter = letters.recv(), if pause.is_none() || trouble.is_some() => match (letter, trouble) {
+                    (None, _) => return Wait::End,
+                    (Some(letter), Some(trouble)) => self.give_back(letter, trouble).await,
+                    (Some(letter), None) => return Wait::Letter(letter),
                 },
-                () = world::sleep_until(pause), if keep_up => {}
+                () = world::sleep_until(pause.map(|pause| pause.until)) => {}
                 () = tokio::time::sleep(idle), if !keep_up => return Wait::End,
                 () = self.world.close.cancelled() => return Wait::End,
             }
@@ -105,41 +122,31 @@ impl LinkTask {
 
     /// Opens a stream, carries letters on it until it ends, and tells what became of them.
     async fn work(&mut self, first: Option<Letter>, letters: &mut queue::Receiver<Letter>) {
-        let opened = self.open().await;
+        let opened = tokio::select! {
+            opened = self.open() => opened,
+            () = self.world.close.cancelled() => Err(Trouble::Stopping),
+        };
         let mut up = match opened {
             Ok(up) => up,
-            Err(trouble) => {
-                let random = u32::from_le_bytes(world::random());
-                let pause = self.backoff.failed(random);
-                self.not_before = world::now().checked_add(pause);
-                self.trouble = trouble;
-                tracing::warn!(
-                    peer = %self.remote, local = %self.local, class = trouble.class(), pause_ms = pause.as_millis(),
-                    "no XMPP stream; it is tried again after the pause"
-                );
-                if let Some(letter) = first {
-                    self.give_back(letter, trouble).await;
-                }
-                while let Some(letter) = letters.next_waiting() {
-                    self.give_back(letter, trouble).await;
-                }
-                return;
-            }
+            Err(trouble) => return self.failed(trouble, first, letters).await,
         };
-        self.backoff.succeeded();
-        self.not_before = None;
+        self.pause = None;
         self.epoch = self.epoch.wrapping_add(1);
-        let mut written = Vec::new();
+        let opened_at = world::now();
+        let mut written = Written::default();
         if let Some(letter) = first {
             self.write(&mut up.driver, letter, &mut written).await;
         }
+        let mut border = self.world.border.clone();
+        let terms = self.terms();
         loop {
-            self.tell_written(&mut written).await;
+            self.tell_written(&up.driver, &mut written).await;
             tokio::select! {
-                event = up.driver.next() => {
-                    let Some(event) = event else { break };
-                    self.observe(&up.driver, event).await;
-                }
+                turn = up.driver.next() => match turn {
+                    None => break,
+                    Some(Turn::Written) => {}
+                    Some(Turn::Event(event)) => self.observe(up.side, &up.driver, event).await,
+                },
                 letter = letters.recv(), if up.driver.has_room() && !up.driver.is_closing() => {
                     let Some(letter) = letter else { break };
                     self.write(&mut up.driver, letter, &mut written).await;
@@ -151,12 +158,19 @@ impl LinkTask {
                         self.write(&mut up.driver, letter, &mut written).await;
                     }
                 }
+                Ok(()) = border.changed(), if !up.driver.is_closing() => {
+                    // Another node, other terms, or no such domain any more: what this stream was opened for is gone.
+                    if self.terms() != terms {
+                        up.driver.close(None);
+                    }
+                }
                 () = self.world.close.cancelled(), if !up.driver.is_closing() => {
                     up.driver.close(Some(StreamError::new(StreamCondition::SystemShutdown)));
                 }
             }
         }
-        self.tell_written(&mut written).await;
+        // Whatever may have reached the peer counts as written, and is told as lost with the stream.
+        self.tell_all(written.take_until(u64::MAX)).await;
         let link = Link::Xmpp {
             local: self.local.clone(),
             remote: self.remote.clone(),
@@ -168,12 +182,47 @@ impl LinkTask {
             };
             let _gone = shard.send(broken).await;
         }
-        // A peer that ends a stream at once each time must not make us spin.
-        self.not_before = world::now().checked_add(FIRST_PAUSE);
-        self.trouble = Trouble::Broken;
+        if up.side == Side::Inside && self.component().is_some() {
+            self.world
+                .health
+                .saw_node(&self.remote, &up.node, NodeState::Down);
+        }
+        // A peer that ends each stream at once must not make us spin; one that was up for a while is well.
+        let lived = world::now().saturating_duration_since(opened_at);
+        if lived > LONGEST_PAUSE {
+            self.backoff.succeeded();
+        }
+        let pause = self.backoff.failed(u32::from_le_bytes(world::random()));
+        self.pause = world::now()
+            .checked_add(pause)
+            .map(|until| Pause { until, trouble: None });
     }
 
-    async fn write(&self, driver: &mut Driver, letter: Letter, written: &mut Vec<Token>) {
+    /// No stream could be opened: everything that waits for one is given back, and the next try waits.
+    async fn failed(
+        &mut self,
+        trouble: Trouble,
+        first: Option<Letter>,
+        letters: &mut queue::Receiver<Letter>,
+    ) {
+        let pause = self.backoff.failed(u32::from_le_bytes(world::random()));
+        self.pause = world::now().checked_add(pause).map(|until| Pause {
+            until,
+            trouble: Some(trouble),
+        });
+        tracing::warn!(
+            peer = %self.remote, local = %self.local, class = trouble.class(), pause_ms = pause.as_millis(),
+            "no XMPP stream; it is tried again after the pause"
+        );
+        if let Some(letter) = first {
+            self.give_back(letter, trouble).await;
+        }
+        while let Some(letter) = letters.next_waiting() {
+            self.give_back(letter, trouble).await;
+        }
+    }
+
+    async fn write(&self, driver: &mut Driver, letter: Letter, written: &mut Written) {
         if letter.until <= world::now() {
             return self.give_back(letter, Trouble::Timeout).await;
         }
@@ -181,7 +230,10 @@ impl LinkTask {
             return;
         };
         match driver.send(stanza) {
-            Ok(()) => written.extend(letter.token),
+            Ok(()) => {
+                let (sent, _) = driver.octets();
+                written.0.extend(letter.token.map(|token| (sent, token)));
+            }
             Err(misuse) => {
                 tracing::info!(peer = %self.remote, local = %self.local, %misuse, "a stanza could not be written");
                 self.give_back(letter, Trouble::Broken).await;
@@ -189,10 +241,15 @@ impl LinkTask {
         }
     }
 
-    /// Tells each shard which of its stanzas were written.
-    async fn tell_written(&self, written: &mut Vec<Token>) {
-        written.sort_by_key(|token| token.shard());
-        for tokens in written.chunk_by(|left, right| left.shard() == right.shard()) {
+    /// Tells each shard which of its stanzas the operating system has taken.
+    async fn tell_written(&self, driver: &Driver, written: &mut Written) {
+        let (_, taken) = driver.octets();
+        self.tell_all(written.take_until(taken)).await;
+    }
+
+    async fn tell_all(&self, mut tokens: Vec<Token>) {
+        tokens.sort_by_key(|token| token.shard());
+        for tokens in tokens.chunk_by(|left, right| left.shard() == right.shard()) {
             if let Some(first) = tokens.first() {
                 self.world
                     .tell(
@@ -205,17 +262,28 @@ impl LinkTask {
                     .await;
             }
         }
-        written.clear();
     }
 
-    async fn observe(&self, driver: &Driver, event: Event) {
+    /// What the stream is opened for: when it changes, so must the stream.
+    fn terms(&self) -> (Option<Arc<Local>>, Option<Arc<Federated>>) {
+        let border = self.world.border();
+        let local = border.table().local(&self.remote).cloned();
+        let foreign = if local.is_none() {
+            &self.remote
+        } else {
+            &self.local
+        };
+        (local, border.table().foreign(foreign).cloned())
+    }
+
+    async fn observe(&self, side: Side, driver: &Driver, event: Event) {
         driver.log(&event);
         match event {
             // A component hears everything on its one stream; on a stream that we opened to a server only what is for
             // the pair that was proven on it.
-            Event::Stanza(stanza) => xmpp_stream::take(&self.world, self.side(), stanza).await,
-            Event::Answer(_)
-            | Event::Authenticated { .. }
+            Event::Stanza(stanza) => xmpp_stream::take(&self.world, side, stanza).await,
+            Event::Answer(stanza) => xmpp_stream::send(&self.world, stanza),
+            Event::Authenticated { .. }
             | Event::PairRefused { .. }
             | Event::Refused(_)
             | Event::Closed(_)
@@ -243,14 +311,6 @@ impl LinkTask {
         }
     }
 
-    fn side(&self) -> Side {
-        if self.node_domain().is_some() {
-            Side::Inside
-        } else {
-            Side::Outside
-        }
-    }
-
     /// Opens a stream to the first target that can be reached and lets us in.
     async fn open(&self) -> Result<Up, Trouble> {
         let to = Party::new(None, self.remote.clone());
@@ -269,10 +329,10 @@ impl LinkTask {
         for target in discover::targets(&self.world, plan).await? {
             let reached = self.reach(&target).await;
             if target.side == Side::Inside {
-                let seen = if reached.is_ok() {
-                    NodeState::Up
-                } else {
-                    NodeState::Down
+                // A node that answers and refuses one pair is up all the same.
+                let seen = match &reached {
+                    Err(Trouble::Unreachable | Trouble::NotFound | Trouble::Timeout) => NodeState::Down,
+                    Ok(_) | Err(_) => NodeState::Up,
                 };
                 self.world
                     .health
@@ -308,17 +368,17 @@ impl LinkTask {
         .await?;
         let alive = self.world.metrics.connection(target.side, Protocol::Xmpp, "made");
         loop {
-            let event = tokio::select! {
-                event = driver.next() => event,
-                () = self.world.close.cancelled() => return Err(Trouble::Stopping),
-            };
-            let Some(event) = event else {
-                return Err(Trouble::Refused);
+            let event = match driver.next().await {
+                Some(Turn::Event(event)) => event,
+                Some(Turn::Written) => continue,
+                None => return Err(Trouble::Refused),
             };
             driver.log(&event);
             if let Event::Authenticated { .. } = event {
                 return Ok(Up {
                     driver,
+                    side: target.side,
+                    node: target.host.to_string(),
                     _alive: alive,
                 });
             }
@@ -328,89 +388,6 @@ impl LinkTask {
             }
         }
     }
-}
-
-/// The machine of a stream that we open.
-pub(super) fn initiating(world: &World, start: Start, purpose: Purpose, secure: &Secure) -> Machine {
-    let border = world.border();
-    let (Purpose::Stanzas { remote, .. } | Purpose::Verify { remote, .. }) = &purpose;
-    let terms = match border.table().local(remote) {
-        Some(local) => xmpp_terms::towards_node(local, secure),
-        None => xmpp_terms::towards_peer(&border, remote, secure),
-    };
-    let machine = Initiating::new(
-        world::now(),
-        start,
-        purpose,
-        terms,
-        world.dialback.clone(),
-        &world.limits(),
-    );
-    Machine::Initiating(Box::new(machine))
-}
-
-/// Connects to a target, with TLS where it is direct, and starts a machine on the connection.
-pub(super) async fn dial(
-    world: &Arc<World>,
-    target: &Target,
-    machine: impl FnOnce(Start, &Secure) -> Machine,
-) -> Result<Driver, Trouble> {
-    let limits = world.limits();
-    let addresses = discover::addresses(world, target).await?;
-    let (socket, address) = connect::first(&addresses, limits.net.connect)
-        .await
-        .map_err(|error| {
-            tracing::info!(peer = %target.domain, %target, %error, "an XMPP server cannot be connected to");
-            Trouble::Unreachable
-        })?;
-    // Inside, TLS is spoken only where the domain names a context: a node on the same host often has none.
-    let context = match target.side {
-        Side::Inside => world.context_of(target.tls.as_ref()),
-        Side::Outside => world.context(target.tls.as_ref(), target.side),
-    };
-    let name = server_name(target, address.ip());
-    let (wire, proof, secure, start) = match (target.transport, context) {
-        (Transport::Tls, Some(context)) => {
-            let within = limits.net.handshake;
-            let secured = tls::connect(socket, &context, name.clone(), Alpn::XmppServer, within).await;
-            let (wire, facts) = secured.map_err(|error| {
-                world.metrics.tls_failed(target.side, error.reason());
-                tracing::warn!(peer = %target.domain, %target, %error, "TLS with an XMPP server failed");
-                Trouble::Untrusted
-            })?;
-            let certificate = if facts.chain.is_empty() {
-                PeerCertificate::Absent
-            } else {
-                PeerCertificate::Shown
-            };
-            let proof = Proof::tls(Arc::clone(&context), facts, Usage::Server, address);
-            (
-                wire,
-                proof,
-                Secure::Client(context, name),
-                Start::Tls(TlsFacts { certificate }),
-            )
-        }
-        (Transport::Tls, None) => {
-            tracing::warn!(%target, "there is no TLS context for this side: name one with tls = \"...\"");
-            return Err(Trouble::Untrusted);
-        }
-        (Transport::Tcp | Transport::Udp, context) => {
-            let secure = context.map_or(Secure::Never, |context| Secure::Client(context, name));
-            (Wire::Plain(socket), Proof::none(address), secure, Start::Plain)
-        }
-    };
-    let machine = machine(start, &secure);
-    let place = (target.side, FlowId::fresh(), address);
-    Ok(Driver::new(world, machine, wire, secure, proof, place))
-}
-
-/// What SNI says: the domain that is meant (RFC 6120 §13.7.2.1), which is also what the certificate has to prove.
-fn server_name(target: &Target, address: std::net::IpAddr) -> ServerName<'static> {
-    let name = match &target.host {
-        Host::Name(_) | Host::Address(_) => target.domain.as_str().to_owned(),
-    };
-    ServerName::try_from(name).unwrap_or_else(|_| ServerName::IpAddress(address.into()))
 }
 
 /// The first pause after a failure; letters that come within it are given back at once.

@@ -7,7 +7,7 @@ use super::pool::{Content, Letter};
 use super::proof::Proof;
 use super::tls::Wire;
 use super::world::{self, World};
-use super::xmpp_driver::{Driver, Machine, Secure};
+use super::xmpp_driver::{Driver, Machine, Secure, Turn};
 use crate::gateway::{AdmittedStanza, Input, Link, Trace};
 use crate::observe::metrics::Alive;
 use crate::refusal::{Fault, Refuse};
@@ -42,12 +42,28 @@ pub async fn accepted(world: &Arc<World>, wire: Wire, accepted: &Accepted, proof
         proof,
         place,
     );
+    let mut places = Vec::new();
     loop {
         tokio::select! {
-            event = driver.next() => {
-                let Some(event) = event else { break };
-                observe(world, side, &driver, event).await;
-            }
+            turn = driver.next() => match turn {
+                None => break,
+                Some(Turn::Written) => {}
+                Some(Turn::Event(event)) => {
+                    if let Event::Authenticated { remote, .. } = &event
+                        && side == Side::Outside
+                    {
+                        match world.streams.enter(remote, world.limits().xmpp.connections_per_domain) {
+                            Some(place) => places.push(place),
+                            None => {
+                                world.metrics.refused(side, Protocol::Xmpp, "streams_of_domain");
+                                tracing::warn!(peer = %remote, "too many XMPP streams of one domain; this one is closed");
+                                driver.close(Some(StreamError::new(StreamCondition::ResourceConstraint)));
+                            }
+                        }
+                    }
+                    observe(world, side, &driver, event).await;
+                }
+            },
             () = world.close.cancelled(), if !driver.is_closing() => {
                 driver.close(Some(StreamError::new(StreamCondition::SystemShutdown)));
             }
@@ -121,7 +137,7 @@ pub async fn take(world: &Arc<World>, side: Side, stanza: Stanza) {
 }
 
 /// Sends an answer of the edge itself over the link to its addressee.
-fn send(world: &Arc<World>, stanza: Stanza) {
+pub(super) fn send(world: &Arc<World>, stanza: Stanza) {
     let link = Link::Xmpp {
         local: stanza.from().domain().clone(),
         remote: stanza.to().domain().clone(),

@@ -5,7 +5,7 @@ use crate::domain::Domain;
 use crate::gateway::Border;
 use crate::policy::Direction;
 use crate::policy::security::Security;
-use crate::route::{Local, Side};
+use crate::route::{Local, Protocol, Side};
 use crate::xmpp::stream::{ClientCertificate, Dialback, HostAnswer, Sasl, StreamSettings, Tls};
 
 /// Whether a stream from `from` to `to` is served on a side, and on what terms. `from` is only claimed.
@@ -20,7 +20,13 @@ pub fn host(border: &Border, side: Side, from: Option<&Domain>, to: &Domain, sec
             let Some(from) = from else {
                 return HostAnswer::Served(of_security(Security::STANDARD, secure));
             };
-            if table.local(from).is_some() || border.rules().admit(Direction::Inbound, from, to).is_err() {
+            let speaks = table
+                .foreign(from)
+                .is_none_or(|entry| entry.protocol.includes(Protocol::Xmpp));
+            if !speaks
+                || table.local(from).is_some()
+                || border.rules().admit(Direction::Inbound, from, to).is_err()
+            {
                 return HostAnswer::Forbidden;
             }
             let security = table

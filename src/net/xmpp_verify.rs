@@ -6,7 +6,8 @@ use std::sync::Arc;
 
 use super::discover;
 use super::world::World;
-use super::xmpp_link::{dial, initiating};
+use super::xmpp_dial::{dial, initiating};
+use super::xmpp_driver::Turn;
 use crate::domain::Domain;
 use crate::gateway::Trouble;
 use crate::policy::Party;
@@ -23,6 +24,9 @@ pub async fn ask(
     stream_id: String,
     key: String,
 ) -> DialbackAnswer {
+    let Ok(_place) = world.verifications.try_acquire() else {
+        return DialbackAnswer::Failed(Condition::ResourceConstraint);
+    };
     let within = world.limits().xmpp.establish;
     let asked = tokio::time::timeout(within, servers(world, side, from, to, &stream_id, &key)).await;
     match asked {
@@ -85,7 +89,8 @@ async fn servers(
             }
         };
         trouble = Trouble::Broken;
-        while let Some(event) = driver.next().await {
+        while let Some(turn) = driver.next().await {
+            let Turn::Event(event) = turn else { continue };
             driver.log(&event);
             match event {
                 Event::Verified(answer) => return Ok(answer),

@@ -25,6 +25,7 @@ run_as_root = true
 pidfile = "{folder}/pid"
 data_path = "{folder}"
 network_backend = "epoll"
+network_settings = {{ opportunistic_writes = true }} -- what it has answered for is in the kernel's hands when a test kills it
 use_ipv6 = false
 interfaces = {{ "{self.address}" }}
 c2s_ports = {{ 5222 }}
