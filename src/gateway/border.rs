@@ -6,6 +6,7 @@
 use std::sync::Arc;
 
 use super::delivery::{Delivery, Link, Payload, Trace};
+use super::kind::{kind_of, kind_of_stanza};
 use super::rejection::{Refused, Rejected, RejectedStanza, Unproven, tag};
 use super::translate;
 use crate::domain::Domain;
@@ -13,7 +14,7 @@ use crate::identity::Authenticated;
 use crate::interwork::address::{self, Sips};
 use crate::interwork::profile::{PeerKind, Profile};
 use crate::limits::Limits;
-use crate::policy::{Direction, Kind, Party, Permit, Query, Rules};
+use crate::policy::{Direction, Party, Permit, Query, Rules};
 use crate::route::{self, Destination, Federated, Local, Protocol, Role, Route, Side, Table};
 use crate::sip::inspect::{self, Supported};
 use crate::sip::{Date, Method, NameAddr, Request, Response, StatusCode, Uri};
@@ -162,24 +163,6 @@ impl Border {
             payload,
             trace: Trace::default(),
         })))
-    }
-
-    /// The refusal of a request that comes while the proxy is stopping.
-    #[must_use]
-    pub fn refuse_while_stopping(&self, request: &Request) -> Rejected {
-        Rejected::of(request, &Refused::Stopping)
-    }
-
-    /// The refusal of a request that there is no room for.
-    #[must_use]
-    pub fn refuse_for_overload(&self, request: &Request) -> Rejected {
-        Rejected::of(request, &Refused::Overload)
-    }
-
-    /// The refusal of a stanza that comes while the proxy is stopping.
-    #[must_use]
-    pub fn refuse_stanza_while_stopping(&self, stanza: &Stanza) -> RejectedStanza {
-        RejectedStanza::of(stanza, &Refused::Stopping, &self.edge)
     }
 
     /// Identity, policy and route of a request.
@@ -455,25 +438,6 @@ fn party_of(address: &NameAddr) -> Option<Party> {
 
 fn jid_party(jid: &Jid) -> Party {
     Party::from_jid(jid.local(), jid.domain().clone())
-}
-
-fn kind_of(request: &Request) -> Kind {
-    if *request.method() == Method::Message {
-        Kind::Im
-    } else {
-        Kind::Other
-    }
-}
-
-fn kind_of_stanza(stanza: &Stanza) -> Kind {
-    match stanza.kind() {
-        stanza::Kind::Message(MessageType::Groupchat) => Kind::Groupchat,
-        stanza::Kind::Message(
-            MessageType::Normal | MessageType::Chat | MessageType::Headline | MessageType::Error,
-        ) => Kind::Im,
-        stanza::Kind::Presence(_) => Kind::Presence,
-        stanza::Kind::Iq(_) => Kind::Other,
-    }
 }
 
 /// What the gateway does with requests.

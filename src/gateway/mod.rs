@@ -15,6 +15,7 @@ mod answer;
 mod border;
 mod confirm;
 mod delivery;
+mod kind;
 mod pending;
 mod rejection;
 #[cfg(test)]

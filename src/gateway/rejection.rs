@@ -1,5 +1,6 @@
 //! What is refused at the border, ready to be answered and to be told to the operator.
 
+use super::Border;
 use crate::domain::Domain;
 use crate::interwork::error::{error_stanza, refusal_to_sip, refusal_to_xmpp};
 use crate::refusal::{Fault, Refuse};
@@ -61,6 +62,26 @@ pub(super) enum Refused {
     Protocol(Domain),
     #[error("a header field of ours could not be written: {0}")]
     Internal(Flaw),
+}
+
+impl Border {
+    /// The refusal of a request that comes while the proxy is stopping.
+    #[must_use]
+    pub fn refuse_while_stopping(&self, request: &Request) -> Rejected {
+        Rejected::of(request, &Refused::Stopping)
+    }
+
+    /// The refusal of a request that there is no room for.
+    #[must_use]
+    pub fn refuse_for_overload(&self, request: &Request) -> Rejected {
+        Rejected::of(request, &Refused::Overload)
+    }
+
+    /// The refusal of a stanza that comes while the proxy is stopping.
+    #[must_use]
+    pub fn refuse_stanza_while_stopping(&self, stanza: &Stanza) -> RejectedStanza {
+        RejectedStanza::of(stanza, &Refused::Stopping, self.edge())
+    }
 }
 
 impl Rejected {
