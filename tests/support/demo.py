@@ -7,6 +7,7 @@ import signal
 import sys
 import textwrap
 import threading
+import unicodedata
 
 import chat
 import prosody
@@ -125,6 +126,8 @@ def _run(arguments, step, run):
     step("bob writes to someone@fabrikam.lan: refused")
     identifier = bob.send("someone@fabrikam.lan", "is anyone there?")
     error = bob.wait_for_error(identifier)
+    if not component:
+        _check("policy-violation" in error[4], f"the error is not vestibule's refusal: {error[5]}")
     step.seen(f"bob's client got the error {error[3]}: {error[4]}" + (" (of the node itself: this domain is no component)" if component else ""))
     _side_by_side(("SIP, the refusal that mallory got", refused_sip), ("XMPP, the refusal that bob got", error[5]))
 
@@ -167,7 +170,8 @@ def _side_by_side(left, right):
     print()
     for row in range(max(len(column) for column in columns)):
         ours, theirs = (column[row] if row < len(column) else "" for column in columns)
-        print(f"    {ours:<{WIDTH}} | {theirs}".rstrip())
+        wide = sum(unicodedata.east_asian_width(character) in "WF" for character in ours)
+        print(f"    {ours:<{WIDTH - wide}} | {theirs}".rstrip())
     print()
 
 

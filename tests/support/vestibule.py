@@ -19,20 +19,21 @@ class Vestibule:
         """`local` is the inside domain, XMPP linked by `s2s` or `component`, or `sip`; `federated` maps foreign domains to the text of
         their [[federate]] table."""
         self.rig = rig
-        self._folder = os.path.dirname(rig.path("vestibule", "state", "x"))
+        self._folder = os.path.dirname(os.path.dirname(rig.path("vestibule", "state", "x")))
         self.binary = rig.path("vestibule", "vestibule")
         shutil.copy(binary, self.binary)  # the checkout may be where nobody can read
         os.chmod(self.binary, 0o755)
         public = authority.issue("edge-public", ["edge.lan", local])
         internal = authority.issue("edge-internal", ["edge.lan"])
         self.metrics = f"http://{rig.address('control')}:9464"
-        self.control = rig.path("vestibule", "control.sock")
-        if link == "component":
-            how = f'link = "component"\nsecret = "file:{rig.write("vestibule/component.secret", secret, 0o600)}"\ncomponent_port = 5347'
-        elif link == "sip":
-            how = 'transport = "tls"'
-        else:
-            how = 'link = "s2s"'
+        node = rig.address("node")
+        how = {
+            "s2s": f'nodes = [{{ host = "{node}", port = 5269 }}]\ntls = "internal"\nlink = "s2s"',
+            "component": f'nodes = [{{ host = "{node}" }}]\nlink = "component"\nsecret = "file:{self._folder}/component.secret"\n'
+                         'component_port = 5347',
+            "sip": f'nodes = [{{ host = "{node}", port = 5061 }}]\ntls = "internal"\ntransport = "tls"',
+        }[link]
+        rig.write("vestibule/component.secret", secret or "", 0o600)
         federates = "".join(f'[[federate]]\ndomain = "{domain}"\n{text}\n' for domain, text in federated.items())
         self.config = rig.write("vestibule/vestibule.toml", f"""# Written for one run of the rig.
 [edge]
@@ -44,6 +45,9 @@ run_as = ""
 addresses = ["{rig.address('edge_outside')}"]
 [zone.inside]
 addresses = ["{rig.address('edge_inside')}"]
+
+[dns]
+servers = ["{rig.address('resolver')}"]
 
 [[listen]]
 zone = "outside"
@@ -77,8 +81,6 @@ peer_certificate = "optional"
 [[local]]
 domain = "{local}"
 protocol = "{'sip' if link == 'sip' else 'xmpp'}"
-nodes = [{{ host = "{rig.address('node')}", port = {5061 if link == 'sip' else 5269} }}]
-tls = "internal"
 {how}
 
 {federates}
@@ -86,7 +88,6 @@ tls = "internal"
 default = "deny"
 
 [admin]
-control = "{self.control}"
 metrics = "{rig.address('control')}:9464"
 snmp_agentx = ""
 
