@@ -21,11 +21,10 @@ class Edge:
     """The whole set-up once a class; what differs is how the inside node is linked."""
 
     link = None
-    network = None
 
     @classmethod
     def setUpClass(cls):
-        rig = cls.rig = Rig(cls.network)
+        rig = cls.rig = Rig()
         cls.addClassCleanup(rig.close)
         authority = cls.authority = Authority(rig)
         component = cls.link == "component"
@@ -143,10 +142,9 @@ class EdgeOverS2s(Edge, unittest.TestCase):
     """The inside node reaches foreign domains by its own s2s, and is reached by s2s."""
 
     link = "s2s"
-    network = "127.83.11"
 
     def test_an_xmpp_client_is_told_when_the_sip_peer_is_gone(self):
-        rig = Rig("127.83.12")
+        rig = Rig()
         self.addCleanup(rig.close)
         # A federated domain whose only next hop does not listen.
         authority = Authority(rig)
@@ -165,7 +163,7 @@ class EdgeOverS2s(Edge, unittest.TestCase):
         self.assertEqual(0, edge.process.popen.wait(30))
 
     def test_a_sip_user_agent_is_told_when_the_node_is_gone(self):
-        rig = Rig("127.83.13")
+        rig = Rig()
         self.addCleanup(rig.close)
         authority = Authority(rig)
         Vestibule(rig, BINARY, authority, "example.lan", {
@@ -181,7 +179,6 @@ class EdgeOverComponent(Edge, unittest.TestCase):
     """Each federated domain is a component of the inside node."""
 
     link = "component"
-    network = "127.83.14"
 
     def test_the_component_link_comes_back_when_the_node_restarts(self):
         self.node.process.stop()
@@ -202,7 +199,7 @@ class CommandLine(unittest.TestCase):
     """What an administrator sees before anything runs."""
 
     def test_a_configuration_with_a_mistake_is_refused_with_the_line(self):
-        with Rig("127.83.15") as rig:
+        with Rig() as rig:
             broken = rig.write("broken.toml", '[edge]\nname = "edge.lan"\n\n[policy]\ndefalt = "deny"\n')
             done = subprocess.run([BINARY, "run", "--config", broken], capture_output=True, text=True, timeout=20, check=False)
         self.assertNotEqual(0, done.returncode)

@@ -23,10 +23,9 @@ class Loss:
     """The set-up, once a test: each test kills something."""
 
     link = None
-    network = None
 
     def setUp(self):
-        rig = self.rig = Rig(self.network)
+        rig = self.rig = Rig()
         self.addCleanup(rig.close)
         authority = Authority(rig)
         component = self.link == "component"
@@ -95,14 +94,12 @@ class LossOverS2s(Loss, unittest.TestCase):
     """The node is linked by s2s."""
 
     link = "s2s"
-    network = "127.83.21"
 
 
 class LossOverComponent(Loss, unittest.TestCase):
     """The node is linked by a component."""
 
     link = "component"
-    network = "127.83.22"
 
 
 if __name__ == "__main__":

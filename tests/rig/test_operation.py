@@ -23,7 +23,7 @@ class Operation(unittest.TestCase):
     """Each test has a proxy of its own, with Prosody inside by a component link and two federated domains."""
 
     def setUp(self):
-        rig = self.rig = Rig("127.83.31")
+        rig = self.rig = Rig()
         self.addCleanup(rig.close)
         authority = self.authority = Authority(rig)
         resolver.start(rig, {"example.lan": rig.address("node")}, None)

@@ -17,7 +17,7 @@ class Peers(unittest.TestCase):
     """Each test has a rig of its own."""
 
     def setUp(self):
-        self.rig = Rig("127.83.9")
+        self.rig = Rig()
         self.addCleanup(self.rig.close)
         self.authority = Authority(self.rig)
 

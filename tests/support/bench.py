@@ -27,10 +27,12 @@ class Case:
 
     figure = None
     """The figure to reach (of the project's list of qualities)."""
+    restarts = 0
+    """How often it may be started anew when it fails: more than never only for peers that are known to crash."""
 
-    def __init__(self, name, network, arguments):
+    def __init__(self, name, arguments):
         self.name, self.arguments = name, arguments
-        self.rig = rigs.Rig(network, os.path.join(arguments.logs, name.replace(" ", "-")))
+        self.rig = rigs.Rig(logs=os.path.join(arguments.logs, name.replace(" ", "-")))
         self.authority = Authority(self.rig)
         self.source = self.authority.issue("source", ["outside.lan", "inside.lan"])
         self.costs, self.rates, self.load_costs, self.failure = [], [], [], None
@@ -62,10 +64,18 @@ class Case:
         self.load.go()
         self.load.expect("ready")
 
-    def close(self):
-        """Ends everything of this case."""
+    def stop(self):
+        """Ends its processes."""
         if self.load:
             self.load.close()
+            self.load = None
+        for process in reversed(self.rig.processes):
+            process.stop()
+        self.rig.processes.clear()
+
+    def close(self):
+        """Ends everything of this case."""
+        self.stop()
         self.rig.close()
 
 
@@ -119,10 +129,12 @@ class Load:
 
 
 class Kamailio(Case):
-    """SIP MESSAGE, TLS in to TLS out."""
+    """SIP MESSAGE, TLS in to TLS out. Kamailio 5.6 with OpenSSL 3 now and then crashes while connections are set up."""
 
-    def __init__(self, name, network, arguments, stateful):
-        super().__init__(name, network, arguments)
+    restarts = 3
+
+    def __init__(self, name, arguments, stateful):
+        super().__init__(name, arguments)
         self._stateful = stateful
 
     def start(self):
@@ -163,8 +175,8 @@ class Prosody(Case):
 class Edge(Case):
     """vestibule in one of its ways."""
 
-    def __init__(self, name, network, arguments, mode, figure):
-        super().__init__(name, network, arguments)
+    def __init__(self, name, arguments, mode, figure):
+        super().__init__(name, arguments)
         self._mode, self.figure = mode, figure
 
     def start(self):
@@ -178,15 +190,14 @@ class Edge(Case):
                               "from_domain": "inside.lan", "to_domain": "outside.lan"},
             "xmpp-to-server": {"xmpp_target": f"{outside}:5269", "component_listen": f"{inside}:5347",
                                "from_domain": "outside.lan", "to_domain": "inside.lan", "connections": 1},
-            "sip-to-sip": {"sip_target": f"{outside}:5061", "sip_listen": f"{inside}:5061", "server_name": "edge.lan",
-                           "from_domain": "outside.lan", "to_domain": "inside.lan"},
         }[mode]
         self.load_with(mode, **options)
+        allowed = '\n[[policy.exception]]\ndomain = "outside.lan"' if mode.startswith("xmpp") else ""
         peer = ('protocol = "xmpp"\n' if mode.startswith("xmpp") else
                 f'protocol = "sip"\nprofile = "simple"\nroutes = [{{ next_hop = "{rig.address("alice")}", port = 5061, transport = "tls" }}]\n')
         edge = Vestibule(rig, self.arguments.binary, self.authority, "inside.lan",
-                         {"outside.lan": peer + 'tls = "public"\nrate = { requests_per_second = 1000000 }'},
-                         "sip" if mode == "sip-to-sip" else "component", SECRET, level="warn").start()
+                         {"outside.lan": peer + 'tls = "public"' + allowed},
+                         "component", SECRET, level="warn").start()
         self.server = edge.process
         self.warm()
 
@@ -195,20 +206,19 @@ def main():
     """Starts all cases, runs them in turn, prints the table."""
     arguments = _arguments()
     makers = [
-        lambda network: Kamailio("G1 Kamailio stateful", network, arguments, True),
-        lambda network: Kamailio("G1 Kamailio stateless", network, arguments, False),
-        lambda network: Edge("G1 vestibule SIP to SIP", network, arguments, "sip-to-sip", ("G1 Kamailio stateful", 0.5, None)),
-        lambda network: Ejabberd("G4 ejabberd", network, arguments),
-        lambda network: Prosody("G4 Prosody", network, arguments),
-        lambda network: Edge("G4 vestibule XMPP to XMPP", network, arguments, "xmpp-to-server", ("G4 ejabberd", 0.6, None)),
-        lambda network: Edge("G7 vestibule SIP to XMPP", network, arguments, "sip-to-server", ("G1 Kamailio stateful", None, 30)),
-        lambda network: Edge("G7 vestibule XMPP to SIP", network, arguments, "server-to-sip", ("G1 Kamailio stateful", None, 35)),
+        lambda: Kamailio("G1 Kamailio stateful", arguments, True),
+        lambda: Kamailio("G1 Kamailio stateless", arguments, False),
+        lambda: Ejabberd("G4 ejabberd", arguments),
+        lambda: Prosody("G4 Prosody", arguments),
+        lambda: Edge("G4 vestibule XMPP to XMPP", arguments, "xmpp-to-server", ("G4 ejabberd", 0.6, None)),
+        lambda: Edge("G7 vestibule SIP to XMPP", arguments, "sip-to-server", ("G1 Kamailio stateful", None, 30)),
+        lambda: Edge("G7 vestibule XMPP to SIP", arguments, "server-to-sip", ("G1 Kamailio stateful", None, 35)),
     ]
     os.makedirs(arguments.logs, exist_ok=True)
     cases = []
     try:
-        for number, make in enumerate(makers):
-            case = make(f"127.84.{number + 1}")
+        for make in makers:
+            case = make()
             if arguments.only and not any(part.lower() in case.name.lower() for part in arguments.only):
                 case.close()
                 continue
@@ -229,13 +239,23 @@ def main():
 
 
 def _guard(case, step):
-    try:
-        step()
-    except (rigs.Failed, RuntimeError, OSError) as error:
-        case.failure = str(error).splitlines()
-        print(f"{case.name} FAILED: {error}", flush=True)
-        for process in case.rig.processes:
-            print(rigs.tail(process.log, 8))
+    """Does a step; a case that may be restarted is, and the step is done again. What fails for good is left out of the later runs."""
+    while True:
+        try:
+            if case.load is None and step != case.start:
+                case.start()
+            step()
+            return
+        except (rigs.Failed, RuntimeError, OSError) as error:
+            print(f"{case.name} FAILED: {error}", flush=True)
+            for process in case.rig.processes:
+                print(rigs.tail(process.log, 8))
+            case.stop()
+            if case.restarts == 0:
+                case.failure = str(error).splitlines()
+                return
+            case.restarts -= 1
+            print(f"starting {case.name} anew", flush=True)
 
 
 def _table(cases):
@@ -258,6 +278,7 @@ def _table(cases):
             if absolute:
                 line += f"; wanted {absolute} us on a quiet machine"
         print(line)
+    print("\nG1 of vestibule is not measured: this version does not forward SIP to SIP.")
 
 
 def _arguments():

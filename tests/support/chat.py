@@ -4,6 +4,7 @@ import asyncio
 import logging
 import ssl
 import threading
+from xml.etree import ElementTree
 
 logging.getLogger("slixmpp").setLevel(logging.CRITICAL)  # before the import: it warns while it loads
 
@@ -29,8 +30,8 @@ class Client:
         if failed:
             raise RuntimeError(f"{jid} cannot log in: {failed[0][1]}")
 
-    def send(self, to, body, identifier=None, kind="chat"):
-        """Sends a message; returns the stanza's id."""
+    def send(self, to, body, identifier=None, kind="chat", extension=None):
+        """Sends a message, with an extension element if its XML is given; returns the stanza's id."""
         done = threading.Event()
         sent = {}
 
@@ -38,6 +39,8 @@ class Client:
             message = self._xmpp.make_message(mto=to, mbody=body, mtype=kind)
             message["id"] = identifier or self._xmpp.new_id()
             sent["id"] = message["id"]
+            if extension:
+                message.xml.append(ElementTree.fromstring(extension))
             message.send()
             done.set()
         self._loop.call_soon_threadsafe(run)

@@ -180,7 +180,7 @@ def _arguments():
     parser.add_argument("--binary", required=True, help="the vestibule to run")
     parser.add_argument("--logs", required=True, help="where the logs go")
     parser.add_argument("--link", choices=("s2s", "component"), default="s2s", help="how the inside node is linked")
-    parser.add_argument("--network", default="127.83.1", help="the /24 of loopback addresses to use")
+    parser.add_argument("--network", help="the /24 of loopback addresses to use, as 127.1.2 (default: a free one)")
     parser.add_argument("--stay", action="store_true", help="stay up until Ctrl-C")
     return parser.parse_args()
 

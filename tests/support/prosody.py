@@ -13,12 +13,12 @@ class Prosody:
     """
 
     def __init__(self, rig, domain, identity, authority, role="node", components=None, secret=None, secure=False,
-                 log="debug"):
+                 log="debug", resolver="resolver"):
         self.rig, self.domain, self.address = rig, domain, rig.address(role)
         self.name = f"prosody-{role}"
         folder = os.path.dirname(rig.path(self.name, "data", "x"))
         components = components or []
-        unbound = (f'unbound = {{ resolvconf = false; hoststxt = false; forward = {{ "{rig.address("resolver")}" }}; '
+        unbound = (f'unbound = {{ resolvconf = false; hoststxt = false; forward = {{ "{rig.address(resolver)}" }}; '
                    'options = { ["do-not-query-localhost:"] = "no" } }')
         text = f"""
 run_as_root = true

@@ -1,18 +1,18 @@
-"""The inside resolver: dnsmasq on a loopback address, where every foreign domain leads to the edge."""
+"""Resolvers of the rig: dnsmasq on a loopback address. Inside, every foreign domain leads to the edge."""
 
 
-def start(rig, answers, default=None):
+def start(rig, answers, default=None, role="resolver"):
     """Answers A queries: `answers` maps names (and all below them) to addresses, `default` is for every other `.lan` name.
 
     No SRV records: a server then goes to port 5269 of the name itself, as RFC 6120 says.
     """
-    address = rig.address("resolver")
+    address = rig.address(role)
     command = ["dnsmasq", "--no-daemon", "--conf-file=/dev/null", "--no-resolv", "--no-hosts", "--user=root", "--group=root",
                "--pid-file=", "--bind-interfaces", f"--listen-address={address}", "--port=53", "--log-queries", "--log-facility=-",
                "--local=/lan/"]
     command += [f"--address=/{name}/{target}" for name, target in answers.items()]
     if default:
         command.append(f"--address=/lan/{default}")
-    process = rig.spawn("dnsmasq", command)
+    process = rig.spawn(f"dnsmasq-{role}", command)
     process.wait_for_port(address, 53)
     return process

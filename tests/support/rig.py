@@ -6,6 +6,7 @@ an event with a deadline.
 """
 
 import ctypes
+import errno
 import os
 import shutil
 import signal
@@ -25,6 +26,7 @@ ROLES = {
     "mallory": 6,        # the SIP user agent of fabrikam.lan, outside, federated with nobody
     "relay": 7,          # a SIP relay or an XMPP server to compare with
     "resolver": 9,       # what the inside node asks for names
+    "outside_resolver": 10,  # what vestibule and foreign servers ask
     "edge_inside": 13,   # vestibule's inside zone
     "control": 20,       # control sockets of user agents, metrics
 }
@@ -36,10 +38,13 @@ class Failed(Exception):
 
 
 class Rig:
-    """The folder, the addresses and the processes of one run. Use as a context manager."""
+    """The folder, the addresses and the processes of one run. Use as a context manager.
 
-    def __init__(self, network="127.83.1", logs=None, keep=False):
-        self.network = network
+    Without a network it takes a free one, so that rigs can run side by side.
+    """
+
+    def __init__(self, network=None, logs=None, keep=False):
+        self.network, self._claim = _claim(network)
         self.folder = tempfile.mkdtemp(prefix="vestibule-rig.")
         os.chmod(self.folder, 0o755)
         self.logs = logs or os.path.join(self.folder, "logs")
@@ -93,6 +98,7 @@ class Rig:
         self._clients.clear()
         for process in reversed(self.processes):
             process.stop()
+        self._claim.close()
         if not self.keep:
             shutil.rmtree(self.folder, ignore_errors=True)
 
@@ -190,6 +196,21 @@ class Events:
                 if left <= 0:
                     raise Failed(f"{self.who} did not see {what} within {deadline:.0f} s; it saw {self._seen!r}")
                 self._changed.wait(left)
+
+
+def _claim(network):
+    """A /24 of loopback addresses that no other rig uses, and the socket that holds the claim: port 9 of its first address."""
+    for candidate in [network] if network else [f"127.{second}.{third}" for second in (83, 84, 85, 86) for third in range(1, 255)]:
+        claim = socket.socket()
+        try:
+            claim.bind((candidate + ".1", 9 if os.getuid() == 0 else 9009))
+            claim.listen()
+            return candidate, claim
+        except OSError as error:
+            claim.close()
+            if error.errno != errno.EADDRINUSE:
+                raise
+    raise Failed(f"the network {network}.0/24 is used by another rig" if network else "every network is used by another rig")
 
 
 def wait_until(condition, what, deadline=DEADLINE, alive=None):

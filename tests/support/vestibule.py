@@ -47,7 +47,7 @@ addresses = ["{rig.address('edge_outside')}"]
 addresses = ["{rig.address('edge_inside')}"]
 
 [dns]
-servers = ["{rig.address('resolver')}"]
+servers = ["{rig.address('outside_resolver')}"]
 
 [[listen]]
 zone = "outside"

@@ -26,7 +26,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use tokio::net::TcpListener;
-use tokio::sync::Notify;
+use tokio::sync::{Notify, mpsc};
 
 /// What source and sink agree on: how many messages have arrived, and how many may be on their way.
 pub(crate) struct Meter {
@@ -156,8 +156,8 @@ async fn main() {
         None
     };
     println!("listening");
-    let mut lines = std::io::stdin().lock().lines();
-    lines.next();
+    let mut lines = lines_of_stdin();
+    lines.recv().await;
 
     if sink == "component" {
         xmpp::component_sink(&arguments, Arc::clone(&meter)).await;
@@ -185,8 +185,21 @@ async fn main() {
     meter.run(arguments.number("warm", 2000)).await;
     println!("ready");
     let messages = arguments.number("messages", 20_000);
-    while lines.next().is_some_and(|line| line.is_ok()) {
+    while lines.recv().await.is_some() {
         let took = meter.run(messages).await;
         println!("done {messages} {:.3}", took.as_secs_f64());
     }
+}
+
+/// The lines of the standard input, read by a thread of their own so that sinks answer meanwhile.
+fn lines_of_stdin() -> mpsc::Receiver<String> {
+    let (send, receive) = mpsc::channel(1);
+    std::thread::spawn(move || {
+        for line in std::io::stdin().lock().lines() {
+            if line.map(|line| send.blocking_send(line)).is_err() {
+                return;
+            }
+        }
+    });
+    receive
 }
