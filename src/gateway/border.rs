@@ -405,8 +405,14 @@ fn forward(stanza: Stanza, permit: Permit, route: Route) -> Delivery {
             sender,
         }
     } else {
+        let awaited = matches!(
+            stanza.kind(),
+            stanza::Kind::Iq(IqType::Get | IqType::Set) | stanza::Kind::Presence(PresenceType::Subscribe)
+        );
+        let sender = awaited.then(|| Box::new(without_payload(stanza.clone())));
         Payload::Pass {
             stanza: Box::new(stanza),
+            sender,
         }
     };
     Delivery {

@@ -56,7 +56,11 @@ pub(super) enum Payload {
         sender: Box<Stanza>,
     },
     /// From XMPP to XMPP, what is not kept until its outcome is known: presence, queries, answers.
-    Pass { stanza: Box<Stanza> },
+    /// `sender` is the stanza without its payload, where its sender waits for an answer.
+    Pass {
+        stanza: Box<Stanza>,
+        sender: Option<Box<Stanza>>,
+    },
 }
 
 /// The relation that a message goes over, whatever its flows.
@@ -113,9 +117,9 @@ impl Delivery {
     #[must_use]
     pub fn pair(&self) -> u64 {
         match &self.payload {
-            Payload::ToXmpp { stanza, .. } | Payload::Forward { stanza, .. } | Payload::Pass { stanza } => {
-                pair_of(stanza)
-            }
+            Payload::ToXmpp { stanza, .. }
+            | Payload::Forward { stanza, .. }
+            | Payload::Pass { stanza, .. } => pair_of(stanza),
             Payload::ToSip { sender, .. } => pair_of(sender),
         }
     }

@@ -15,19 +15,23 @@ mod answer;
 mod border;
 mod confirm;
 mod delivery;
+mod event;
 mod kind;
 mod pending;
 mod rejection;
+mod telling;
 #[cfg(test)]
 mod tests;
 mod translate;
+mod waiting;
 
-use std::collections::{BTreeSet, HashMap, VecDeque};
+use std::collections::{BTreeSet, HashMap, HashSet, VecDeque};
 use std::time::{Duration, Instant};
 
 pub use answer::{AnswerIds, Trouble};
 pub use border::{Admitted, AdmittedStanza, Border, Peer, Translation};
 pub use delivery::{Delivery, Link, Outcome, Trace, pair_of};
+pub use event::{Input, Observation, Output};
 pub use pending::Token;
 pub use rejection::{Rejected, RejectedStanza, Unproven};
 
@@ -35,13 +39,12 @@ use answer::Answers;
 use confirm::Confirmation;
 use delivery::Payload;
 use pending::Pending;
+use waiting::{About, State, Waiting, WaitingKind};
 
 use crate::domain::Domain;
-use crate::interwork::profile::Profile;
 use crate::limits::GatewayLimits;
-use crate::policy::Direction;
-use crate::route::{Protocol, Route};
-use crate::sip::{Request, Response};
+use crate::route::Protocol;
+use crate::sip::Response;
 use crate::xmpp::stanza::{IqType, Kind, MessageType};
 use crate::xmpp::{Jid, Stanza, ping};
 
@@ -56,152 +59,9 @@ pub struct Gateway<O> {
     waiting: Pending<Waiting<O>>,
     /// The XMPP links on which something waits, and no others.
     links: HashMap<Link, Confirmation>,
+    /// The links whose far end has answered a ping: its silence is no consent.
+    answering: HashSet<Link>,
     ready: VecDeque<Output<O>>,
-}
-
-/// What happened.
-#[derive(Debug)]
-pub enum Input<O> {
-    /// A message passed the checks. `origin` is for a request that waits for its answer, and for none else.
-    Deliver {
-        /// The message.
-        delivery: Box<Delivery>,
-        /// Where its SIP transaction is.
-        origin: Option<O>,
-    },
-    /// A stanza came that answers something of ours ([`AnswerIds::token`]).
-    Answer(Box<Stanza>),
-    /// A link has written these stanzas on its `epoch`-th stream.
-    Written {
-        /// Which ones.
-        tokens: Vec<Token>,
-        /// The number of the stream, counted by the link.
-        epoch: u64,
-    },
-    /// A link gives something back that it did not write; told before anything that stood behind it is written, or an
-    /// answered ping would confirm what never left.
-    Returned {
-        /// What.
-        token: Token,
-        /// Why.
-        trouble: Trouble,
-    },
-    /// A stream of a link broke: whatever was written on it and not confirmed may be lost. Told after all that was
-    /// written on it, and before anything is written on the next.
-    Broken {
-        /// Which link.
-        link: Link,
-        /// Which of its streams.
-        epoch: u64,
-    },
-    /// A SIP request of ours got its final response.
-    Response {
-        /// Which request.
-        token: Token,
-        /// The response.
-        response: Box<Response>,
-    },
-    /// Time has passed.
-    Tick,
-}
-
-/// What is to be done.
-#[derive(Debug)]
-pub enum Output<O> {
-    /// Write a stanza on a link; tell what became of it where there is a token.
-    Send {
-        /// Which link.
-        link: Link,
-        /// The stanza.
-        stanza: Box<Stanza>,
-        /// By which name it is told of.
-        token: Option<Token>,
-        /// After this it is not worth sending any more.
-        until: Instant,
-        /// The correlation id of the message that it is, or is about; none for a ping.
-        trace: Option<Trace>,
-    },
-    /// Send a SIP request on a link; tell its final response or its failure.
-    Request {
-        /// Which link.
-        link: Link,
-        /// The way to its servers.
-        route: Route,
-        /// The request.
-        request: Box<Request>,
-        /// By which name it is told of.
-        token: Token,
-        /// After this it is not worth sending any more.
-        until: Instant,
-        /// The correlation id of the message.
-        trace: Trace,
-    },
-    /// Answer a SIP request.
-    Respond {
-        /// Where its transaction is.
-        origin: O,
-        /// The answer.
-        response: Box<Response>,
-    },
-    /// What became of a message, to be counted.
-    Observe(Observation),
-}
-
-/// What became of a message.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Observation {
-    /// Which way it went.
-    pub way: Direction,
-    /// The protocol it came in.
-    pub from: Protocol,
-    /// The protocol it went out in.
-    pub to: Protocol,
-    /// The end of it.
-    pub outcome: Outcome,
-    /// The correlation id of the message.
-    pub trace: Trace,
-}
-
-/// A message that waits for its outcome.
-#[derive(Debug)]
-struct Waiting<O> {
-    about: About,
-    /// When it has waited long enough, whatever happens.
-    until: Instant,
-    link: Link,
-    state: State,
-    kind: WaitingKind<O>,
-}
-
-/// What is told of a message wherever it is told of.
-#[derive(Debug, Clone, Copy)]
-struct About {
-    trace: Trace,
-    way: Direction,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum State {
-    /// Handed to a link that has not written it yet.
-    Queued,
-    /// Written on that stream of the link.
-    Written { epoch: u64 },
-}
-
-#[derive(Debug)]
-enum WaitingKind<O> {
-    /// A SIP request that was translated, its user's addresses as stanzas have them, and how its peer is answered.
-    Sip {
-        origin: O,
-        request: Box<Request>,
-        from: Jid,
-        to: Jid,
-        profile: Profile,
-    },
-    /// A stanza without payload that was translated to SIP.
-    Xmpp { sender: Box<Stanza> },
-    /// A stanza without payload that was forwarded.
-    Forwarded { sender: Box<Stanza> },
 }
 
 impl<O> Gateway<O> {
@@ -216,6 +76,7 @@ impl<O> Gateway<O> {
             answers: Answers::new(ids, edge, undeliverable),
             numbers: 0,
             links: HashMap::new(),
+            answering: HashSet::new(),
             ready: VecDeque::new(),
         }
     }
@@ -301,7 +162,14 @@ impl<O> Gateway<O> {
                 WaitingKind::Forwarded { sender },
                 send(&link, stanza, Some(token), send_until, Some(trace)),
             ),
-            Payload::Pass { stanza } => {
+            Payload::Pass {
+                stanza,
+                sender: Some(sender),
+            } => (
+                WaitingKind::Passed { sender },
+                send(&link, stanza, Some(token), until, Some(trace)),
+            ),
+            Payload::Pass { stanza, sender: None } => {
                 self.ready
                     .push_back(send(&link, stanza, None, until, Some(trace)));
                 return;
@@ -315,9 +183,10 @@ impl<O> Gateway<O> {
             kind,
         };
         let link = waiting.link.clone();
+        let confirmed = !matches!(waiting.kind, WaitingKind::Passed { .. });
         match self.waiting.insert(token, until, waiting) {
             Ok(()) => {
-                if let Link::Xmpp { .. } = link {
+                if let (Link::Xmpp { .. }, true) = (&link, confirmed) {
                     self.links.entry(link).or_default().handed(token);
                 }
                 self.ready.push_back(output);
@@ -357,6 +226,10 @@ impl<O> Gateway<O> {
             let Some(waiting) = self.waiting.get_mut(*token) else {
                 continue;
             };
+            if let WaitingKind::Passed { .. } = waiting.kind {
+                self.waiting.remove(*token);
+                continue;
+            }
             waiting.state = State::Written { epoch };
             let until = waiting.until.min(confirmed_at);
             if let Some(link) = self.links.get_mut(&waiting.link) {
@@ -394,6 +267,9 @@ impl<O> Gateway<O> {
         };
         let mut confirmed = BTreeSet::new();
         self.leave(&link, |link| confirmed = link.answered(token));
+        if !confirmed.is_empty() && self.answering.len() < self.limits.pending_messages {
+            self.answering.insert(link);
+        }
         for token in confirmed {
             if let Some(waiting) = self.waiting.remove(token) {
                 self.succeed(waiting);
@@ -495,75 +371,30 @@ impl<O> Gateway<O> {
 
     fn tick(&mut self, now: Instant) {
         while let Some((token, waiting)) = self.waiting.expired(now) {
+            let written = matches!(waiting.state, State::Written { .. });
+            let answering = self.answering.contains(&waiting.link);
+            if written && answering && waiting.until > now {
+                // A server that answers pings and is silent now is asked once more.
+                if let Some(link) = self.links.get_mut(&waiting.link) {
+                    link.forget_ping();
+                }
+                let until = waiting.until.min(after(now, self.limits.confirm));
+                if self.waiting.insert(token, until, waiting).is_ok() {
+                    continue;
+                }
+                return;
+            }
             self.leave(&waiting.link, |link| link.expired(token));
             match (&waiting.state, &waiting.kind) {
-                // Written on a stream that still lives, and no error came: taken.
-                (State::Written { .. }, WaitingKind::Sip { .. } | WaitingKind::Forwarded { .. }) => {
+                // Written on a stream that still lives, to a server that answers no pings, and no error came: taken.
+                (State::Written { .. }, WaitingKind::Sip { .. } | WaitingKind::Forwarded { .. })
+                    if !answering =>
+                {
                     self.succeed(waiting);
                 }
-                (State::Queued, _) | (State::Written { .. }, WaitingKind::Xmpp { .. }) => {
-                    self.fail(now, waiting, Trouble::Timeout);
-                }
+                (State::Queued | State::Written { .. }, _) => self.fail(now, waiting, Trouble::Timeout),
             }
         }
-    }
-
-    fn succeed(&mut self, waiting: Waiting<O>) {
-        let Waiting { about, kind, .. } = waiting;
-        match kind {
-            WaitingKind::Sip { origin, request, .. } => {
-                let response = Answers::taken(&request);
-                self.ready.push_back(Output::Respond {
-                    origin,
-                    response: Box::new(response),
-                });
-                self.observe(about, Protocol::Sip, Protocol::Xmpp, Outcome::Delivered);
-            }
-            WaitingKind::Forwarded { .. } => {
-                self.observe(about, Protocol::Xmpp, Protocol::Xmpp, Outcome::Delivered);
-            }
-            WaitingKind::Xmpp { .. } => {
-                self.observe(about, Protocol::Xmpp, Protocol::Sip, Outcome::Delivered);
-            }
-        }
-    }
-
-    fn fail(&mut self, now: Instant, waiting: Waiting<O>, trouble: Trouble) {
-        let Waiting { about, kind, .. } = waiting;
-        let (from, to) = match kind {
-            WaitingKind::Sip { origin, request, .. } => {
-                let response = self.answers.troubled_request(&request, trouble);
-                self.ready.push_back(Output::Respond {
-                    origin,
-                    response: Box::new(response),
-                });
-                (Protocol::Sip, Protocol::Xmpp)
-            }
-            WaitingKind::Xmpp { sender } => {
-                if let Some(error) = self.answers.troubled_sender(&sender, trouble) {
-                    self.send_back(now, error, about.trace);
-                }
-                (Protocol::Xmpp, Protocol::Sip)
-            }
-            WaitingKind::Forwarded { sender } => {
-                if let Some(error) = self.answers.troubled_sender(&sender, trouble) {
-                    self.send_back(now, error, about.trace);
-                }
-                (Protocol::Xmpp, Protocol::Xmpp)
-            }
-        };
-        self.observe(about, from, to, Outcome::Failed);
-    }
-
-    /// Sends an error to the user whose message it is about, over the link that the message could have come by.
-    fn send_back(&mut self, now: Instant, stanza: Stanza, trace: Trace) {
-        let link = Link::Xmpp {
-            local: stanza.from().domain().clone(),
-            remote: stanza.to().domain().clone(),
-        };
-        let until = after(now, self.limits.deliver);
-        self.ready
-            .push_back(send(&link, Box::new(stanza), None, until, Some(trace)));
     }
 
     fn ping_where_wanted(&mut self, now: Instant) {
@@ -588,17 +419,6 @@ impl<O> Gateway<O> {
                 .push_back(send(link, Box::new(stanza), Some(token), until, None));
         }
         self.numbers = number;
-    }
-
-    fn observe(&mut self, about: About, from: Protocol, to: Protocol, outcome: Outcome) {
-        let About { trace, way } = about;
-        self.ready.push_back(Output::Observe(Observation {
-            way,
-            from,
-            to,
-            outcome,
-            trace,
-        }));
     }
 
     fn fresh(&mut self) -> Token {

@@ -15,10 +15,10 @@ use crate::domain::DomainPattern;
 use crate::identity::Authenticated;
 use crate::limits::{Limits, SipLimits};
 use crate::policy::{
-    Action, Block, Blocked, Exception, FederatedDomain, Party, RuleSet, Rules, Source, Style,
+    Action, Block, Blocked, Direction, Exception, FederatedDomain, Party, RuleSet, Rules, Source, Style,
 };
 use crate::route::{self, Federated, Local, Node, Nodes, Role, Side, Speaks, Table};
-use crate::sip::{self, Date, Message, StatusCode};
+use crate::sip::{self, Date, Message, Request, StatusCode};
 use crate::xml::Element;
 use crate::xmpp::error::{Condition, StanzaError};
 use crate::xmpp::ns;

@@ -46,12 +46,6 @@ pub(super) fn warn(document: &Document, findings: &mut Findings<'_, '_>) {
             "XMPP streams are counted with all connections ([limits] max_connections)",
         );
     }
-    if document.xmpp.max_connections_per_domain != xmpp.max_connections_per_domain {
-        later(
-            key!["xmpp", "max_connections_per_domain"],
-            "streams are not counted by domain",
-        );
-    }
     let interworking = Interworking::default();
     if document.interworking.busy_as != interworking.busy_as {
         later(key!["interworking", "busy_as"], "presence is not translated");

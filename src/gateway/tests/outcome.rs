@@ -201,6 +201,34 @@ fn a_request_is_answered_200_by_silence_on_a_live_stream() {
 }
 
 #[test]
+fn the_silence_of_a_server_that_has_answered_before_is_no_consent() {
+    let mut bench = Bench::new();
+    let (letter, ping) = bench.ask(1);
+    bench.written(&[letter.token(), ping.token()], 1);
+    assert_eq!(bench.answered(pong(&ping)).statuses(), [(1, 200)]);
+
+    let (letter, ping) = bench.ask(2);
+    bench.written(&[letter.token(), ping.token()], 1);
+    let asked_again = bench.pass(CONFIRM);
+    assert!(asked_again.statuses().is_empty(), "it is asked again");
+    let [again] = &asked_again.pings[..] else {
+        panic!("one more ping")
+    };
+    bench.written(&[again.token()], 1);
+    assert_eq!(
+        bench.answered(pong(again)).statuses(),
+        [(2, 200)],
+        "and answers late"
+    );
+
+    let (letter, ping) = bench.ask(3);
+    bench.written(&[letter.token(), ping.token()], 1);
+    let seen = bench.pass(DELIVER);
+    assert_eq!(seen.statuses(), [(3, 504)], "it never answers");
+    assert!(bench.is_at_rest());
+}
+
+#[test]
 fn a_request_that_is_never_written_fails_when_its_time_is_over() {
     let mut bench = Bench::new();
     bench.ask(1);
@@ -640,7 +668,6 @@ fn what_nobody_waits_for_is_passed_on_and_forgotten() {
     let mut bench = Bench::new();
     for kind in [
         Kind::Presence(PresenceType::Available),
-        Kind::Iq(IqType::Get),
         Kind::Iq(IqType::Result),
         Kind::Message(MessageType::Error),
         Kind::Message(MessageType::Headline),
@@ -698,4 +725,37 @@ fn many_messages_to_many_domains_leave_nothing_behind() {
         }
         assert!(bench.is_at_rest(), "round {round}");
     }
+}
+
+#[test]
+fn a_query_that_cannot_be_passed_on_comes_back_and_a_written_one_is_no_more_our_business() {
+    let (juliet, romeo) = ("juliet@corp.example/x", "romeo@friend.example");
+    for kind in [
+        Kind::Iq(IqType::Get),
+        Kind::Iq(IqType::Set),
+        Kind::Presence(PresenceType::Subscribe),
+    ] {
+        let query = || stanza(kind, juliet, romeo).with_id("q1");
+        let mut bench = Bench::new();
+        let seen = bench.say(query());
+        assert!(seen.pings.is_empty(), "the query has an answer of its own");
+        let token = seen.sent[0].token();
+        let seen = bench.returned(token, Trouble::Unreachable);
+        assert_eq!(
+            seen.errors(),
+            [(juliet.to_owned(), "q1".to_owned(), Condition::RemoteServerTimeout)]
+        );
+        assert!(bench.is_at_rest());
+
+        let seen = bench.say(query());
+        bench.written(&[seen.sent[0].token()], 1);
+        assert!(bench.is_at_rest());
+        assert!(bench.pass(DELIVER).is_empty());
+    }
+    let mut bench = Bench::new();
+    let seen = bench.say(stanza(Kind::Iq(IqType::Result), juliet, romeo).with_id("q1"));
+    assert_eq!(
+        seen.sent[0].token, None,
+        "nobody waits for what became of an answer"
+    );
 }

@@ -1,0 +1,114 @@
+//! What the gateway core is told, and what it wants done.
+
+use std::time::Instant;
+
+use super::answer::Trouble;
+use super::delivery::{Delivery, Link, Outcome, Trace};
+use super::pending::Token;
+use crate::policy::Direction;
+use crate::route::{Protocol, Route};
+use crate::sip::{Request, Response};
+use crate::xmpp::Stanza;
+
+/// What happened.
+#[derive(Debug)]
+pub enum Input<O> {
+    /// A message passed the checks. `origin` is for a request that waits for its answer, and for none else.
+    Deliver {
+        /// The message.
+        delivery: Box<Delivery>,
+        /// Where its SIP transaction is.
+        origin: Option<O>,
+    },
+    /// A stanza came that answers something of ours ([`super::AnswerIds::token`]).
+    Answer(Box<Stanza>),
+    /// A link has written these stanzas on its `epoch`-th stream.
+    Written {
+        /// Which ones.
+        tokens: Vec<Token>,
+        /// The number of the stream, counted by the link.
+        epoch: u64,
+    },
+    /// A link gives something back that it did not write; told before anything that stood behind it is written, or an
+    /// answered ping would confirm what never left.
+    Returned {
+        /// What.
+        token: Token,
+        /// Why.
+        trouble: Trouble,
+    },
+    /// A stream of a link broke: whatever was written on it and not confirmed may be lost. Told after all that was
+    /// written on it, and before anything is written on the next.
+    Broken {
+        /// Which link.
+        link: Link,
+        /// Which of its streams.
+        epoch: u64,
+    },
+    /// A SIP request of ours got its final response.
+    Response {
+        /// Which request.
+        token: Token,
+        /// The response.
+        response: Box<Response>,
+    },
+    /// Time has passed.
+    Tick,
+}
+
+/// What is to be done.
+#[derive(Debug)]
+pub enum Output<O> {
+    /// Write a stanza on a link; tell what became of it where there is a token.
+    Send {
+        /// Which link.
+        link: Link,
+        /// The stanza.
+        stanza: Box<Stanza>,
+        /// By which name it is told of.
+        token: Option<Token>,
+        /// After this it is not worth sending any more.
+        until: Instant,
+        /// The correlation id of the message that it is, or is about; none for a ping.
+        trace: Option<Trace>,
+    },
+    /// Send a SIP request on a link; tell its final response or its failure.
+    Request {
+        /// Which link.
+        link: Link,
+        /// The way to its servers.
+        route: Route,
+        /// The request.
+        request: Box<Request>,
+        /// By which name it is told of.
+        token: Token,
+        /// After this it is not worth sending any more.
+        until: Instant,
+        /// The correlation id of the message.
+        trace: Trace,
+    },
+    /// Answer a SIP request.
+    Respond {
+        /// Where its transaction is.
+        origin: O,
+        /// The answer.
+        response: Box<Response>,
+    },
+    /// What became of a message, to be counted.
+    Observe(Observation),
+}
+
+/// What became of a message.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Observation {
+    /// Which way it went.
+    pub way: Direction,
+    /// The protocol it came in.
+    pub from: Protocol,
+    /// The protocol it went out in.
+    pub to: Protocol,
+    /// The end of it.
+    pub outcome: Outcome,
+    /// The correlation id of the message.
+    pub trace: Trace,
+}

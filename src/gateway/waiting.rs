@@ -1,0 +1,53 @@
+//! A message that waits for its outcome, and what it takes to tell its sender.
+
+use std::time::Instant;
+
+use super::delivery::{Link, Trace};
+use crate::interwork::profile::Profile;
+use crate::policy::Direction;
+use crate::sip::Request;
+use crate::xmpp::{Jid, Stanza};
+
+/// A message that waits for its outcome.
+#[derive(Debug)]
+pub(super) struct Waiting<O> {
+    pub(super) about: About,
+    /// When it has waited long enough, whatever happens.
+    pub(super) until: Instant,
+    pub(super) link: Link,
+    pub(super) state: State,
+    pub(super) kind: WaitingKind<O>,
+}
+
+/// What is told of a message wherever it is told of.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct About {
+    pub(super) trace: Trace,
+    pub(super) way: Direction,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum State {
+    /// Handed to a link that has not written it yet.
+    Queued,
+    /// Written on that stream of the link.
+    Written { epoch: u64 },
+}
+
+#[derive(Debug)]
+pub(super) enum WaitingKind<O> {
+    /// A SIP request that was translated, its user's addresses as stanzas have them, and how its peer is answered.
+    Sip {
+        origin: O,
+        request: Box<Request>,
+        from: Jid,
+        to: Jid,
+        profile: Profile,
+    },
+    /// A stanza without payload that was translated to SIP.
+    Xmpp { sender: Box<Stanza> },
+    /// A stanza without payload that was forwarded.
+    Forwarded { sender: Box<Stanza> },
+    /// A query without payload that was forwarded: once it is written, its answer is another's business.
+    Passed { sender: Box<Stanza> },
+}
