@@ -6,6 +6,7 @@ import shutil
 import urllib.error
 import urllib.request
 
+import resolver
 from rig import wait_until
 
 USER = "nobody"
@@ -23,6 +24,8 @@ class Vestibule:
         self.binary = rig.path("vestibule", "vestibule")
         shutil.copy(binary, self.binary)  # the checkout may be where nobody can read
         os.chmod(self.binary, 0o755)
+        if not any(process.name == "dnsmasq-outside_resolver" for process in rig.processes):
+            resolver.start(rig, {}, role="outside_resolver")  # knows nothing, and says so at once
         public = authority.issue("edge-public", ["edge.lan", local])
         internal = authority.issue("edge-internal", ["edge.lan"])
         self.metrics = f"http://{rig.address('control')}:9464"
