@@ -14,7 +14,7 @@ use crate::domain::{Domain, DomainPattern};
 use crate::gateway::{AnswerIds, Border, Gateway, Link};
 use crate::net::dns::{Hosts, Resolver};
 use crate::net::pool::Pool;
-use crate::net::world::{self, DefaultTls, Places, Streams, World};
+use crate::net::world::{self, DefaultTls, NodeAddresses, Places, Streams, World};
 use crate::net::{listen, probe, queue, serve, shard};
 use crate::observe::health::Phase;
 use crate::observe::{Health, Metrics};
@@ -177,6 +177,7 @@ fn assemble(settings: &Settings, contexts: Contexts) -> anyhow::Result<(Arc<Worl
         ids: AnswerIds::new(u64::from_le_bytes(world::random())),
         shards,
         pool: Pool::new(),
+        nodes: NodeAddresses::default(),
         places: Places::new(settings.limits.net.connections),
         streams: Streams::default(),
         verifications: Semaphore::new(settings.limits.xmpp.pending_dialback),

@@ -15,7 +15,7 @@ use crate::net::settings::Listener;
 pub enum Part {
     /// Rules of policy.
     Policy,
-    /// Local and foreign domains, their nodes, routes and rates.
+    /// Local and foreign domains, their nodes, routes and rates, and the networks of the zones.
     Routes,
     /// TLS contexts. Their files are read again on every reload, changed or not.
     Tls,
@@ -77,7 +77,9 @@ pub fn check(running: &Settings, new: &Settings) -> Result<Vec<Part>, NeedsResta
         (Part::Policy, running.rules.set() != new.rules.set()),
         (
             Part::Routes,
-            running.locals != new.locals || running.federated != new.federated,
+            running.locals != new.locals
+                || running.federated != new.federated
+                || running.table.boundary() != new.table.boundary(),
         ),
         (Part::Tls, running.tls != new.tls),
         (Part::Limits, running.limits != new.limits),

@@ -11,6 +11,7 @@ mod local;
 mod policy;
 mod reach;
 mod tls;
+mod zones;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -55,9 +56,10 @@ pub(crate) fn settings(
     let federated = federate::federated(&context, &mut findings);
     let unlisted = federate::unlisted(&context, &mut findings);
     reach::warn(document, &listeners, &rules, &mut findings);
+    let boundary = zones::boundary(document, &mut findings);
     // The checks of the domains found every conflict before; should one be left, it is refused here.
     let table = match Table::new(locals.clone(), federated.clone(), unlisted) {
-        Ok(table) => Some(table),
+        Ok(table) => Some(table.bounded_by(boundary)),
         Err(conflict) => {
             findings.error(key!["local"], &conflict.to_string());
             None

@@ -82,6 +82,7 @@ pub(crate) struct Zones {
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct Zone {
     pub(crate) addresses: Vec<Text<IpAddr>>,
+    pub(crate) networks: Vec<Text<Network>>,
 }
 
 #[derive(Debug, Clone, PartialEq, Default, Deserialize)]

@@ -1,13 +1,13 @@
 //! Carrying out the steps of a plan: asking DNS where the plan says so, and giving the targets in order.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use super::dns::{DnsError, Resolver};
 use super::world::{self, World};
 use crate::gateway::Trouble;
 use crate::route::select::Health;
 use crate::route::srv::{self, Answer, SrvName, SrvRecord};
-use crate::route::{Discovery, Host, Lookup, Plan, Step, Target, naptr};
+use crate::route::{Discovery, Host, Inward, Lookup, Plan, Side, Step, Target, naptr};
 
 /// The targets of a plan, in the order in which they are to be tried.
 ///
@@ -37,7 +37,7 @@ pub async fn targets(world: &World, plan: &Plan) -> Result<Vec<Target>, Trouble>
     }
 }
 
-/// The socket addresses of a target.
+/// The socket addresses of a target. The name of a foreign server leads to none that stands inside.
 ///
 /// # Errors
 /// [`Trouble`] where its name cannot be resolved.
@@ -46,10 +46,19 @@ pub async fn addresses(world: &World, target: &Target) -> Result<Vec<SocketAddr>
     match &target.host {
         Host::Address(address) => Ok(vec![SocketAddr::new(*address, port)]),
         Host::Name(name) => match world.dns(target.side).addresses(name).await {
-            Ok(addresses) => Ok(addresses
-                .into_iter()
-                .map(|address| SocketAddr::new(address, port))
-                .collect()),
+            Ok(mut addresses) => {
+                match target.side {
+                    Side::Inside => world.nodes.saw(name, &addresses),
+                    Side::Outside => addresses.retain(|address| leads_outside(world, target, *address)),
+                }
+                if addresses.is_empty() {
+                    return Err(Trouble::NotFound);
+                }
+                Ok(addresses
+                    .into_iter()
+                    .map(|address| SocketAddr::new(address, port))
+                    .collect())
+            }
             Err(error) => {
                 tracing::info!(peer = %target.domain, %error, "a server's address cannot be looked up");
                 Err(match error {
@@ -59,6 +68,21 @@ pub async fn addresses(world: &World, target: &Target) -> Result<Vec<SocketAddr>
             }
         },
     }
+}
+
+/// Whether the address that the name of a foreign server has led to stands outside.
+fn leads_outside(world: &World, target: &Target, address: IpAddr) -> bool {
+    let checked = match world.border().table().boundary().check(address) {
+        Ok(()) if world.nodes.has(address) => Err(Inward::Node),
+        checked => checked,
+    };
+    if let Err(why) = checked {
+        tracing::warn!(
+            peer = %target.domain, %target, %address, class = "address_inside", %why,
+            "the name of a foreign server leads inside; it is not connected to"
+        );
+    }
+    checked.is_ok()
 }
 
 async fn discover(dns: &Resolver, discovery: &Discovery) -> Result<Vec<Target>, DnsError> {

@@ -1,6 +1,7 @@
 //! What every task of the network floor shares: settings that a reload replaces, counters, and the way to the gateway.
 
 use std::collections::HashMap;
+use std::net::IpAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
@@ -50,6 +51,8 @@ pub struct World {
     pub shards: Vec<queue::Sender<Input<SipOrigin>>>,
     /// Links to peers and nodes.
     pub pool: Pool,
+    /// The addresses that names of our nodes lead to.
+    pub nodes: NodeAddresses,
     /// Places for accepted connections, by side: what the outside fills up is not the inside's.
     pub places: Places,
     /// Accepted XMPP streams by the foreign domain that they are proven for.
@@ -83,6 +86,10 @@ pub struct Places {
 /// How many accepted streams are proven for each domain.
 #[derive(Debug, Clone, Default)]
 pub struct Streams(Arc<Mutex<HashMap<Domain, usize>>>);
+
+/// The addresses that the names of our nodes led to when they were last looked up.
+#[derive(Debug, Clone, Default)]
+pub struct NodeAddresses(Arc<Mutex<HashMap<Domain, Vec<IpAddr>>>>);
 
 /// The place of one stream of a domain, given back when it is dropped.
 #[derive(Debug)]
@@ -125,6 +132,25 @@ impl Streams {
             streams: self.clone(),
             domain: domain.clone(),
         })
+    }
+}
+
+impl NodeAddresses {
+    /// Takes note of where the name of a node leads now.
+    pub fn saw(&self, name: &Domain, addresses: &[IpAddr]) {
+        let mut nodes = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        nodes.insert(name.clone(), addresses.to_vec());
+    }
+
+    /// Whether a node stands there.
+    #[must_use]
+    pub fn has(&self, address: IpAddr) -> bool {
+        let nodes = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let canonical = address.to_canonical();
+        nodes
+            .values()
+            .flatten()
+            .any(|known| known.to_canonical() == canonical)
     }
 }
 

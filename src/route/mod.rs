@@ -8,6 +8,7 @@
 //! - look-ups compare whole labels, the longest wins, and a local domain comes before a foreign one of equal length;
 //! - randomness is an argument; the same numbers give the same order.
 
+pub mod boundary;
 pub mod federated;
 mod leg;
 pub mod local;
@@ -19,6 +20,7 @@ pub mod static_route;
 mod table;
 pub mod target;
 
+pub use boundary::{Boundary, Inward, Network};
 pub use federated::{AddressFallback, Federated, Profile, Speaks, XmppSecurity};
 pub use local::{ComponentLink, Link, Local, Node, Nodes, Role, Secret};
 pub use plan::{Discovery, Lookup, Plan, Step};

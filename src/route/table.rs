@@ -9,7 +9,9 @@ use std::sync::Arc;
 use super::leg::{Leg, local_plan};
 use super::plan::Candidate;
 use super::static_route::{self, Selection};
-use super::{AddressFallback, Federated, LessSpecific, Local, Plan, Protocol, RoutePattern};
+use super::{
+    AddressFallback, Boundary, Federated, Host, LessSpecific, Local, Nodes, Plan, Protocol, RoutePattern,
+};
 use crate::domain::{Domain, DomainPattern};
 use crate::policy::Party;
 use crate::policy::pattern_map::PatternMap;
@@ -21,6 +23,7 @@ pub struct Table {
     locals: HashMap<Domain, Arc<Local>>,
     federated: PatternMap<Arc<Federated>>,
     unlisted: Option<Arc<Federated>>,
+    boundary: Boundary,
 }
 
 /// Where an address leads.
@@ -103,7 +106,31 @@ impl Table {
             locals: by_domain,
             federated: by_pattern,
             unlisted: unlisted.map(Arc::new),
-        })
+            boundary: Boundary::default(),
+        }
+        .bounded_by(Boundary::default()))
+    }
+
+    /// The same table with another line between inside and outside; nodes that are configured by address are inside of
+    /// it in any case.
+    #[must_use]
+    pub fn bounded_by(mut self, mut boundary: Boundary) -> Self {
+        for local in self.locals.values() {
+            if let Nodes::List(nodes) = &local.nodes {
+                boundary.add_nodes(nodes.iter().filter_map(|node| match &node.host {
+                    Host::Address(address) => Some(*address),
+                    Host::Name(_) => None,
+                }));
+            }
+        }
+        self.boundary = boundary;
+        self
+    }
+
+    /// Which addresses the names of foreign domains may lead to.
+    #[must_use]
+    pub const fn boundary(&self) -> &Boundary {
+        &self.boundary
     }
 
     /// The local domain of that name.

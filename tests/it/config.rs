@@ -645,6 +645,10 @@ fn a_running_proxy_takes_up_what_needs_no_restart_and_nothing_of_what_does() {
         taken_up("", &[("VESTIBULE__EDGE__INTERWORKING", "false")]),
         Ok(vec![Part::Translation])
     );
+    assert_eq!(
+        taken_up("", &[("VESTIBULE__ZONE__OUTSIDE__NETWORKS", "[10.9.0.0/16]")]),
+        Ok(vec![Part::Routes])
+    );
     let refused: Vec<String> = [
         (
             "[[listen]]\nzone = \"inside\"\nprotocol = \"xmpp\"\nport = 5270\n",
@@ -672,6 +676,46 @@ fn a_running_proxy_takes_up_what_needs_no_restart_and_nothing_of_what_does() {
     .map(|(more, variable)| taken_up(more, &[variable]).unwrap_err().to_string())
     .collect();
     insta::assert_snapshot!(refused.join("\n"));
+}
+
+#[test]
+fn the_networks_of_the_zones_say_where_names_of_foreign_domains_may_lead() {
+    let etc = Etc::new();
+    let with = |outside: &str, inside: &str| {
+        let text = BASE.replace(
+            "[zone.inside]",
+            &format!("networks = [{outside}]\n[zone.inside]\nnetworks = [{inside}]"),
+        );
+        format!("{text}{LISTEN}{LOCAL}")
+    };
+    let settings = etc
+        .read(&with("\"10.9.0.0/16\"", "\"198.51.100.0/24\""), &[])
+        .unwrap()
+        .settings;
+    for (address, may) in [
+        ("192.0.2.1", true),
+        ("10.9.0.1", true),
+        ("10.8.0.1", false),
+        ("198.51.100.1", false),
+        ("203.0.113.10", false),
+        ("10.0.0.10", false),
+        ("::ffff:127.0.0.1", false),
+    ] {
+        let checked = settings.table.boundary().check(address.parse().unwrap());
+        assert_eq!(checked.is_ok(), may, "{address}: {checked:?}");
+    }
+    let said = etc.report(&with("\"10.9.0.0/16\"", "\"10.9.1.1/16\""), &[]);
+    assert!(
+        said.contains("10.9.0.0/16 is in [zone.inside] networks, too"),
+        "{said}"
+    );
+    let said = etc.report(&with("\"0.0.0.0/0\"", ""), &[]);
+    assert!(
+        said.contains("warning") && said.contains("this is every address"),
+        "{said}"
+    );
+    let said = etc.report(&with("\"10.9.0.0/33\"", ""), &[]);
+    assert!(said.contains("is not a network"), "{said}");
 }
 
 /// A file with a stretch cut out is judged, whatever the cut: no input stops the reader.

@@ -46,6 +46,7 @@ run_as = ""
 
 [zone.outside]
 addresses = ["{rig.address('edge_outside')}"]
+networks = ["{rig.network}.0/24"]
 [zone.inside]
 addresses = ["{rig.address('edge_inside')}"]
 
