@@ -88,8 +88,14 @@ pub struct XmppLimits {
     pub closing: Duration,
     /// SASL attempts that may fail on one stream (3).
     pub sasl_failures: u32,
-    /// Domain pairs of one stream that may wait for dialback at once (100).
+    /// Domain pairs of one stream, proven or waiting for dialback, and questions to authoritative servers that may be
+    /// under way for one address at once (100).
     pub pending_dialback: usize,
+    /// Questions to authoritative servers that may be under way for everybody at once (1,000): one address cannot take
+    /// them all.
+    pub pending_verifications: usize,
+    /// Domain pairs that may be refused on one stream before it is closed (100): nobody honest is refused so often.
+    pub refused_pairs: usize,
     /// Stanzas that wait while a stream is set up (1,000).
     pub queued_stanzas: usize,
     /// Streams alive at once (1,000).
@@ -121,7 +127,7 @@ pub struct NetLimits {
     pub connections: usize,
     /// Time for a TLS handshake (10 s).
     pub handshake: Duration,
-    /// Time from the handshake to the first whole message (30 s).
+    /// Time from the handshake to the first whole message, or to the header of an XMPP stream (30 s).
     pub first_message: Duration,
     /// Time to connect to one address (5 s).
     pub connect: Duration,
@@ -171,6 +177,8 @@ impl Default for XmppLimits {
             closing: Duration::from_secs(5),
             sasl_failures: 3,
             pending_dialback: 100,
+            pending_verifications: 1_000,
+            refused_pairs: 100,
             queued_stanzas: 1_000,
             connections: 1_000,
             connections_per_domain: 20,

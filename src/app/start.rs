@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use anyhow::{Context as _, anyhow};
 use tokio::net::TcpListener;
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use super::user::RunAs;
@@ -15,6 +15,7 @@ use crate::gateway::{AnswerIds, Border, Gateway, Link};
 use crate::net::dns::{Hosts, Resolver};
 use crate::net::pool::Pool;
 use crate::net::world::{self, DefaultTls, NodeAddresses, Places, Streams, World};
+use crate::net::xmpp_verify::Verifications;
 use crate::net::{listen, probe, queue, serve, shard};
 use crate::observe::health::Phase;
 use crate::observe::{Health, Metrics};
@@ -180,7 +181,7 @@ fn assemble(settings: &Settings, contexts: Contexts) -> anyhow::Result<(Arc<Worl
         nodes: NodeAddresses::default(),
         places: Places::new(settings.limits.net.connections),
         streams: Streams::default(),
-        verifications: Semaphore::new(settings.limits.xmpp.pending_dialback),
+        verifications: Verifications::default(),
         refuse_new: CancellationToken::new(),
         close: CancellationToken::new(),
         close_flows: CancellationToken::new(),

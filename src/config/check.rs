@@ -10,6 +10,7 @@ mod listeners;
 mod local;
 mod policy;
 mod reach;
+mod security;
 mod tls;
 mod zones;
 
@@ -25,7 +26,7 @@ use super::schema::{Document, LogFormat};
 use super::secret;
 use super::settings::{Admin, Bodies, Dns, Edge, Interworking, Log, Settings, Translation, Xmpp};
 use super::source::Source;
-use crate::net::settings::{Secret, Side};
+use crate::net::settings::{IdentityRule, Secret, Side};
 use crate::observe::log::Format;
 use crate::route::Table;
 
@@ -50,11 +51,17 @@ pub(crate) fn settings(
         default_tls: listeners
             .iter()
             .filter(|listener| listener.side == Side::Outside)
-            .find_map(|listener| listener.tls.clone()),
+            .find_map(|listener| listener.tls.clone())
+            // A pin says whose key it is only where the owner's entry names it.
+            .filter(|name| {
+                tls.get(name)
+                    .is_none_or(|context| context.identity != IdentityRule::Pinned)
+            }),
         locals: &locals,
     };
     let federated = federate::federated(&context, &mut findings);
     let unlisted = federate::unlisted(&context, &mut findings);
+    security::warn_of_listeners(&listeners, &tls, &federated, &mut findings);
     reach::warn(document, &listeners, &rules, &mut findings);
     let boundary = zones::boundary(document, &mut findings);
     // The checks of the domains found every conflict before; should one be left, it is refused here.

@@ -208,6 +208,7 @@ pub(crate) struct PeerXmpp {
     pub(crate) tls: Option<TlsMode>,
     pub(crate) sasl: Option<Sasl>,
     pub(crate) dialback: Option<bool>,
+    pub(crate) require_certificate: Option<bool>,
     pub(crate) inbound: DirectedXmpp,
     pub(crate) outbound: DirectedXmpp,
 }
@@ -218,6 +219,7 @@ pub(crate) struct DirectedXmpp {
     pub(crate) tls: Option<TlsMode>,
     pub(crate) sasl: Option<Sasl>,
     pub(crate) dialback: Option<bool>,
+    pub(crate) require_certificate: Option<bool>,
 }
 
 #[derive(Debug, Clone, PartialEq, Deserialize)]
@@ -254,6 +256,7 @@ pub(crate) struct Xmpp {
     pub(crate) tls: TlsMode,
     pub(crate) sasl: Sasl,
     pub(crate) dialback: bool,
+    pub(crate) require_certificate: bool,
     pub(crate) dialback_secret: String,
     pub(crate) max_stanza_bytes: usize,
     pub(crate) max_depth: usize,

@@ -52,13 +52,16 @@ pub enum Mismatch {
     },
 }
 
-/// Whether the certificate proves an XMPP domain, and by which name.
+/// Whether the certificate proves an XMPP domain, and by which name. A pinned key is its owner's, whatever its certificate
+/// names: who pins it says whose it is.
 ///
 /// # Errors
 /// [`Mismatch::Names`].
 pub fn xmpp(verified: &Verified, domain: &Domain) -> Result<Authenticated, Mismatch> {
     let identities = verified.identities();
-    let proof = if identities.xmpp.contains(domain) {
+    let proof = if verified.evidence() == Evidence::Pin {
+        Some(Proof::Pinned)
+    } else if identities.xmpp.contains(domain) {
         Some(Proof::XmppAddr)
     } else if identities
         .srv

@@ -20,6 +20,7 @@ pub mod world;
 mod xmpp_dial;
 pub mod xmpp_driver;
 pub mod xmpp_link;
+pub mod xmpp_machine;
 pub mod xmpp_stream;
 pub mod xmpp_terms;
 pub mod xmpp_verify;

@@ -216,7 +216,7 @@ async fn secure(
         Host::Address(_) => ServerName::try_from(target.domain.as_str().to_owned()),
     };
     let name = shown.unwrap_or_else(|_| ServerName::IpAddress(address.ip().into()));
-    match tls::connect(socket, &context, name, Alpn::None, within).await {
+    match tls::connect(socket, &context, name, Alpn::None, None, within).await {
         Ok((wire, facts)) => {
             let mut proof = Proof::tls(world, context, facts, Usage::Server, address);
             match proof.sip(

@@ -13,6 +13,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio_rustls::{TlsAcceptor, TlsConnector, TlsStream};
 
+use crate::domain::Domain;
 use crate::pki::{Alpn, Context};
 
 /// A connection, with or without TLS.
@@ -70,7 +71,14 @@ impl TlsError {
     }
 }
 
-/// Answers a handshake.
+/// Whether an error of a connection is one of TLS, such as an alert: a TLS 1.3 server tells only after the handshake that
+/// it does not like our certificate.
+#[must_use]
+pub fn is_of_tls(error: &io::Error) -> bool {
+    error.get_ref().is_some_and(|inner| inner.is::<rustls::Error>())
+}
+
+/// Answers a handshake; `meant` is the domain of ours that is wanted, where that is known without SNI.
 ///
 /// # Errors
 /// [`TlsError`].
@@ -78,16 +86,17 @@ pub async fn accept(
     socket: TcpStream,
     context: &Context,
     alpn: Alpn,
+    meant: Option<&Domain>,
     within: Duration,
 ) -> Result<(Wire, TlsFacts), TlsError> {
-    let acceptor = TlsAcceptor::from(context.server(alpn));
+    let acceptor = TlsAcceptor::from(context.server(alpn, meant));
     let stream = bounded(within, acceptor.accept(socket)).await?;
     let (_, connection) = stream.get_ref();
     let facts = facts(connection);
     Ok((Wire::Tls(Box::new(TlsStream::Server(stream))), facts))
 }
 
-/// Begins a handshake; `name` is what SNI says.
+/// Begins a handshake; `name` is what SNI says, `own` the domain of ours that we speak for.
 ///
 /// # Errors
 /// [`TlsError`].
@@ -96,9 +105,10 @@ pub async fn connect(
     context: &Context,
     name: ServerName<'static>,
     alpn: Alpn,
+    own: Option<&Domain>,
     within: Duration,
 ) -> Result<(Wire, TlsFacts), TlsError> {
-    let connector = TlsConnector::from(context.client(alpn));
+    let connector = TlsConnector::from(context.client(alpn, own));
     let stream = bounded(within, connector.connect(name, socket)).await?;
     let (_, connection) = stream.get_ref();
     let facts = facts(connection);

@@ -12,6 +12,7 @@ use super::dns::Resolver;
 use super::pool::Pool;
 use super::queue;
 use super::sip_flow::SipOrigin;
+use super::xmpp_verify::Verifications;
 use crate::domain::Domain;
 use crate::gateway::{AnswerIds, Border, Input, Token};
 use crate::limits::Limits;
@@ -58,7 +59,7 @@ pub struct World {
     /// Accepted XMPP streams by the foreign domain that they are proven for.
     pub streams: Streams,
     /// Places for questions to authoritative servers (dialback).
-    pub verifications: Semaphore,
+    pub verifications: Verifications,
     /// Cancelled when nothing new is taken any more.
     pub refuse_new: CancellationToken,
     /// Cancelled when streams and links are to be closed.

@@ -17,38 +17,33 @@ use super::proof::Proof;
 use super::pump::{Progress, Pump};
 use super::tls::{self, TlsError, TlsFacts, Wire};
 use super::world::{self, World};
+use super::xmpp_machine::Machine;
 use super::{queue, xmpp_terms, xmpp_verify};
 use crate::domain::Domain;
 use crate::identity::chain::Usage;
 use crate::observe::Metrics;
 use crate::pki::{Alpn, Context};
 use crate::route::Side;
-use crate::xmpp::component::Component;
 use crate::xmpp::error::StreamError;
 use crate::xmpp::stream::{
-    CertificateAnswer, Event, Initiating, Input, Misuse, Output, PeerCertificate, Question, Receiving,
-    Verdict,
+    CertificateAnswer, Event, Input, Misuse, Output, PeerCertificate, Question, Verdict,
 };
 use crate::xmpp::{Stanza, stream};
-
-/// One of the machines that speak XMPP.
-#[derive(Debug)]
-pub enum Machine {
-    /// They connected to us.
-    Receiving(Box<Receiving>),
-    /// We connected to them.
-    Initiating(Box<Initiating>),
-    /// We are their component.
-    Component(Box<Component>),
-}
 
 /// How TLS begins when the machine wants it.
 #[derive(Debug, Clone)]
 pub enum Secure {
     /// We answer the handshake.
     Server(Arc<Context>),
-    /// We begin it, naming the server.
-    Client(Arc<Context>, ServerName<'static>),
+    /// We begin it.
+    Client {
+        /// How.
+        context: Arc<Context>,
+        /// The server, as SNI names it.
+        name: ServerName<'static>,
+        /// The domain of ours that we speak for.
+        own: Domain,
+    },
     /// There is no TLS here.
     Never,
 }
@@ -65,6 +60,9 @@ pub struct Driver {
     progress: bool,
     ending: Ending,
     secure: Secure,
+    /// The domain of ours that the peer asked for last.
+    asked: Option<Domain>,
+    tls: TlsState,
     proof: Proof,
     side: Side,
     /// The number of the connection, for logs.
@@ -99,6 +97,13 @@ pub enum Turn {
     Written,
 }
 
+/// Whether TLS was the reason for the end of a connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum TlsState {
+    Well,
+    Failed,
+}
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Ending {
     No,
@@ -125,6 +130,8 @@ impl Driver {
             progress: false,
             ending: Ending::No,
             secure,
+            asked: None,
+            tls: TlsState::Well,
             proof,
             side,
             id,
@@ -168,6 +175,12 @@ impl Driver {
     #[must_use]
     pub const fn is_closing(&self) -> bool {
         matches!(self.ending, Ending::Yes)
+    }
+
+    /// Whether TLS failed, in the handshake or by an alert after it.
+    #[must_use]
+    pub const fn has_tls_failed(&self) -> bool {
+        matches!(self.tls, TlsState::Failed)
     }
 
     /// Where the peer stands.
@@ -236,12 +249,15 @@ impl Driver {
                     progress = pump.wait() => match progress {
                         Ok(Progress::Read(read)) => {
                             let octets = pump.take(read);
-                            feed(&mut self.machine, Input::Bytes(octets));
+                            self.machine.feed(Input::Bytes(octets));
                         }
                         Ok(Progress::Written) => self.progress = true,
                         Ok(Progress::End) => self.tell(Input::Eof),
                         Err(error) => {
                             tracing::debug!(flow = %self.id, %error, "XMPP connection broken");
+                            if tls::is_of_tls(&error) {
+                                self.tls = TlsState::Failed;
+                            }
                             self.tell(Input::Eof);
                         }
                     },
@@ -271,11 +287,14 @@ impl Driver {
         };
         let within = self.world.limits().net.handshake;
         self.state = match self.secure.clone() {
-            Secure::Server(context) => State::Handshake(Box::pin(async move {
-                tls::accept(socket, &context, Alpn::None, within).await
-            })),
-            Secure::Client(context, name) => State::Handshake(Box::pin(async move {
-                tls::connect(socket, &context, name, Alpn::None, within).await
+            Secure::Server(context) => {
+                let meant = self.asked.clone();
+                State::Handshake(Box::pin(async move {
+                    tls::accept(socket, &context, Alpn::None, meant.as_ref(), within).await
+                }))
+            }
+            Secure::Client { context, name, own } => State::Handshake(Box::pin(async move {
+                tls::connect(socket, &context, name, Alpn::None, Some(&own), within).await
             })),
             Secure::Never => State::Closed,
         };
@@ -291,7 +310,7 @@ impl Driver {
                 };
                 let (context, usage) = match &self.secure {
                     Secure::Server(context) => (Arc::clone(context), Usage::Client),
-                    Secure::Client(context, _) => (Arc::clone(context), Usage::Server),
+                    Secure::Client { context, .. } => (Arc::clone(context), Usage::Server),
                     Secure::Never => return,
                 };
                 self.proof = Proof::tls(&self.world, context, facts, usage, self.remote);
@@ -299,6 +318,7 @@ impl Driver {
                 self.tell(Input::TlsDone(stream::TlsFacts { certificate }));
             }
             Err(error) => {
+                self.tls = TlsState::Failed;
                 self.world.metrics.tls_failed(self.side, error.reason());
                 tracing::info!(
                     flow = %self.id, side = %self.side, peer = %self.remote, class = error.reason(), %error,
@@ -320,7 +340,7 @@ impl Driver {
     }
 
     fn tell(&mut self, input: Input<'_>) {
-        feed(&mut self.machine, input);
+        self.machine.feed(input);
     }
 
     /// Takes what the machine wants done.
@@ -355,6 +375,7 @@ impl Driver {
     fn answer(&mut self, question: Question) {
         let verdict = match question {
             Question::Host { from, to } => {
+                self.asked = Some(to.clone());
                 let border = self.world.border();
                 let answer = xmpp_terms::host(&border, self.side, from.as_ref(), &to, &self.secure);
                 Verdict::Host { from, to, answer }
@@ -370,9 +391,9 @@ impl Driver {
                 key,
             } => {
                 let world = Arc::clone(&self.world);
-                let (side, verdicts) = (self.side, self.verdicts.0.clone());
+                let (place, verdicts) = ((self.side, self.remote.ip()), self.verdicts.0.clone());
                 self.world.supervisor.spawn("dialback", async move {
-                    let answer = xmpp_verify::ask(&world, side, &from, &to, stream_id, key).await;
+                    let answer = xmpp_verify::ask(&world, place, &from, &to, stream_id, key).await;
                     // The stream may be gone by now, and nobody cares then.
                     let _gone = verdicts.send(Verdict::Dialback { from, to, answer }).await;
                 });
@@ -401,32 +422,6 @@ impl Driver {
     }
 }
 
-impl Machine {
-    fn handle(&mut self, now: Instant, input: Input<'_>) -> Result<(), Misuse> {
-        match self {
-            Self::Receiving(machine) => machine.handle(now, input),
-            Self::Initiating(machine) => machine.handle(now, input),
-            Self::Component(machine) => machine.handle(now, input),
-        }
-    }
-
-    fn poll(&mut self) -> Option<Output> {
-        match self {
-            Self::Receiving(machine) => machine.poll(),
-            Self::Initiating(machine) => machine.poll(),
-            Self::Component(machine) => machine.poll(),
-        }
-    }
-
-    fn timeout(&self) -> Option<Instant> {
-        match self {
-            Self::Receiving(machine) => machine.timeout(),
-            Self::Initiating(machine) => machine.timeout(),
-            Self::Component(machine) => machine.timeout(),
-        }
-    }
-}
-
 impl std::fmt::Debug for State {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(match self {
@@ -439,10 +434,3 @@ impl std::fmt::Debug for State {
 
 /// How long a peer may take to read the last words.
 pub(super) const FAREWELL: Duration = Duration::from_secs(2);
-
-/// A machine takes no input after its end; that is no news then.
-fn feed(machine: &mut Machine, input: Input<'_>) {
-    if let Err(misuse) = machine.handle(world::now(), input) {
-        tracing::debug!(%misuse, "a stream machine took nothing more");
-    }
-}

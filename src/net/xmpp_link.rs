@@ -11,8 +11,8 @@ use std::time::{Duration, Instant};
 use super::pool::{Content, Letter};
 use super::queue;
 use super::world::{self, World};
-use super::xmpp_dial::{dial, initiating};
-use super::xmpp_driver::{Driver, Machine, Turn};
+use super::xmpp_dial::{attach, establish};
+use super::xmpp_driver::{Driver, Turn};
 use super::{discover, xmpp_stream};
 use crate::clock::Backoff;
 use crate::domain::Domain;
@@ -347,46 +347,26 @@ impl LinkTask {
     }
 
     async fn reach(&self, target: &Target) -> Result<Up, Trouble> {
-        let mut driver = dial(&self.world, target, |start, secure| match self.component() {
+        let driver = match self.component() {
             Some(secret) => {
                 let limits = self.world.limits();
-                Machine::Component(Box::new(Component::new(
-                    world::now(),
-                    self.local.clone(),
-                    secret,
-                    &limits,
-                )))
+                let machine = Component::new(world::now(), self.local.clone(), secret, &limits);
+                attach(&self.world, target, &self.local, machine).await?
             }
             None => {
                 let purpose = Purpose::Stanzas {
                     local: self.local.clone(),
                     remote: self.remote.clone(),
                 };
-                initiating(&self.world, start, purpose, secure)
+                establish(&self.world, target, &purpose).await?.0
             }
+        };
+        Ok(Up {
+            driver,
+            side: target.side,
+            node: target.host.to_string(),
+            _alive: self.world.metrics.connection(target.side, Protocol::Xmpp, "made"),
         })
-        .await?;
-        let alive = self.world.metrics.connection(target.side, Protocol::Xmpp, "made");
-        loop {
-            let event = match driver.next().await {
-                Some(Turn::Event(event)) => event,
-                Some(Turn::Written) => continue,
-                None => return Err(Trouble::Refused),
-            };
-            driver.log(&event);
-            if let Event::Authenticated { .. } = event {
-                return Ok(Up {
-                    driver,
-                    side: target.side,
-                    node: target.host.to_string(),
-                    _alive: alive,
-                });
-            }
-            if let Event::Refused(refusal) = &event {
-                tracing::warn!(peer = %self.remote, %target, why = %refusal, "an XMPP server was refused by us");
-                return Err(Trouble::Untrusted);
-            }
-        }
     }
 }
 

@@ -6,7 +6,7 @@ use crate::gateway::Border;
 use crate::policy::Direction;
 use crate::policy::security::Security;
 use crate::route::{Local, Protocol, Side};
-use crate::xmpp::stream::{ClientCertificate, Dialback, HostAnswer, Sasl, StreamSettings, Tls};
+use crate::xmpp::stream::{ClientCertificate, Dialback, HostAnswer, Purpose, Sasl, StreamSettings, Tls};
 
 /// Whether a stream from `from` to `to` is served on a side, and on what terms. `from` is only claimed.
 #[must_use]
@@ -59,6 +59,21 @@ pub fn towards_peer(border: &Border, remote: &Domain, secure: &Secure) -> Stream
     of_security(security, secure)
 }
 
+/// Whether a peer may be spoken to without TLS where TLS with it failed: it is optional, and for stanzas dialback has to
+/// prove us.
+#[must_use]
+pub fn may_go_without_tls(border: &Border, purpose: &Purpose) -> bool {
+    let security = border
+        .table()
+        .foreign(purpose.remote())
+        .map_or(Security::STANDARD, |entry| entry.xmpp.outbound);
+    let is_proven = match purpose {
+        Purpose::Stanzas { .. } => security.dialback == Dialback::On,
+        Purpose::Verify { .. } => true,
+    };
+    security.tls == Tls::Optional && is_proven
+}
+
 /// The terms of a stream that we open to a node: TLS where the domain names a context, proven by it.
 #[must_use]
 pub fn towards_node(local: &Local, secure: &Secure) -> StreamSettings {
@@ -75,7 +90,7 @@ pub fn towards_node(local: &Local, secure: &Secure) -> StreamSettings {
 const fn of_node(secure: &Secure) -> StreamSettings {
     StreamSettings {
         tls: match secure {
-            Secure::Server(_) | Secure::Client(..) => Tls::Required,
+            Secure::Server(_) | Secure::Client { .. } => Tls::Required,
             Secure::Never => Tls::Off,
         },
         sasl: Sasl::Optional,
@@ -93,6 +108,6 @@ const fn of_security(security: Security, secure: &Secure) -> StreamSettings {
         },
         sasl: security.sasl,
         dialback: security.dialback,
-        certificate: ClientCertificate::Required,
+        certificate: security.certificate,
     }
 }

@@ -2,29 +2,87 @@
 //!
 //! For a domain of ours the authoritative servers are its configured nodes; for a foreign one they are found by DNS.
 
-use std::sync::Arc;
+use std::collections::HashMap;
+use std::net::IpAddr;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use super::discover;
 use super::world::World;
-use super::xmpp_dial::{dial, initiating};
-use super::xmpp_driver::Turn;
+use super::xmpp_dial::establish;
 use crate::domain::Domain;
 use crate::gateway::Trouble;
+use crate::limits::XmppLimits;
 use crate::policy::Party;
 use crate::route::{Protocol, Side};
 use crate::xmpp::error::Condition;
 use crate::xmpp::stream::{DialbackAnswer, Event, Purpose};
 
+/// The questions that are under way, by the address that brought the keys.
+#[derive(Debug, Clone, Default)]
+pub struct Verifications(Arc<Mutex<HashMap<IpAddr, usize>>>);
+
+/// The place of one question, given back when it is dropped.
+#[derive(Debug)]
+pub struct Place {
+    verifications: Verifications,
+    asker: IpAddr,
+}
+
+impl Verifications {
+    /// Takes a place; `None` where this address, or everybody together, has all there are.
+    #[must_use]
+    pub fn enter(&self, asker: IpAddr, limits: &XmppLimits) -> Option<Place> {
+        let asker = network(asker);
+        let mut places = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let all = places
+            .values()
+            .fold(0_usize, |sum, count| sum.saturating_add(*count));
+        let own = places.get(&asker).copied().unwrap_or_default();
+        if own >= limits.pending_dialback || all >= limits.pending_verifications {
+            return None;
+        }
+        places.insert(asker, own.saturating_add(1));
+        Some(Place {
+            verifications: self.clone(),
+            asker,
+        })
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        let mut places = self
+            .verifications
+            .0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        if let Some(count) = places.get_mut(&self.asker) {
+            *count = count.saturating_sub(1);
+            if *count == 0 {
+                places.remove(&self.asker);
+            }
+        }
+    }
+}
+
+/// Whoever has one address of IPv6 usually has its whole /64.
+fn network(address: IpAddr) -> IpAddr {
+    match address.to_canonical() {
+        IpAddr::V6(v6) => IpAddr::V6((v6.to_bits() & (u128::MAX << 64)).into()),
+        v4 @ IpAddr::V4(_) => v4,
+    }
+}
+
 /// Asks whether `key`, which came from `from` for `to` on the stream that we named `stream_id`, is right.
 pub async fn ask(
     world: &Arc<World>,
-    side: Side,
+    (side, asker): (Side, IpAddr),
     from: &Domain,
     to: &Domain,
     stream_id: String,
     key: String,
 ) -> DialbackAnswer {
-    let Ok(_place) = world.verifications.try_acquire() else {
+    let Some(_place) = world.verifications.enter(asker, &world.limits().xmpp) else {
         return DialbackAnswer::Failed(Condition::ResourceConstraint);
     };
     let within = world.limits().xmpp.establish;
@@ -77,31 +135,15 @@ async fn servers(
             stream_id: stream_id.to_owned(),
             key: key.to_owned(),
         };
-        let dialed = dial(world, &target, |start, secure| {
-            initiating(world, start, purpose, secure)
-        })
-        .await;
-        let mut driver = match dialed {
-            Ok(driver) => driver,
-            Err(failed) => {
-                trouble = failed;
-                continue;
+        match establish(world, &target, &purpose).await {
+            Ok((mut driver, Event::Verified(answer))) => {
+                world.supervisor.spawn("farewell", async move {
+                    while let Some(_turn) = driver.next().await {}
+                });
+                return Ok(answer);
             }
-        };
-        trouble = Trouble::Broken;
-        while let Some(turn) = driver.next().await {
-            let Turn::Event(event) = turn else { continue };
-            driver.log(&event);
-            match event {
-                Event::Verified(answer) => return Ok(answer),
-                Event::Refused(_) => trouble = Trouble::Untrusted,
-                Event::Authenticated { .. }
-                | Event::Stanza(_)
-                | Event::Answer(_)
-                | Event::PairRefused { .. }
-                | Event::Ending
-                | Event::Closed(_) => {}
-            }
+            Ok(_) => trouble = Trouble::Broken,
+            Err(failed) => trouble = failed,
         }
     }
     Err(trouble)

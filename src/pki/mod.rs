@@ -12,10 +12,12 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use rustls::client::Resumption;
 use rustls::crypto::CryptoProvider;
 use rustls::pki_types::CertificateDer;
 use rustls::{ClientConfig, ServerConfig};
 
+use crate::domain::Domain;
 use crate::identity::{BadTrust, Trust};
 use crate::net::settings::{TlsContext, TlsName};
 
@@ -30,6 +32,7 @@ pub struct Context {
     server: Arc<ServerConfig>,
     client: Arc<ClientConfig>,
     trust: Trust,
+    shown: Arc<show::Certificates>,
     leaves: Vec<CertificateDer<'static>>,
 }
 
@@ -40,6 +43,15 @@ pub enum Alpn {
     None,
     /// `xmpp-server` (XEP-0368), for direct TLS only.
     XmppServer,
+}
+
+impl Alpn {
+    fn protocols(self) -> Vec<Vec<u8>> {
+        match self {
+            Self::None => Vec::new(),
+            Self::XmppServer => vec![XMPP_SERVER.to_vec()],
+        }
+    }
 }
 
 impl Contexts {
@@ -119,12 +131,13 @@ impl Context {
                 provider,
                 settings.peer_certificate,
             )))
-            .with_client_cert_resolver(shown);
+            .with_client_cert_resolver(shown.clone());
         Ok(Self {
             settings: settings.clone(),
             server: Arc::new(server),
             client: Arc::new(client),
             trust,
+            shown,
             leaves,
         })
     }
@@ -135,30 +148,37 @@ impl Context {
         &self.settings
     }
 
-    /// How we answer a handshake.
+    /// How we answer a handshake. `meant` is the domain of ours that the peer wants, for a peer that does not say it by
+    /// SNI.
     #[must_use]
-    pub fn server(&self, alpn: Alpn) -> Arc<ServerConfig> {
-        match alpn {
-            Alpn::None => Arc::clone(&self.server),
-            Alpn::XmppServer => {
-                let mut config = ServerConfig::clone(&self.server);
-                config.alpn_protocols = vec![XMPP_SERVER.to_vec()];
-                Arc::new(config)
-            }
+    pub fn server(&self, alpn: Alpn, meant: Option<&Domain>) -> Arc<ServerConfig> {
+        let meant = meant.filter(|_| self.leaves.len() > 1);
+        if alpn == Alpn::None && meant.is_none() {
+            return Arc::clone(&self.server);
         }
+        let mut config = ServerConfig::clone(&self.server);
+        config.alpn_protocols = alpn.protocols();
+        if let Some(name) = meant {
+            config.cert_resolver = self.shown.meaning(name);
+        }
+        Arc::new(config)
     }
 
-    /// How we begin a handshake.
+    /// How we begin a handshake. `own` is the domain of ours that we speak for: its certificate is shown.
     #[must_use]
-    pub fn client(&self, alpn: Alpn) -> Arc<ClientConfig> {
-        match alpn {
-            Alpn::None => Arc::clone(&self.client),
-            Alpn::XmppServer => {
-                let mut config = ClientConfig::clone(&self.client);
-                config.alpn_protocols = vec![XMPP_SERVER.to_vec()];
-                Arc::new(config)
-            }
+    pub fn client(&self, alpn: Alpn, own: Option<&Domain>) -> Arc<ClientConfig> {
+        let own = own.filter(|_| self.leaves.len() > 1);
+        if alpn == Alpn::None && own.is_none() {
+            return Arc::clone(&self.client);
         }
+        let mut config = ClientConfig::clone(&self.client);
+        config.alpn_protocols = alpn.protocols();
+        if let Some(name) = own {
+            config.client_auth_cert_resolver = self.shown.meaning(name);
+            // A resumed session would go on under the certificate of whichever domain began it.
+            config.resumption = Resumption::disabled();
+        }
+        Arc::new(config)
     }
 
     /// Who vouches for peers.

@@ -7,6 +7,15 @@ use rustls::client::ResolvesClientCert;
 use rustls::server::{ClientHello, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
 
+use crate::domain::Domain;
+
+/// Our certificates where it is known already which domain of ours is meant.
+#[derive(Debug)]
+pub(super) struct Meaning {
+    certificates: Arc<Certificates>,
+    name: Domain,
+}
+
 /// Our certificates in the order of the configuration; never empty.
 #[derive(Debug)]
 pub(super) struct Certificates {
@@ -20,6 +29,14 @@ impl Certificates {
         } else {
             Some(Self { keys })
         }
+    }
+
+    /// The same, for a handshake in which that domain of ours is meant.
+    pub(super) fn meaning(self: &Arc<Self>, name: &Domain) -> Arc<Meaning> {
+        Arc::new(Meaning {
+            certificates: Arc::clone(self),
+            name: name.clone(),
+        })
     }
 
     /// The first that suits name and signatures, else the first that suits the signatures: a peer that asks for no
@@ -41,6 +58,23 @@ impl ResolvesServerCert for Certificates {
 impl ResolvesClientCert for Certificates {
     fn resolve(&self, _issuers: &[&[u8]], schemes: &[SignatureScheme]) -> Option<Arc<CertifiedKey>> {
         self.choose(None, schemes)
+    }
+
+    fn has_certs(&self) -> bool {
+        true
+    }
+}
+
+impl ResolvesServerCert for Meaning {
+    fn resolve(&self, hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
+        let name = hello.server_name().unwrap_or(self.name.as_str());
+        self.certificates.choose(Some(name), hello.signature_schemes())
+    }
+}
+
+impl ResolvesClientCert for Meaning {
+    fn resolve(&self, _issuers: &[&[u8]], schemes: &[SignatureScheme]) -> Option<Arc<CertifiedKey>> {
+        self.certificates.choose(Some(self.name.as_str()), schemes)
     }
 
     fn has_certs(&self) -> bool {

@@ -5,7 +5,7 @@
 
 use std::fmt;
 
-pub use crate::xmpp::stream::{Dialback, Sasl, Tls};
+pub use crate::xmpp::stream::{ClientCertificate, Dialback, Sasl, Tls};
 
 /// What is configured for one domain and one direction.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -16,6 +16,8 @@ pub struct Security {
     pub sasl: Sasl,
     /// Dialback.
     pub dialback: Dialback,
+    /// Whether the certificate of a TLS session must prove the domain, whatever proves it besides.
+    pub certificate: ClientCertificate,
 }
 
 /// A way to prove a domain on a stream.
@@ -94,11 +96,12 @@ pub const fn check(tls: Tls, sasl: Sasl, dialback: Dialback) -> Result<Methods, 
 }
 
 impl Security {
-    /// The default: TLS required, SASL before dialback.
+    /// The default: TLS required with a certificate that proves the domain, SASL before dialback.
     pub const STANDARD: Self = Self {
         tls: Tls::Required,
         sasl: Sasl::Optional,
         dialback: Dialback::On,
+        certificate: ClientCertificate::Required,
     };
 
     /// Looks the combination up.
@@ -127,6 +130,12 @@ impl Methods {
     #[must_use]
     pub fn allows(&self, method: Method) -> bool {
         self.methods.contains(&method)
+    }
+
+    /// Whether dialback is among the ways.
+    #[must_use]
+    pub fn uses_dialback(&self) -> bool {
+        self.allows(Method::DialbackOverTls) || self.allows(Method::DialbackOverTcp)
     }
 
     /// What to tell the administrator.

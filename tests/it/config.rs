@@ -462,6 +462,46 @@ domain = \"example.net\"
 }
 
 #[test]
+fn certificates_that_nobody_needs_and_those_that_a_listener_demands_are_told() {
+    let etc = Etc::new();
+    let said = etc.report(
+        &format!(
+            "{BASE}{LISTEN}{LOCAL}
+[[federate]]
+domain = \"example.net\"
+protocol = \"xmpp\"
+xmpp = {{ require_certificate = false }}
+[[federate]]
+domain = \"example.org\"
+protocol = \"xmpp\"
+xmpp = {{ dialback = false, outbound = {{ require_certificate = false }} }}
+[policy]
+default = \"allow\"
+"
+        ),
+        &[],
+    );
+    insta::assert_snapshot!(said);
+}
+
+#[test]
+fn a_pinned_context_stands_for_nobody_who_does_not_name_it() {
+    let etc = Etc::new();
+    let pinned = BASE.replace(
+        "trust = [\"/etc/vestibule/trust/internal/\"]",
+        "identity = \"pinned\"\npins = [\"0000000000000000000000000000000000000000000000000000000000000000\"]",
+    );
+    let said = etc.report(
+        &format!("{pinned}{LISTEN}{LOCAL}[[federate]]\ndomain = \"example.net\"\nprotocol = \"xmpp\"\n"),
+        &[],
+    );
+    assert!(
+        said.contains("XMPP TLS is required, and there is no TLS context for it"),
+        "{said}"
+    );
+}
+
+#[test]
 fn policy_lines_that_cannot_hold_are_named() {
     let etc = Etc::new();
     insta::assert_snapshot!(etc.report(

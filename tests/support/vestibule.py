@@ -16,9 +16,10 @@ USER = "nobody"
 class Vestibule:
     """One proxy between the rig's outside and inside addresses."""
 
-    def __init__(self, rig, binary, authority, local, federated, link="s2s", secret=None, level="debug"):
-        """`local` is the inside domain, XMPP linked by `s2s` or `component`, or `sip`; `federated` maps foreign domains to the text of
-        their [[federate]] table."""
+    def __init__(self, rig, binary, authority, local, federated, link="s2s", secret=None, level="debug",
+                 peer_certificate="required", extra=""):
+        """`local` is the inside domain, XMPP linked by `s2s` (with TLS), `plain` (s2s without) or `component`, or `sip`; `federated` maps
+        foreign domains to the text of their [[federate]] table. `peer_certificate` is what outside listeners ask for, `extra` more tables."""
         self.rig = rig
         self._folder = os.path.dirname(os.path.dirname(rig.path("vestibule", "state", "x")))
         self.binary = rig.path("vestibule", "vestibule")
@@ -32,6 +33,7 @@ class Vestibule:
         node = rig.address("node")
         how = {
             "s2s": f'nodes = [{{ host = "{node}", port = 5269 }}]\ntls = "internal"\nlink = "s2s"',
+            "plain": f'nodes = [{{ host = "{node}", port = 5269 }}]\nlink = "s2s"',
             "component": f'nodes = [{{ host = "{node}" }}]\nlink = "component"\nsecret = "file:{self._folder}/component.secret"\n'
                          'component_port = 5347',
             "sip": f'nodes = [{{ host = "{node}", port = 5061 }}]\ntls = "internal"\ntransport = "tls"',
@@ -70,12 +72,12 @@ tls = "public"
 zone = "inside"
 protocol = "xmpp"
 port = 5269
-tls = "internal"
+{'' if link == 'plain' else 'tls = "internal"'}
 
 [tls.public]
 certificates = [{{ chain = "{public.chain}", key = "{public.key}" }}]
 trust = ["{authority.certificate}"]
-peer_certificate = "required"
+peer_certificate = "{peer_certificate}"
 
 [tls.internal]
 certificates = [{{ chain = "{internal.chain}", key = "{internal.key}" }}]
@@ -98,6 +100,8 @@ snmp_agentx = ""
 [log]
 format = "text"
 level = "{level}"
+
+{extra}
 """, 0o600)
         if os.getuid() == 0:
             owner = pwd.getpwnam(USER)

@@ -5,15 +5,15 @@ use std::num::{NonZeroU16, NonZeroU32};
 
 use super::findings::{Findings, key};
 use super::local::host;
-use super::tls;
+use super::{security, tls};
 use crate::config::schema::{
-    DirectedXmpp, Document, Federate, PeerProtocol, Preference, Profile as ProfileWord, Sasl as SaslWord,
-    StaticRoute as GivenRoute, TlsMode, Transport as TransportWord, Xmpp as Defaults,
+    Document, Federate, PeerProtocol, Preference, Profile as ProfileWord, StaticRoute as GivenRoute,
+    Transport as TransportWord,
 };
 use crate::domain::{Domain, DomainPattern};
 use crate::net::settings::{TlsContext, TlsName};
 use crate::policy::rate::Rate;
-use crate::policy::security::{Dialback, Sasl, Security, Tls};
+use crate::policy::security::Tls;
 use crate::route::{
     AddressFallback, Federated, Host, LessSpecific, Link, Local, NextHop, Profile, Protocol, RoutePattern,
     RouteState, Speaks, StaticRoute, Transport, UserPattern, XmppSecurity,
@@ -53,8 +53,7 @@ pub(super) fn federated(context: &Context<'_>, findings: &mut Findings<'_, '_>) 
 
 /// How a foreign domain without an entry is reached, where policy lets it pass: by XMPP, proven as `[xmpp]` says.
 pub(super) fn unlisted(context: &Context<'_>, findings: &mut Findings<'_, '_>) -> Option<Federated> {
-    let security = merged(&context.document.xmpp, &[]);
-    judge(security, key!["xmpp", "sasl"], "", findings);
+    let security = security::of_all(&context.document.xmpp, findings);
     let name = Domain::parse(UNLISTED).ok()?;
     Some(Federated {
         protocol: Speaks::Only(Protocol::Xmpp),
@@ -139,7 +138,7 @@ fn entry(at: usize, given: &Federate, context: &Context<'_>, findings: &mut Find
         routes,
         via: given.via.as_ref().map(|via| via.0.clone()),
         tls: name.or_else(|| context.default_tls.clone()),
-        xmpp: security(at, given, context.document, findings),
+        xmpp: security::of_entry(at, given, &context.document.xmpp, findings),
         rate: rate(at, given, findings),
         address_fallback: if given.address_fallback {
             AddressFallback::Allowed
@@ -264,90 +263,6 @@ fn rate(at: usize, given: &Federate, findings: &mut Findings<'_, '_>) -> Option<
         );
     }
     rate
-}
-
-/// The security of both directions: the direction's own keys, else the domain's, else those of `[xmpp]`.
-fn security(
-    at: usize,
-    given: &Federate,
-    document: &Document,
-    findings: &mut Findings<'_, '_>,
-) -> XmppSecurity {
-    let whole = DirectedXmpp {
-        tls: given.xmpp.tls,
-        sasl: given.xmpp.sasl,
-        dialback: given.xmpp.dialback,
-    };
-    let security = XmppSecurity {
-        inbound: merged(&document.xmpp, &[&given.xmpp.inbound, &whole]),
-        outbound: merged(&document.xmpp, &[&given.xmpp.outbound, &whole]),
-    };
-    let path = key!["federate", at, "xmpp"];
-    // What it inherits is judged where it stands.
-    if findings.gives(path) && given.protocol != PeerProtocol::Sip {
-        if security.inbound == security.outbound {
-            judge(security.inbound, path, "", findings);
-        } else {
-            judge(security.inbound, path, "inbound: ", findings);
-            judge(security.outbound, path, "outbound: ", findings);
-        }
-    } else if findings.gives(path) {
-        findings.warning(path, "`xmpp` has no effect, as protocol is \"sip\"");
-    }
-    security
-}
-
-fn merged(defaults: &Defaults, layers: &[&DirectedXmpp]) -> Security {
-    let tls = layers.iter().find_map(|layer| layer.tls).unwrap_or(defaults.tls);
-    let sasl = layers
-        .iter()
-        .find_map(|layer| layer.sasl)
-        .unwrap_or(defaults.sasl);
-    let dialback = layers
-        .iter()
-        .find_map(|layer| layer.dialback)
-        .unwrap_or(defaults.dialback);
-    Security {
-        tls: match tls {
-            TlsMode::None => Tls::Off,
-            TlsMode::Optional => Tls::Optional,
-            TlsMode::Required => Tls::Required,
-        },
-        sasl: match sasl {
-            SaslWord::Off => Sasl::Off,
-            SaslWord::Optional => Sasl::Optional,
-            SaslWord::Required => Sasl::Required,
-        },
-        dialback: if dialback { Dialback::On } else { Dialback::Off },
-    }
-}
-
-fn judge(security: Security, path: &[String], direction: &str, findings: &mut Findings<'_, '_>) {
-    let words = format!(
-        "{direction}tls {}, sasl {}, dialback {}",
-        match security.tls {
-            Tls::Off => "none",
-            Tls::Optional => "optional",
-            Tls::Required => "required",
-        },
-        match security.sasl {
-            Sasl::Off => "off",
-            Sasl::Optional => "optional",
-            Sasl::Required => "required",
-        },
-        match security.dialback {
-            Dialback::Off => "off",
-            Dialback::On => "on",
-        }
-    );
-    match security.check() {
-        Err(why) => findings.error(path, &format!("{words}: {why}")),
-        Ok(methods) => {
-            if let Some(why) = methods.warning() {
-                findings.warning(path, &format!("{words}: {why}"));
-            }
-        }
-    }
 }
 
 /// Whether there is a TLS context where TLS is spoken.

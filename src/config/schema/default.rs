@@ -41,6 +41,7 @@ impl Default for Xmpp {
             tls: TlsMode::Required,
             sasl: Sasl::Optional,
             dialback: true,
+            require_certificate: true,
             dialback_secret: String::new(),
             max_stanza_bytes: limits.xml.element_bytes,
             max_depth: limits.xml.depth,

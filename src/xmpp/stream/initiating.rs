@@ -243,6 +243,9 @@ impl Initiating {
 
     /// TLS is up: whose certificate is it?
     fn secure(&mut self, facts: TlsFacts) {
+        if self.settings.tls == Tls::Off {
+            return self.refuse(StreamRefusal::TlsForbidden);
+        }
         match facts.certificate {
             PeerCertificate::Shown => {
                 self.wire.ask(Question::Certificate {

@@ -30,6 +30,8 @@ pub(super) struct Open {
     settings: StreamSettings,
     encrypted: Encrypted,
     pairs: Vec<Pair>,
+    /// How many pairs were refused.
+    refused: usize,
 }
 
 #[derive(Debug)]
@@ -62,6 +64,7 @@ impl Open {
             settings,
             encrypted,
             pairs: Vec::new(),
+            refused: 0,
         }
     }
 
@@ -92,7 +95,10 @@ impl Open {
     ) -> Result<(), StreamRefusal> {
         wire.has_moved(now);
         match (element.name(), element.ns()) {
-            ("result", ns::DIALBACK) if wire.is_writable() => self.result(wire, now, &element),
+            ("result", ns::DIALBACK) if wire.is_writable() => {
+                self.result(wire, now, &element)?;
+                self.check_refused(wire)
+            }
             ("verify", ns::DIALBACK) if wire.is_writable() => answer_verify(wire, secret, &self.to, &element),
             ("message" | "presence" | "iq", ns::SERVER) => self.stanza(wire, element),
             //= rfc6120#4.8.3
@@ -153,7 +159,7 @@ impl Open {
                 return Ok(self.conclude(wire, now, from, to, answer));
             }
         }
-        Ok(Ok(()))
+        Ok(self.check_refused(wire))
     }
 
     fn stanza(&self, wire: &mut Wire, element: Element) -> Result<(), StreamRefusal> {
@@ -300,11 +306,20 @@ impl Open {
                 self.drop_pair(wire, from, to, StreamRefusal::DialbackFailed(condition));
             }
         }
+        self.check_refused(wire)
+    }
+
+    /// Each refusal costs us questions and an answer, so their number is bounded.
+    fn check_refused(&self, wire: &Wire) -> Result<(), StreamRefusal> {
+        if self.refused > wire.limits().refused_pairs {
+            return Err(StreamRefusal::TooManyRefused);
+        }
         Ok(())
     }
 
     /// Refuses one pair with a dialback error; the stream goes on.
     fn drop_pair(&mut self, wire: &mut Wire, from: Domain, to: Domain, refusal: StreamRefusal) {
+        self.refused = self.refused.saturating_add(1);
         self.pairs.retain(|pair| !(pair.from == from && pair.to == to));
         let error = StanzaError::new(refusal.dialback_condition());
         answer_result(wire, from.clone(), to.clone(), Saying::Error(error));

@@ -308,6 +308,7 @@ impl Receiving {
                 };
                 self.offer(greeting, settings, features, Offered::Plain { starttls })
             }
+            Channel::Tls(_) if settings.tls == Tls::Off => Err(StreamRefusal::TlsForbidden),
             Channel::Tls(facts) => match (&greeting.header.from, facts.certificate) {
                 (Some(from), PeerCertificate::Shown)
                     if settings.allow_external() || settings.certificate == ClientCertificate::Required =>

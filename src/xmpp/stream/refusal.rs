@@ -100,6 +100,12 @@ pub enum StreamRefusal {
     /// More octets than allowed before authentication.
     #[error("the peer sent more octets before authentication than xmpp.unauthenticated_bytes")]
     TooMuchUnauthenticated,
+    /// No stream header in time.
+    #[error("the peer sent no stream header within limits.first_message_timeout")]
+    HeaderTimeout,
+    /// Too many pairs of one stream were refused.
+    #[error("the peer went on naming domains after too many of them were refused")]
+    TooManyRefused,
     /// Not authenticated in time.
     #[error("the stream was not established within xmpp.establish")]
     EstablishTimeout,
@@ -134,12 +140,13 @@ impl StreamRefusal {
             | Self::DialbackForbidden
             | Self::SaslFailures
             | Self::UnsolicitedDialback
+            | Self::TooManyRefused
             | Self::TooMuchUnauthenticated => StreamCondition::PolicyViolation,
             Self::TlsForbidden | Self::NoMethod => StreamCondition::UnsupportedFeature,
             Self::NotAuthenticated | Self::OneWay => StreamCondition::NotAuthorized,
             Self::UnexpectedElement => StreamCondition::UnsupportedStanzaType,
             Self::TooManyPairs => StreamCondition::ResourceConstraint,
-            Self::EstablishTimeout => StreamCondition::ConnectionTimeout,
+            Self::HeaderTimeout | Self::EstablishTimeout => StreamCondition::ConnectionTimeout,
             Self::SaslRefused
             | Self::DialbackInvalid
             | Self::DialbackFailed(_)
@@ -201,6 +208,8 @@ impl Refuse for StreamRefusal {
             Self::DialbackUnchecked(_) => "dialback_unchecked",
             Self::TooManyPairs => "too_many_pairs",
             Self::TooMuchUnauthenticated => "unauthenticated_bytes",
+            Self::HeaderTimeout => "header_timeout",
+            Self::TooManyRefused => "refused_pairs",
             Self::EstablishTimeout => "establish_timeout",
             Self::ComponentUnknown => "component_unknown",
             Self::ComponentConflict => "component_conflict",
@@ -218,6 +227,7 @@ impl Refuse for StreamRefusal {
             | Self::DialbackRefused
             | Self::DialbackUnchecked(_)
             | Self::DialbackFailed(_)
+            | Self::HeaderTimeout
             | Self::EstablishTimeout
             | Self::ComponentUnknown
             | Self::ComponentConflict
@@ -241,6 +251,7 @@ impl Refuse for StreamRefusal {
             | Self::UnsolicitedDialback
             | Self::BadDialback
             | Self::DialbackInvalid
+            | Self::TooManyRefused
             | Self::TooMuchUnauthenticated => Fault::Peer,
         }
     }
@@ -256,7 +267,9 @@ impl Refuse for StreamRefusal {
 
     fn stanza_condition(&self) -> &'static str {
         match self {
-            Self::EstablishTimeout | Self::DialbackUnchecked(_) => "remote-server-timeout",
+            Self::HeaderTimeout | Self::EstablishTimeout | Self::DialbackUnchecked(_) => {
+                "remote-server-timeout"
+            }
             Self::Forbidden
             | Self::TlsRequired
             | Self::TlsUnavailable
@@ -287,6 +300,7 @@ impl Refuse for StreamRefusal {
             | Self::BadDialback
             | Self::DialbackInvalid
             | Self::DialbackFailed(_)
+            | Self::TooManyRefused
             | Self::TooMuchUnauthenticated
             | Self::ComponentUnknown
             | Self::ComponentConflict
@@ -319,6 +333,8 @@ impl Refuse for StreamRefusal {
             Self::DialbackForbidden => "Dialback is not accepted",
             Self::TooManyPairs => "Too many domains on one stream",
             Self::TooMuchUnauthenticated => "Too much was sent before authentication",
+            Self::HeaderTimeout => "No stream header came in time",
+            Self::TooManyRefused => "Too many domains were refused",
             Self::EstablishTimeout => "The stream was not established in time",
             Self::DialbackInvalid | Self::DialbackFailed(_) => "The dialback key was not confirmed",
             Self::SaslRefused

@@ -26,7 +26,7 @@ pub(in crate::xmpp) struct Wire {
     outputs: VecDeque<Output>,
     /// Octets to transmit after `outputs`.
     pending: Vec<u8>,
-    timers: TimerTable<Timer, 4>,
+    timers: TimerTable<Timer, 5>,
     limits: XmppLimits,
     /// Octets that may still come before authentication; `None` after it.
     allowance: Option<usize>,
@@ -50,6 +50,8 @@ enum Life {
 
 #[derive(Debug, Clone, Copy)]
 enum Timer {
+    /// The peer's first header.
+    Header,
     Establish,
     Idle,
     Keepalive,
@@ -57,13 +59,21 @@ enum Timer {
 }
 
 impl TimerKind for Timer {
-    const ALL: &'static [Self] = &[Self::Establish, Self::Idle, Self::Keepalive, Self::Closing];
+    const ALL: &'static [Self] = &[
+        Self::Header,
+        Self::Establish,
+        Self::Idle,
+        Self::Keepalive,
+        Self::Closing,
+    ];
+
     fn index(self) -> usize {
         match self {
             Self::Establish => 0,
             Self::Idle => 1,
             Self::Keepalive => 2,
             Self::Closing => 3,
+            Self::Header => 4,
         }
     }
 }
@@ -72,6 +82,7 @@ impl Wire {
     pub(in crate::xmpp) fn new(now: Instant, content: &'static str, limits: &Limits) -> Self {
         let mut timers = TimerTable::new();
         timers.set(Timer::Establish, now, limits.xmpp.establish);
+        timers.set(Timer::Header, now, limits.net.first_message);
         Self {
             content,
             reader: StreamReader::new(&limits.xml),
@@ -125,7 +136,11 @@ impl Wire {
     }
 
     pub(in crate::xmpp) fn next(&mut self) -> Result<Option<StreamItem>, StreamRefusal> {
-        Ok(self.reader.next()?)
+        let item = self.reader.next()?;
+        if let Some(StreamItem::Open(_)) = item {
+            self.timers.clear(Timer::Header);
+        }
+        Ok(item)
     }
 
     /// Opens our side of the stream.
@@ -198,6 +213,7 @@ impl Wire {
     pub(in crate::xmpp) fn on_timer(&mut self, now: Instant) -> Result<(), StreamRefusal> {
         while let Some(timer) = self.timers.expired(now) {
             match timer {
+                Timer::Header => return Err(StreamRefusal::HeaderTimeout),
                 Timer::Establish => return Err(StreamRefusal::EstablishTimeout),
                 Timer::Idle => self.close(now, Closed::Idle, None),
                 Timer::Keepalive => {

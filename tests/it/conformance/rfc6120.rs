@@ -730,8 +730,20 @@ fn section_13_12_strangers_are_bounded_in_octets_and_time() {
     assert_eq!(here.refusal(), Some(StreamRefusal::TooMuchUnauthenticated));
 
     let mut here = receiving(Start::Plain, Answers::serving(external()));
-    assert_eq!(here.wait(), Duration::from_secs(60));
+    here.feed("<");
+    assert_eq!(
+        here.wait(),
+        Duration::from_secs(30),
+        "silence instead of a header"
+    );
     assert_eq!(here.stream_error(), Some("connection-timeout"));
+    assert_eq!(here.refusal(), Some(StreamRefusal::HeaderTimeout));
+
+    let mut here = receiving(Start::Plain, Answers::serving(external()));
+    here.feed(HEADER);
+    assert_eq!(here.wait(), Duration::from_secs(60), "silence instead of a proof");
+    assert_eq!(here.stream_error(), Some("connection-timeout"));
+    assert_eq!(here.refusal(), Some(StreamRefusal::EstablishTimeout));
 
     let mut here = receiving(Start::Tls(SHOWN), Answers::serving(external()));
     here.feed(HEADER).feed(&auth("=")).feed(HEADER);

@@ -477,6 +477,25 @@ fn section_2_6_pairs_are_bounded() {
 }
 
 #[test]
+fn a_peer_that_is_refused_too_often_on_one_stream_is_closed() {
+    let mut here = asked(Some(DialbackAnswer::Valid));
+    here.feed(RESULT);
+    here.answers.host = HostAnswer::Forbidden;
+    for n in 0..10_000 {
+        if here.is_closed {
+            break;
+        }
+        here.feed(&format!(
+            "<db:result from='a{n}.example' to='here.example'>k</db:result>"
+        ));
+    }
+    let refused = |event: &&Event| matches!(event, Event::PairRefused { .. });
+    assert_eq!(here.events.iter().filter(refused).count(), 101);
+    assert_eq!(here.stream_error(), Some("policy-violation"));
+    assert_eq!(here.refusal(), Some(StreamRefusal::TooManyRefused));
+}
+
+#[test]
 fn section_4_1_unsolicited_answers_end_the_stream_wherever_they_come() {
     for answer in [
         "<db:result from='there.example' to='here.example' type='valid'/>",
