@@ -102,6 +102,14 @@ pub struct XmppLimits {
     pub connections: usize,
     /// Streams alive at once with one foreign domain (20).
     pub connections_per_domain: usize,
+    /// The first pause of a link after a failure (200 ms); letters that come within it are given back at once.
+    pub first_pause: Duration,
+    /// The longest pause between tries to reach a peer (300 s).
+    pub longest_pause: Duration,
+    /// The longest pause between tries to reach a node of ours (10 s: one that is back is found again within it).
+    pub longest_pause_of_node: Duration,
+    /// Stanzas of one stream that may wait to be acknowledged (1,000; XEP-0198); over it nothing more is written.
+    pub unacknowledged: usize,
 }
 
 /// Bounds of the gateway core.
@@ -182,6 +190,10 @@ impl Default for XmppLimits {
             queued_stanzas: 1_000,
             connections: 1_000,
             connections_per_domain: 20,
+            first_pause: Duration::from_millis(200),
+            longest_pause: Duration::from_secs(300),
+            longest_pause_of_node: Duration::from_secs(10),
+            unacknowledged: 1_000,
         }
     }
 }

@@ -29,7 +29,14 @@ pub enum Input<O> {
         /// The number of the stream, counted by the link.
         epoch: u64,
     },
-    /// A link gives something back that it did not write; told before anything that stood behind it is written, or an
+    /// The far end of a link has taken responsibility for these stanzas (XEP-0198).
+    Acknowledged {
+        /// Which ones.
+        tokens: Vec<Token>,
+        /// The number of the stream, counted by the link.
+        epoch: u64,
+    },
+    /// A link gives something back that it did not write, or that was not acknowledged before its stream broke; told before anything that stood behind it is written, or an
     /// answered ping would confirm what never left.
     Returned {
         /// What.

@@ -17,8 +17,10 @@ mod confirm;
 mod delivery;
 mod event;
 mod kind;
+pub mod link;
 mod pending;
 mod rejection;
+mod report;
 mod telling;
 #[cfg(test)]
 mod tests;
@@ -93,6 +95,7 @@ impl<O> Gateway<O> {
             Input::Deliver { delivery, origin } => self.deliver(now, *delivery, origin),
             Input::Answer(stanza) => self.answered(&stanza),
             Input::Written { tokens, epoch } => self.written(now, &tokens, epoch),
+            Input::Acknowledged { tokens, epoch } => self.acknowledged(now, &tokens, epoch),
             Input::Returned { token, trouble } => self.returned(now, token, trouble),
             Input::Broken { link, epoch } => self.broken(now, &link, epoch),
             Input::Response { token, response } => self.responded(now, token, &response),
@@ -220,25 +223,6 @@ impl<O> Gateway<O> {
         }
     }
 
-    fn written(&mut self, now: Instant, tokens: &[Token], epoch: u64) {
-        let confirmed_at = after(now, self.limits.confirm);
-        for token in tokens {
-            let Some(waiting) = self.waiting.get_mut(*token) else {
-                continue;
-            };
-            if let WaitingKind::Passed { .. } = waiting.kind {
-                self.waiting.remove(*token);
-                continue;
-            }
-            waiting.state = State::Written { epoch };
-            let until = waiting.until.min(confirmed_at);
-            if let Some(link) = self.links.get_mut(&waiting.link) {
-                link.written();
-            }
-            self.waiting.wait_until(*token, until);
-        }
-    }
-
     /// An error stanza or a result for something that we sent, recognised by its id.
     fn answered(&mut self, stanza: &Stanza) {
         let Some(token) = stanza.id().and_then(|id| self.answers.token(id)) else {
@@ -312,34 +296,6 @@ impl<O> Gateway<O> {
                 response: Box::new(response),
             });
             self.observe(about, Protocol::Sip, Protocol::Xmpp, Outcome::Failed);
-        }
-    }
-
-    fn returned(&mut self, now: Instant, token: Token, trouble: Trouble) {
-        match self.end(token) {
-            Some(waiting) => self.fail(now, waiting, trouble),
-            // Not a message, so a ping, or a message whose time was over.
-            None => self.links.values_mut().for_each(|link| link.ping_returned(token)),
-        }
-    }
-
-    fn broken(&mut self, now: Instant, link: &Link, epoch: u64) {
-        let Some(state) = self.links.get_mut(link) else {
-            return;
-        };
-        state.forget_ping();
-        let lost: Vec<_> = state
-            .unconfirmed()
-            .filter(|token| {
-                self.waiting
-                    .get(*token)
-                    .is_some_and(|waiting| waiting.state == State::Written { epoch })
-            })
-            .collect();
-        for token in lost {
-            if let Some(waiting) = self.end(token) {
-                self.fail(now, waiting, Trouble::Broken);
-            }
         }
     }
 

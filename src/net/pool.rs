@@ -60,6 +60,18 @@ impl Pool {
         start(world, link, letter, &mut links)
     }
 
+    /// Takes a link that has nothing to carry out of the pool; gives the letter that has come for it after all, and the
+    /// link stays then. Both happen while no letter can come, so none is stranded.
+    pub fn retire(&self, link: &Link, letters: &mut queue::Receiver<Letter>) -> Option<Letter> {
+        let mut links = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(letter) = letters.next_waiting() {
+            return Some(letter);
+        }
+        letters.close();
+        links.remove(link);
+        None
+    }
+
     /// Makes sure that a link runs, for links that are there before anything is sent on them.
     pub fn keep_up(&self, world: &Arc<World>, link: &Link) {
         let mut links = self.0.lock().unwrap_or_else(PoisonError::into_inner);

@@ -1,12 +1,12 @@
 //! The link on which we speak for one domain towards another: a stream to a peer or a node, or a component of a node.
 //!
-//! Letters wait in the link's queue while a stream is set up; when that fails they are given back with the reason, and
-//! their senders are told. What was written on a stream that then breaks is told as such: whether it arrived, nobody
-//! knows. A component link is kept up whether anything is to be sent or not, because inside users reach out through it.
+//! What is decided is decided by [`XmppLink`]; here its streams are opened, its letters fetched and written, and what
+//! became of them is told to their shards. A component link is kept up whether anything is to be sent or not, because
+//! inside users reach out through it.
 
-use std::collections::VecDeque;
+use std::future::Future;
+use std::pin::Pin;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
 
 use super::pool::{Content, Letter};
 use super::queue;
@@ -14,8 +14,8 @@ use super::world::{self, World};
 use super::xmpp_dial::{attach, establish};
 use super::xmpp_driver::{Driver, Turn};
 use super::{discover, xmpp_stream};
-use crate::clock::Backoff;
 use crate::domain::Domain;
+use crate::gateway::link::{self, Evidence, Far, Farewell, Fate, Keep, Output, XmppLink};
 use crate::gateway::{Input, Link, Token, Trouble};
 use crate::observe::health::NodeState;
 use crate::observe::metrics::Alive;
@@ -27,55 +27,95 @@ use crate::xmpp::stream::{Event, Purpose};
 
 /// Carries letters for as long as there is something to carry; a component link for as long as it is configured.
 pub async fn run(world: Arc<World>, local: Domain, remote: Domain, mut letters: queue::Receiver<Letter>) {
-    let mut link = LinkTask {
-        backoff: Backoff::new(FIRST_PAUSE, LONGEST_PAUSE),
-        pause: None,
-        epoch: 0,
-        world,
-        local,
-        remote,
+    let relation = Arc::new(Relation { world, local, remote });
+    let world = &relation.world;
+    let far = if relation.node_domain().is_some() {
+        Far::Node
+    } else {
+        Far::Peer
     };
+    let mut link = LinkTask {
+        machine: XmppLink::new(world::now(), &world.limits().xmpp, far),
+        terms: relation.terms(),
+        stream: Stream::None,
+        relation: Arc::clone(&relation),
+    };
+    let mut border = world.border.clone();
+    link.tell(link::Input::Keep(relation.keep()));
+    let mut stopping = false;
     loop {
-        let first = match link.wait(&mut letters).await {
-            Wait::Letter(letter) => Some(letter),
-            Wait::Connect => None,
-            Wait::End => break,
-        };
-        link.work(first, &mut letters).await;
+        match link.act().await {
+            Next::Go => {}
+            Next::Retire => match world.pool.retire(&relation.name(), &mut letters) {
+                Some(letter) => link.carry(letter),
+                None => return,
+            },
+            Next::Done => break,
+        }
+        let wants_letters = link.wants_letters();
+        tokio::select! {
+            news = link.stream.next() => link.heard(news).await,
+            letter = letters.recv(), if wants_letters && !stopping => match letter {
+                Some(letter) => {
+                    link.carry(letter);
+                    // A batch is written before what happened on the stream is looked at.
+                    for _ in 0..BATCH {
+                        link.act().await;
+                        if !link.wants_letters() {
+                            break;
+                        }
+                        let Some(letter) = letters.next_waiting() else { break };
+                        link.carry(letter);
+                    }
+                }
+                None => {
+                    stopping = true;
+                    link.tell(link::Input::Stop);
+                }
+            },
+            () = world::sleep_until(link.machine.timeout()) => link.tell(link::Input::Timer),
+            Ok(()) = border.changed(), if !stopping => {
+                // Another node, other terms, or no such domain any more: what the stream was opened for is gone.
+                if relation.terms() != link.terms {
+                    link.tell(link::Input::Changed);
+                }
+                link.tell(link::Input::Keep(relation.keep()));
+            }
+            () = world.close.cancelled(), if !stopping => {
+                stopping = true;
+                link.tell(link::Input::Stop);
+            }
+        }
     }
     letters.close();
     while let Some(letter) = letters.next_waiting() {
-        link.give_back(letter, Trouble::Stopping).await;
+        link.carry(letter);
+        link.act().await;
     }
 }
 
-struct LinkTask {
+/// Two domains, and what is known of them.
+struct Relation {
     world: Arc<World>,
     local: Domain,
     remote: Domain,
-    backoff: Backoff,
-    pause: Option<Pause>,
-    /// Counts the streams.
-    epoch: u64,
 }
 
-/// No stream is opened before its end.
-#[derive(Debug, Clone, Copy)]
-struct Pause {
-    until: Instant,
-    /// After a failure letters are given back with it at once; after a stream that was up they wait.
-    trouble: Option<Trouble>,
+struct LinkTask {
+    relation: Arc<Relation>,
+    machine: XmppLink,
+    stream: Stream,
+    terms: Terms,
 }
 
-/// Letters that were written, and when they are out of our hands.
-#[derive(Debug, Default)]
-struct Written(VecDeque<(u64, Token)>);
+/// What a stream is opened for: when it changes, so must the stream.
+type Terms = (Option<Arc<Local>>, Option<Arc<Federated>>);
 
-/// What a link without a stream has to do.
-enum Wait {
-    Letter(Letter),
-    Connect,
-    End,
+/// The stream of a link.
+enum Stream {
+    None,
+    Opening(Pin<Box<dyn Future<Output = Result<Up, Trouble>> + Send>>),
+    Up(Box<Up>),
 }
 
 /// A stream that is up.
@@ -88,184 +128,199 @@ struct Up {
     _alive: Alive,
 }
 
-impl Written {
-    /// Takes out what lies within the first `octets` of the stream.
-    fn take_until(&mut self, octets: u64) -> Vec<Token> {
-        let count = self.0.iter().take_while(|(at, _)| *at <= octets).count();
-        self.0.drain(..count).map(|(_, token)| token).collect()
+/// What a stream has to tell.
+#[allow(clippy::large_enum_variant, reason = "it is handed on at once and never kept")]
+enum News {
+    Opened(Result<Up, Trouble>),
+    Turn(Option<Turn>),
+}
+
+/// How a task goes on.
+enum Next {
+    Go,
+    Retire,
+    Done,
+}
+
+impl Stream {
+    async fn next(&mut self) -> News {
+        match self {
+            Self::None => std::future::pending().await,
+            Self::Opening(opening) => News::Opened(opening.await),
+            Self::Up(up) => News::Turn(up.driver.next().await),
+        }
     }
 }
 
 impl LinkTask {
-    /// Waits for a reason to open a stream.
-    async fn wait(&self, letters: &mut queue::Receiver<Letter>) -> Wait {
-        loop {
-            let pause = self.pause.filter(|pause| pause.until > world::now());
-            let keep_up = self.component().is_some();
-            if keep_up && pause.is_none() {
-                return Wait::Connect;
+    fn tell(&mut self, input: link::Input) {
+        self.machine.handle(world::now(), input);
+    }
+
+    fn wants_letters(&self) -> bool {
+        let has_room = match &self.stream {
+            Stream::Up(up) => up.driver.has_room() && !up.driver.is_closing(),
+            Stream::None | Stream::Opening(_) => true,
+        };
+        has_room && self.machine.takes_letters()
+    }
+
+    fn carry(&mut self, letter: Letter) {
+        let Content::Stanza(stanza) = letter.content else {
+            return;
+        };
+        self.tell(link::Input::Letter(link::Letter {
+            stanza,
+            token: letter.token,
+            until: letter.until,
+        }));
+    }
+
+    /// Does what the machine wants.
+    async fn act(&mut self) -> Next {
+        let mut next = Next::Go;
+        if let Stream::Up(up) = &self.stream {
+            let (_, taken) = up.driver.octets();
+            self.tell(link::Input::Taken(taken));
+        }
+        while let Some(output) = self.machine.poll() {
+            match output {
+                Output::Open => {
+                    self.terms = self.relation.terms();
+                    self.stream = Stream::Opening(Box::pin(open(Arc::clone(&self.relation))));
+                }
+                Output::Write(stanza) => {
+                    let answer = match &mut self.stream {
+                        Stream::Up(up) => match up.driver.send(&stanza) {
+                            Ok(()) => link::Input::Wrote(up.driver.octets().0),
+                            Err(misuse) => {
+                                let Relation { local, remote, .. } = &*self.relation;
+                                tracing::info!(peer = %remote, %local, %misuse, "a stanza could not be written");
+                                link::Input::Unwritable(Trouble::Broken)
+                            }
+                        },
+                        Stream::None | Stream::Opening(_) => link::Input::Unwritable(Trouble::Broken),
+                    };
+                    self.tell(answer);
+                }
+                Output::Tell(fate) => self.relation.tell_fate(fate).await,
+                Output::Close(why) => {
+                    if let Stream::Up(up) = &mut self.stream {
+                        up.driver.close(match why {
+                            Farewell::Changed => None,
+                            Farewell::Stopping => Some(StreamError::new(StreamCondition::SystemShutdown)),
+                        });
+                    }
+                }
+                Output::Retire => next = Next::Retire,
+                Output::Done => {
+                    self.stream = Stream::None;
+                    next = Next::Done;
+                }
             }
-            let trouble = pause.and_then(|pause| pause.trouble);
-            let idle = self.world.limits().xmpp.idle;
-            tokio::select! {
-                letter = letters.recv(), if pause.is_none() || trouble.is_some() => match (letter, trouble) {
-                    (None, _) => return Wait::End,
-                    (Some(letter), Some(trouble)) => self.give_back(letter, trouble).await,
-                    (Some(letter), None) => return Wait::Letter(letter),
-                },
-                () = world::sleep_until(pause.map(|pause| pause.until)) => {}
-                () = tokio::time::sleep(idle), if !keep_up => return Wait::End,
-                () = self.world.close.cancelled() => return Wait::End,
+        }
+        next
+    }
+
+    async fn heard(&mut self, news: News) {
+        match news {
+            News::Opened(Ok(up)) => {
+                self.stream = Stream::Up(Box::new(up));
+                self.tell(link::Input::Opened(Evidence::Taken));
+            }
+            News::Opened(Err(trouble)) => {
+                self.stream = Stream::None;
+                let Relation { local, remote, .. } = &*self.relation;
+                tracing::warn!(
+                    peer = %remote, %local, class = trouble.class(),
+                    "no XMPP stream; it is tried again after a pause"
+                );
+                let random = u32::from_le_bytes(world::random());
+                self.tell(link::Input::Failed { trouble, random });
+            }
+            News::Turn(Some(Turn::Written)) => {}
+            News::Turn(Some(Turn::Event(event))) => {
+                if let Stream::Up(up) = &self.stream {
+                    self.relation.observe(up.side, &up.driver, event).await;
+                    if up.driver.is_closing() {
+                        self.tell(link::Input::Ending);
+                    }
+                }
+            }
+            News::Turn(None) => {
+                if let Stream::Up(up) = std::mem::replace(&mut self.stream, Stream::None) {
+                    self.relation.lost(&up);
+                }
+                let random = u32::from_le_bytes(world::random());
+                self.tell(link::Input::Ended { random });
+            }
+        }
+    }
+}
+
+impl Relation {
+    fn name(&self) -> Link {
+        Link::Xmpp {
+            local: self.local.clone(),
+            remote: self.remote.clone(),
+        }
+    }
+
+    fn keep(&self) -> Keep {
+        if self.component().is_some() {
+            Keep::Always
+        } else {
+            Keep::WhileUsed
+        }
+    }
+
+    /// Tells each shard what became of its stanzas.
+    async fn tell_fate(&self, fate: Fate) {
+        match fate {
+            Fate::Written { tokens, epoch } => {
+                for tokens in by_shard(tokens) {
+                    self.tell_first(tokens, |tokens| Input::Written { tokens, epoch })
+                        .await;
+                }
+            }
+            Fate::Acknowledged { tokens, epoch } => {
+                for tokens in by_shard(tokens) {
+                    self.tell_first(tokens, |tokens| Input::Acknowledged { tokens, epoch })
+                        .await;
+                }
+            }
+            Fate::Returned { token, trouble } => {
+                self.world.tell(token, Input::Returned { token, trouble }).await;
+            }
+            Fate::Broken { epoch } => {
+                for shard in &self.world.shards {
+                    let link = self.name();
+                    let _gone = shard.send(Input::Broken { link, epoch }).await;
+                }
             }
         }
     }
 
-    /// Opens a stream, carries letters on it until it ends, and tells what became of them.
-    async fn work(&mut self, first: Option<Letter>, letters: &mut queue::Receiver<Letter>) {
-        let opened = tokio::select! {
-            opened = self.open() => opened,
-            () = self.world.close.cancelled() => Err(Trouble::Stopping),
-        };
-        let mut up = match opened {
-            Ok(up) => up,
-            Err(trouble) => return self.failed(trouble, first, letters).await,
-        };
-        self.pause = None;
-        self.epoch = self.epoch.wrapping_add(1);
-        let opened_at = world::now();
-        let mut written = Written::default();
-        if let Some(letter) = first {
-            self.write(&mut up.driver, letter, &mut written).await;
+    async fn tell_first(
+        &self,
+        tokens: Vec<Token>,
+        input: impl FnOnce(Vec<Token>) -> Input<super::sip_flow::SipOrigin>,
+    ) {
+        if let Some(first) = tokens.first().copied() {
+            self.world.tell(first, input(tokens)).await;
         }
-        let mut border = self.world.border.clone();
-        let terms = self.terms();
-        loop {
-            self.tell_written(&up.driver, &mut written).await;
-            tokio::select! {
-                turn = up.driver.next() => match turn {
-                    None => break,
-                    Some(Turn::Written) => {}
-                    Some(Turn::Event(event)) => self.observe(up.side, &up.driver, event).await,
-                },
-                letter = letters.recv(), if up.driver.has_room() && !up.driver.is_closing() => {
-                    let Some(letter) = letter else { break };
-                    self.write(&mut up.driver, letter, &mut written).await;
-                    for _ in 0..BATCH {
-                        if !up.driver.has_room() {
-                            break;
-                        }
-                        let Some(letter) = letters.next_waiting() else { break };
-                        self.write(&mut up.driver, letter, &mut written).await;
-                    }
-                }
-                Ok(()) = border.changed(), if !up.driver.is_closing() => {
-                    // Another node, other terms, or no such domain any more: what this stream was opened for is gone.
-                    if self.terms() != terms {
-                        up.driver.close(None);
-                    }
-                }
-                () = self.world.close.cancelled(), if !up.driver.is_closing() => {
-                    up.driver.close(Some(StreamError::new(StreamCondition::SystemShutdown)));
-                }
-            }
-        }
-        // Whatever may have reached the peer counts as written, and is told as lost with the stream.
-        self.tell_all(written.take_until(u64::MAX)).await;
-        let link = Link::Xmpp {
-            local: self.local.clone(),
-            remote: self.remote.clone(),
-        };
-        for shard in &self.world.shards {
-            let broken = Input::Broken {
-                link: link.clone(),
-                epoch: self.epoch,
-            };
-            let _gone = shard.send(broken).await;
-        }
+    }
+
+    /// A component link that is down is a node that is down.
+    fn lost(&self, up: &Up) {
         if up.side == Side::Inside && self.component().is_some() {
             self.world
                 .health
                 .saw_node(&self.remote, &up.node, NodeState::Down);
         }
-        // A peer that ends each stream at once must not make us spin; one that was up for a while is well.
-        let lived = world::now().saturating_duration_since(opened_at);
-        if lived > LONGEST_PAUSE {
-            self.backoff.succeeded();
-        }
-        let pause = self.backoff.failed(u32::from_le_bytes(world::random()));
-        self.pause = world::now()
-            .checked_add(pause)
-            .map(|until| Pause { until, trouble: None });
     }
 
-    /// No stream could be opened: everything that waits for one is given back, and the next try waits.
-    async fn failed(
-        &mut self,
-        trouble: Trouble,
-        first: Option<Letter>,
-        letters: &mut queue::Receiver<Letter>,
-    ) {
-        let pause = self.backoff.failed(u32::from_le_bytes(world::random()));
-        self.pause = world::now().checked_add(pause).map(|until| Pause {
-            until,
-            trouble: Some(trouble),
-        });
-        tracing::warn!(
-            peer = %self.remote, local = %self.local, class = trouble.class(), pause_ms = pause.as_millis(),
-            "no XMPP stream; it is tried again after the pause"
-        );
-        if let Some(letter) = first {
-            self.give_back(letter, trouble).await;
-        }
-        while let Some(letter) = letters.next_waiting() {
-            self.give_back(letter, trouble).await;
-        }
-    }
-
-    async fn write(&self, driver: &mut Driver, letter: Letter, written: &mut Written) {
-        if letter.until <= world::now() {
-            return self.give_back(letter, Trouble::Timeout).await;
-        }
-        let Content::Stanza(stanza) = &letter.content else {
-            return;
-        };
-        match driver.send(stanza) {
-            Ok(()) => {
-                let (sent, _) = driver.octets();
-                written.0.extend(letter.token.map(|token| (sent, token)));
-            }
-            Err(misuse) => {
-                tracing::info!(peer = %self.remote, local = %self.local, %misuse, "a stanza could not be written");
-                self.give_back(letter, Trouble::Broken).await;
-            }
-        }
-    }
-
-    /// Tells each shard which of its stanzas the operating system has taken.
-    async fn tell_written(&self, driver: &Driver, written: &mut Written) {
-        let (_, taken) = driver.octets();
-        self.tell_all(written.take_until(taken)).await;
-    }
-
-    async fn tell_all(&self, mut tokens: Vec<Token>) {
-        tokens.sort_by_key(|token| token.shard());
-        for tokens in tokens.chunk_by(|left, right| left.shard() == right.shard()) {
-            if let Some(first) = tokens.first() {
-                self.world
-                    .tell(
-                        *first,
-                        Input::Written {
-                            tokens: tokens.to_vec(),
-                            epoch: self.epoch,
-                        },
-                    )
-                    .await;
-            }
-        }
-    }
-
-    /// What the stream is opened for: when it changes, so must the stream.
-    fn terms(&self) -> (Option<Arc<Local>>, Option<Arc<Federated>>) {
+    fn terms(&self) -> Terms {
         let border = self.world.border();
         let local = border.table().local(&self.remote).cloned();
         let foreign = if local.is_none() {
@@ -289,12 +344,6 @@ impl LinkTask {
             | Event::Closed(_)
             | Event::Verified(_)
             | Event::Ending => {}
-        }
-    }
-
-    async fn give_back(&self, letter: Letter, trouble: Trouble) {
-        if let Some(token) = letter.token {
-            self.world.tell(token, Input::Returned { token, trouble }).await;
         }
     }
 
@@ -370,9 +419,19 @@ impl LinkTask {
     }
 }
 
-/// The first pause after a failure; letters that come within it are given back at once.
-const FIRST_PAUSE: Duration = Duration::from_millis(200);
-/// The longest pause: a node that is back is found again within it.
-const LONGEST_PAUSE: Duration = Duration::from_secs(10);
+/// The open stream of a relation, as a task's own business.
+async fn open(relation: Arc<Relation>) -> Result<Up, Trouble> {
+    relation.open().await
+}
+
+/// The tokens of each shard, in their order.
+fn by_shard(mut tokens: Vec<Token>) -> Vec<Vec<Token>> {
+    tokens.sort_by_key(|token| token.shard());
+    tokens
+        .chunk_by(|left, right| left.shard() == right.shard())
+        .map(<[Token]>::to_vec)
+        .collect()
+}
+
 /// Letters written before what happened on the stream is looked at.
 const BATCH: usize = 128;

@@ -1,0 +1,76 @@
+//! What links report of the stanzas that were handed to them.
+
+use std::time::Instant;
+
+use super::answer::Trouble;
+use super::delivery::Link;
+use super::pending::Token;
+use super::waiting::{State, WaitingKind};
+use super::{Gateway, after};
+
+impl<O> Gateway<O> {
+    pub(super) fn written(&mut self, now: Instant, tokens: &[Token], epoch: u64) {
+        let confirmed_at = after(now, self.limits.confirm);
+        for token in tokens {
+            let Some(waiting) = self.waiting.get_mut(*token) else {
+                continue;
+            };
+            if let WaitingKind::Passed { .. } = waiting.kind {
+                self.waiting.remove(*token);
+                continue;
+            }
+            waiting.state = State::Written { epoch };
+            let until = waiting.until.min(confirmed_at);
+            if let Some(link) = self.links.get_mut(&waiting.link) {
+                link.written();
+            }
+            self.waiting.wait_until(*token, until);
+        }
+    }
+
+    /// What the far end's server answers for is out of our hands; a translated message waits for its user's server to
+    /// say more, by an answered ping, as long as it does on any stream.
+    pub(super) fn acknowledged(&mut self, now: Instant, tokens: &[Token], epoch: u64) {
+        for token in tokens {
+            match self.waiting.get(*token).map(|waiting| &waiting.kind) {
+                Some(WaitingKind::Forwarded { .. }) => {
+                    if let Some(waiting) = self.end(*token) {
+                        self.succeed(waiting);
+                    }
+                }
+                Some(WaitingKind::Sip { .. } | WaitingKind::Xmpp { .. } | WaitingKind::Passed { .. }) => {
+                    self.written(now, &[*token], epoch);
+                }
+                None => {}
+            }
+        }
+    }
+
+    pub(super) fn returned(&mut self, now: Instant, token: Token, trouble: Trouble) {
+        match self.end(token) {
+            Some(waiting) => self.fail(now, waiting, trouble),
+            // Not a message, so a ping, or a message whose time was over.
+            None => self.links.values_mut().for_each(|link| link.ping_returned(token)),
+        }
+    }
+
+    pub(super) fn broken(&mut self, now: Instant, link: &Link, epoch: u64) {
+        let Some(state) = self.links.get_mut(link) else {
+            return;
+        };
+        state.forget_ping();
+        let lost: Vec<_> = state
+            .unconfirmed()
+            .filter(|token| {
+                self.waiting
+                    .get(*token)
+                    .is_some_and(|waiting| waiting.state == State::Written { epoch })
+            })
+            .collect();
+        for token in lost {
+            if let Some(waiting) = self.end(token) {
+                self.fail(now, waiting, Trouble::Broken);
+            }
+        }
+    }
+}
