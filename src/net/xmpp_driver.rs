@@ -405,11 +405,7 @@ impl Driver {
 
     fn certificate(&mut self, claimed: &Domain) -> CertificateAnswer {
         let border = self.world.border();
-        let named = border
-            .table()
-            .foreign(claimed)
-            .and_then(|entry| entry.tls.as_ref());
-        match self.proof.xmpp(claimed, named) {
+        match self.proof.xmpp(claimed, border.table().tls_of(claimed)) {
             Ok(_authenticated) => CertificateAnswer::Proven,
             Err(unproven) => {
                 tracing::info!(

@@ -11,6 +11,7 @@ use super::plan::Candidate;
 use super::static_route::{self, Selection};
 use super::{
     AddressFallback, Boundary, Federated, Host, LessSpecific, Local, Nodes, Plan, Protocol, RoutePattern,
+    TlsName,
 };
 use crate::domain::{Domain, DomainPattern};
 use crate::policy::Party;
@@ -137,6 +138,16 @@ impl Table {
     #[must_use]
     pub fn local(&self, domain: &Domain) -> Option<&Arc<Local>> {
         self.locals.get(domain)
+    }
+
+    /// The TLS context by which the servers of a domain are judged, whichever side opened the connection; `None` leaves
+    /// that to the connection.
+    #[must_use]
+    pub fn tls_of(&self, domain: &Domain) -> Option<&TlsName> {
+        match self.local(domain) {
+            Some(local) => local.tls.as_ref(),
+            None => self.foreign(domain)?.tls.as_ref(),
+        }
     }
 
     /// All local domains, in no order.

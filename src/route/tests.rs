@@ -195,6 +195,30 @@ fn a_name_stands_in_the_table_once() {
 }
 
 #[test]
+fn the_servers_of_a_domain_are_judged_by_the_context_that_it_names() {
+    let name = |text: &str| TlsName::new(text);
+    let ours = Local {
+        tls: Some(name("internal")),
+        ..local("example.com", Protocol::Xmpp, &["node.corp"])
+    };
+    let plain = local("plain.example.com", Protocol::Xmpp, &["node.corp"]);
+    let theirs = Federated {
+        tls: Some(name("partner")),
+        ..federated("*.partner.org", XMPP)
+    };
+    let table = Table::new(vec![ours, plain], vec![theirs], None).unwrap();
+    for (of, expected) in [
+        ("example.com", Some("internal")),
+        ("plain.example.com", None),
+        ("im.partner.org", Some("partner")),
+        ("stranger.org", None),
+    ] {
+        let expected = expected.map(name);
+        assert_eq!(table.tls_of(&domain(of)), expected.as_ref(), "{of}");
+    }
+}
+
+#[test]
 fn an_unlisted_domain_is_reached_only_where_that_is_configured() {
     let error = table(&[], vec![])
         .lookup(&party("a@x.example"), Protocol::Sip)
