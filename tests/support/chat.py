@@ -9,6 +9,8 @@ from xml.etree import ElementTree
 logging.getLogger("slixmpp").setLevel(logging.CRITICAL)  # before the import: it warns while it loads
 
 import slixmpp  # noqa: E402
+from slixmpp.xmlstream.handler import Callback  # noqa: E402
+from slixmpp.xmlstream.matcher import MatchXPath  # noqa: E402
 
 from rig import DEADLINE, Events  # noqa: E402
 
@@ -16,8 +18,11 @@ from rig import DEADLINE, Events  # noqa: E402
 class Client:
     """A logged-in user of an XMPP server, over STARTTLS, with the server's certificate checked against our CA."""
 
-    def __init__(self, rig, jid, password, server, authority):
+    def __init__(self, rig, jid, password, server, authority, namespace=None):
+        """Logs in at a server's address; `namespace` is the network namespace to do that from. In one, nothing is answered by itself:
+        neither subscriptions nor presence."""
         self.jid = jid
+        self._namespace = namespace
         self.events = Events(jid)
         self.raw = []
         self._ready = threading.Event()
@@ -32,20 +37,16 @@ class Client:
 
     def send(self, to, body, identifier=None, kind="chat", extension=None):
         """Sends a message, with an extension element if its XML is given; returns the stanza's id."""
-        done = threading.Event()
         sent = {}
 
-        def run():
+        def work():
             message = self._xmpp.make_message(mto=to, mbody=body, mtype=kind)
             message["id"] = identifier or self._xmpp.new_id()
             sent["id"] = message["id"]
             if extension:
                 message.xml.append(ElementTree.fromstring(extension))
             message.send()
-            done.set()
-        self._loop.call_soon_threadsafe(run)
-        if not done.wait(DEADLINE):
-            raise RuntimeError(f"{self.jid}: the client does not answer")
+        self._do(work)
         return sent["id"]
 
     def wait_for_message(self, body, deadline=DEADLINE):
@@ -56,6 +57,45 @@ class Client:
         """Waits for the error that answers a stanza: (`error`, from, id, condition, text, xml)."""
         return self.events.wait(lambda event: event[0] == "error" and event[2] == identifier, f"an error for {identifier}", deadline)
 
+    def presence(self, kind=None, to=None, show=None, status=None, priority=None, extension=None):
+        """Sends presence: a state to all who may see it, or of some kind to one."""
+        def send():
+            presence = self._xmpp.make_presence(ptype=kind, pto=to, pshow=show, pstatus=status, ppriority=priority)
+            if extension:
+                presence.xml.append(ElementTree.fromstring(extension))
+            presence.send()
+        self._do(send)
+
+    def wait_for_presence(self, sender, kind=None, show=None, status=None, since=0, deadline=DEADLINE):
+        """Waits for presence: (`presence`, from, kind, show, status, priority, xml); `kind` is None for available."""
+        def matches(event):
+            return (event[0] == "presence" and event[1].startswith(sender) and event[2] == kind
+                    and show in (None, event[3]) and status in (None, event[4]))
+        return self.events.wait(matches, f"presence {kind or show or 'available'} {status or ''} of {sender}", deadline, since)
+
+    def ask(self, to, query, kind="get", deadline=DEADLINE):
+        """Sends an iq and waits for its answer: (`iq`, from, type, id, condition, xml)."""
+        sent = {}
+
+        def send():
+            iq = self._xmpp.make_iq(ito=to, itype=kind)
+            iq["id"] = sent["id"] = f"ask-{self._xmpp.new_id()}"
+            iq.xml.append(ElementTree.fromstring(query))
+            # Sent as it is: slixmpp would make an exception of an error that answers it.
+            self._xmpp.send_raw(str(iq))
+        self._do(send)
+        return self.events.wait(lambda event: event[0] == "iq" and event[3] == sent["id"], f"an answer of {to}", deadline)
+
+    def _do(self, work):
+        done = threading.Event()
+
+        def run():
+            work()
+            done.set()
+        self._loop.call_soon_threadsafe(run)
+        if not done.wait(DEADLINE):
+            raise RuntimeError(f"{self.jid}: the client does not answer")
+
     def close(self):
         """Logs out and ends the thread."""
         if self._thread.is_alive():
@@ -63,6 +103,8 @@ class Client:
             self._thread.join(5)
 
     def _run(self, jid, password, server, certificate):
+        if self._namespace:
+            self._namespace.enter()
         asyncio.set_event_loop(self._loop)
         xmpp = self._xmpp = slixmpp.ClientXMPP(f"{jid}/rig", password)
         xmpp.ca_certs = certificate
@@ -70,6 +112,10 @@ class Client:
         xmpp.add_event_handler("session_start", self._started)
         xmpp.add_event_handler("message", self._message)
         xmpp.add_event_handler("message_error", self._error)
+        if self._namespace:
+            xmpp.register_handler(Callback("presence", MatchXPath("{jabber:client}presence"), self._presence))
+            xmpp.auto_authorize = xmpp.auto_subscribe = None
+        xmpp.register_handler(Callback("answers", MatchXPath("{jabber:client}iq"), self._iq))
         for failure in ("failed_all_auth", "ssl_invalid_chain", "connection_failed"):
             xmpp.add_event_handler(failure, lambda event, what=failure: self.events.add(("failed", f"{what}: {event}")))
         xmpp.add_filter("in", lambda stanza: self._keep("<-", stanza))
@@ -94,6 +140,17 @@ class Client:
     def _message(self, message):
         if message["type"] != "error":
             self.events.add(("message", str(message["from"]), message["body"], str(message)))
+
+    def _presence(self, presence):
+        kind = presence.xml.get("type")
+        error = presence["error"]["condition"] if kind == "error" else None
+        self.events.add(("presence", str(presence["from"]), kind, error or presence.xml.findtext("{jabber:client}show"),
+                         presence.xml.findtext("{jabber:client}status"), presence.xml.findtext("{jabber:client}priority"), str(presence)))
+
+    def _iq(self, iq):
+        if iq["type"] in ("result", "error"):
+            condition = iq["error"]["condition"] if iq["type"] == "error" else None
+            self.events.add(("iq", str(iq["from"]), iq["type"], iq["id"], condition, str(iq)))
 
     def _error(self, message):
         error = message["error"]

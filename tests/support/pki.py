@@ -22,13 +22,13 @@ class Authority:
                  "-subj", f"/CN={name}", "-keyout", self._key, "-out", self.certificate,
                  "-addext", "basicConstraints=critical,CA:TRUE", "-addext", "keyUsage=critical,keyCertSign,cRLSign")
 
-    def issue(self, label, names):
-        """A certificate for server and client use; names are DNS names, or `IP:...`, `URI:...` as openssl spells them."""
+    def issue(self, label, names, usage="serverAuth,clientAuth"):
+        """A certificate for server and client use, or another; names are DNS names, or `IP:...`, `URI:...` as openssl spells them."""
         base = os.path.join(self._folder, label)
         alternatives = ",".join(name if ":" in name else f"DNS:{name}" for name in names)
         with open(base + ".ext", "w", encoding="ascii") as extensions:
             extensions.write("basicConstraints=critical,CA:FALSE\nkeyUsage=critical,digitalSignature\n"
-                             f"extendedKeyUsage=serverAuth,clientAuth\nsubjectAltName={alternatives}\n")
+                             f"extendedKeyUsage={usage}\nsubjectAltName={alternatives}\n")
         _openssl("req", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-subj", f"/CN={names[0]}",
                  "-keyout", base + ".key", "-out", base + ".csr")
         _openssl("x509", "-req", "-in", base + ".csr", "-CA", self.certificate, "-CAkey", self._key, "-CAcreateserial",

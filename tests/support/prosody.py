@@ -1,4 +1,4 @@
-"""Prosody as an inside node: users, external components or s2s through the edge, with the rig's own resolver."""
+"""Prosody as an XMPP server: users, rooms, external components or s2s through the edge, with the rig's own resolver."""
 
 import os
 import subprocess
@@ -61,3 +61,66 @@ VirtualHost "{domain}"
         self.process.wait_for_port(self.address, 5222)
         self.process.wait_for_port(self.address, 5269)
         return self
+
+
+class Domains:
+    """A Prosody with many domains at one address of a DMZ, each with a user, its own certificate and perhaps a chat service.
+
+    What it says beyond a stock installation: its addresses, its resolver, its certificates, and limits that are larger than the edge's.
+    """
+
+    def __init__(self, dmz, role, authority, identities, user, rooms=(), components=(), secret=None, direct=None):
+        """`identities` maps domains to their certificates, `rooms` are those that are chat services; `direct` is the certificate of the
+        port for direct TLS."""
+        self.dmz, self.role, self.name, self.address = dmz, role, role.replace("_", "-"), dmz.address(role)
+        self._starts = 0
+        folder = os.path.dirname(dmz.path(self.name, "data", "x"))
+        text = f"""
+run_as_root = true
+pidfile = "{folder}/pid"
+data_path = "{folder}"
+network_settings = {{ opportunistic_writes = true }}
+interfaces = {{ "{dmz.address(role)}", "{dmz.address6(role)}" }}
+s2s_direct_tls_ports = {{ {"5270" if direct else ""} }}
+component_interfaces = {{ "{dmz.address(role)}", "{dmz.address6(role)}" }}
+component_ports = {{ {"5347" if components else ""} }}
+unbound = {{ resolvconf = false; hoststxt = false; forward = {{ "{dmz.address("resolver_" + dmz.where(role).name)}" }};
+             options = {{ ["do-not-query-localhost:"] = "no" }} }}
+modules_enabled = {{ "roster", "saslauth", "tls", "dialback", "disco", "ping", "posix", "offline", "vcard", "smacks" }}
+modules_disabled = {{ "s2s_bidi" }}
+authentication = "internal_plain"
+c2s_require_encryption = true
+s2s_require_encryption = false
+c2s_stanza_size_limit = 1048576
+s2s_stanza_size_limit = 1048576
+limits = {{ }}
+log = {{ {{ levels = {{ min = "debug" }}; to = "console"; timestamps = true }} }}
+"""
+        if direct:
+            text += f's2s_direct_tls_ssl = {_ssl(direct, authority)}\n'
+        for domain, identity in identities.items():
+            text += f'Component "{domain}" "muc"\n' if domain in rooms else f'VirtualHost "{domain}"\n'
+            text += f"    ssl = {_ssl(identity, authority)}\n"
+            if domain not in rooms:
+                dmz.write(f"{self.name}/data/{domain.replace('.', '%2e')}/accounts/{user}.dat", 'return { ["password"] = "secret" };')
+        for component in components:
+            text += f'Component "{component}"\n    component_secret = "{secret}"\n    modules_enabled = {{ }}\n'
+        self._config = dmz.write(f"{self.name}/prosody.cfg.lua", text)
+        self.process = None
+
+    def spawn(self):
+        """Starts it, without waiting; once more after it was stopped or killed."""
+        self._starts += 1
+        self.process = self.dmz.where(self.role).spawn(
+            self.dmz, f"{self.name}-{self._starts}", ["prosody", "-F", "--config", self._config])
+        return self
+
+    def ready(self):
+        """Waits until it serves clients and servers."""
+        for port in (5222, 5269):
+            self.dmz.where(self.role).wait_for_port(self.process, self.address, port)
+        return self
+
+
+def _ssl(identity, authority):
+    return f'{{ key = "{identity.key}"; certificate = "{identity.chain}"; cafile = "{authority.certificate}"; capath = "" }}'

@@ -182,10 +182,15 @@ class Events:
         with self._changed:
             return list(self._seen)
 
-    def wait(self, matches, what, deadline=DEADLINE):
-        """The first event, past or to come, that matches."""
+    def _last(self):
+        """The last of what was seen, for a person."""
+        last = [repr(event)[:300] for event in self._seen[-10:]]
+        return "\n    ".join([f"it saw {len(self._seen)} events, last:", *last])
+
+    def wait(self, matches, what, deadline=DEADLINE, since=0):
+        """The first event, past or to come, that matches; the first `since` events do not count."""
         end = time.monotonic() + deadline
-        at = 0
+        at = since
         with self._changed:
             while True:
                 while at < len(self._seen):
@@ -194,7 +199,7 @@ class Events:
                     at += 1
                 left = end - time.monotonic()
                 if left <= 0:
-                    raise Failed(f"{self.who} did not see {what} within {deadline:.0f} s; it saw {self._seen!r}")
+                    raise Failed(f"{self.who} did not see {what} within {deadline:.0f} s; {self._last()}")
                 self._changed.wait(left)
 
 
@@ -252,19 +257,6 @@ def group_cpu_seconds(group):
         if int(fields[2]) == group:                      # pgrp
             ticks += sum(int(value) for value in fields[11:15])  # utime stime cutime cstime
     return ticks / os.sysconf("SC_CLK_TCK")
-
-
-def group_memory(group):
-    """Memory of all processes of a process group in octets, shared pages divided among those that share them."""
-    octets = 0
-    for entry in os.listdir("/proc"):
-        try:
-            if entry.isdigit() and os.getpgid(int(entry)) == group:
-                with open(f"/proc/{entry}/smaps_rollup", encoding="ascii") as rollup:
-                    octets += sum(int(line.split()[1]) * 1024 for line in rollup if line.startswith(("Pss:", "SwapPss:")))
-        except OSError:
-            continue
-    return octets
 
 
 def die_with_parent():

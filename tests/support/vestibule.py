@@ -20,11 +20,7 @@ class Vestibule:
                  peer_certificate="required", extra=""):
         """`local` is the inside domain, XMPP linked by `s2s` (with TLS), `plain` (s2s without) or `component`, or `sip`; `federated` maps
         foreign domains to the text of their [[federate]] table. `peer_certificate` is what outside listeners ask for, `extra` more tables."""
-        self.rig = rig
-        self._folder = os.path.dirname(os.path.dirname(rig.path("vestibule", "state", "x")))
-        self.binary = rig.path("vestibule", "vestibule")
-        shutil.copy(binary, self.binary)  # the checkout may be where nobody can read
-        os.chmod(self.binary, 0o755)
+        self._install(rig, binary)
         if not any(process.name == "dnsmasq-outside_resolver" for process in rig.processes):
             resolver.start(rig, {}, role="outside_resolver")  # knows nothing, and says so at once
         public = authority.issue("edge-public", ["edge.lan", local])
@@ -103,13 +99,23 @@ level = "{level}"
 
 {extra}
 """, 0o600)
+        self._hand_over(public.key, internal.key, rig.path("vestibule", "component.secret"))
+
+    def _install(self, rig, binary):
+        """Its folder and its binary, where the user that it runs as can read them."""
+        self.rig, self.process = rig, None
+        self._folder = os.path.dirname(os.path.dirname(rig.path("vestibule", "state", "x")))
+        self.binary = rig.path("vestibule", "vestibule")
+        shutil.copy(binary, self.binary)  # the checkout may be where nobody can read
+        os.chmod(self.binary, 0o755)
+
+    def _hand_over(self, *paths):
+        """Gives its files to the user that it runs as."""
         if os.getuid() == 0:
             owner = pwd.getpwnam(USER)
-            for path in (self._folder, self._folder + "/state", self.config, public.key, internal.key, self.binary,
-                         rig.path("vestibule", "component.secret")):
+            for path in (self._folder, self._folder + "/state", self.config, self.binary, *paths):
                 if os.path.exists(path):
                     os.chown(path, owner.pw_uid, owner.pw_gid)
-        self.process = None
 
     def command(self, *arguments):
         """The command line to run one of its commands with this run's configuration."""
@@ -118,9 +124,12 @@ level = "{level}"
     def start(self, until="/readyz"):
         """Starts it and waits until it says that it is ready; `/healthz` is enough where its node is missing."""
         user = ["setpriv", f"--reuid={USER}", "--regid=nogroup", "--clear-groups", "--"] if os.getuid() == 0 else []
-        self.process = self.rig.spawn("vestibule", user + self.command("run"))
+        self.process = self._spawn(user + self.command("run"))
         wait_until(lambda: self.answers(until), f"vestibule answers 200 to {until}", alive=self.process)
         return self
+
+    def _spawn(self, command):
+        return self.rig.spawn("vestibule", command)
 
     def answers(self, path):
         """Whether a path of the management listener answers 200."""
