@@ -38,6 +38,16 @@ pub const FOREIGN_ID_BYTES: usize = 128;
 /// Characters of a reason phrase or error text that are carried over to the other side (128).
 pub const REASON_CHARACTERS: usize = 128;
 
+/// Targets that are known to have failed a short while ago (10,000); further ones are not remembered.
+pub const TARGETS_SET_ASIDE: usize = 10_000;
+
+/// SRV records of one name, after those of lower priority, that lead to targets (32); NAPTR records of one domain, too.
+/// More are a mistake or an attack, and nobody waits until so many have been tried.
+pub const RECORDS_FOLLOWED: usize = 32;
+
+/// Addresses of one host that are tried (16).
+pub const ADDRESSES_OF_A_HOST: usize = 16;
+
 /// Bounds of the SIP reader and the transaction layer.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SipLimits {

@@ -1,6 +1,6 @@
 //! The start: certificates, ports, user, gateway, traffic.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use anyhow::{Context as _, anyhow};
 use tokio::net::TcpListener;
@@ -178,6 +178,7 @@ fn assemble(settings: &Settings, contexts: Contexts) -> anyhow::Result<(Arc<Worl
         ids: AnswerIds::new(u64::from_le_bytes(world::random())),
         shards,
         pool: Pool::new(),
+        set_aside: Mutex::default(),
         nodes: NodeAddresses::default(),
         places: Places::new(settings.limits.net.connections),
         streams: Streams::default(),

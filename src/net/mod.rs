@@ -1,6 +1,7 @@
 //! The world: sockets, TLS, DNS and the tasks that carry protocol machines.
 
 pub mod accept;
+pub mod attempts;
 pub mod connect;
 pub mod discover;
 pub mod dns;

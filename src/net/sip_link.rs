@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use rustls::pki_types::ServerName;
 
 use super::accept::FlowId;
+use super::attempts::Attempts;
 use super::pool::{Content, Letter};
 use super::proof::{self, Proof};
 use super::pump::Pump;
@@ -141,14 +142,17 @@ async fn open(world: &Arc<World>, remote: &Domain, route: &Route) -> Result<queu
     let Some(plan) = route.plans().iter().find(|plan| plan.protocol() == Protocol::Sip) else {
         return Err(Trouble::NotFound);
     };
-    let mut trouble = Trouble::NotFound;
-    for target in discover::targets(world, plan).await? {
+    let mut attempts = Attempts::new(world, plan).await?;
+    while let Some(target) = attempts.next_target() {
         match reach(world, remote, &target).await {
-            Ok(flow) => return Ok(flow),
-            Err(failed) => trouble = failed,
+            Ok(flow) => {
+                attempts.succeeded();
+                return Ok(flow);
+            }
+            Err(trouble) => attempts.failed(trouble),
         }
     }
-    Err(trouble)
+    Err(attempts.trouble())
 }
 
 async fn reach(

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::net::IpAddr;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
 use tokio::sync::{Semaphore, watch};
@@ -18,6 +18,7 @@ use crate::gateway::{AnswerIds, Border, Input, Token};
 use crate::limits::Limits;
 use crate::observe::{Health, Metrics};
 use crate::pki::{Context, Contexts};
+use crate::route::aside::Aside;
 use crate::route::{Side, TlsName};
 use crate::sip::Date;
 use crate::supervise::Supervisor;
@@ -52,6 +53,8 @@ pub struct World {
     pub shards: Vec<queue::Sender<Input<SipOrigin>>>,
     /// Links to peers and nodes.
     pub pool: Pool,
+    /// The targets that failed a short while ago.
+    pub set_aside: Mutex<Aside>,
     /// The addresses that names of our nodes lead to.
     pub nodes: NodeAddresses,
     /// Places for accepted connections, by side: what the outside fills up is not the inside's.
@@ -204,6 +207,11 @@ impl World {
             Side::Outside => &self.outside_dns,
             Side::Inside => &self.inside_dns,
         }
+    }
+
+    /// The targets that failed a short while ago.
+    pub fn aside(&self) -> MutexGuard<'_, Aside> {
+        self.set_aside.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The shard that owns a pair of users.

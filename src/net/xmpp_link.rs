@@ -8,12 +8,13 @@ use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
 
+use super::attempts::Attempts;
 use super::pool::{Content, Letter};
 use super::queue;
 use super::world::{self, World};
 use super::xmpp_dial::{attach, establish};
 use super::xmpp_driver::{Driver, Turn};
-use super::{discover, xmpp_stream};
+use super::xmpp_stream;
 use crate::domain::Domain;
 use crate::gateway::link::{self, Evidence, Far, Farewell, Fate, Keep, Output, XmppLink};
 use crate::gateway::{Input, Link, Token, Trouble};
@@ -374,25 +375,18 @@ impl Relation {
             .iter()
             .find(|plan| plan.protocol() == Protocol::Xmpp)
             .ok_or(Trouble::NotFound)?;
-        let mut trouble = Trouble::NotFound;
-        for target in discover::targets(&self.world, plan).await? {
-            let reached = self.reach(&target).await;
-            if target.side == Side::Inside {
-                // A node that answers and refuses one pair is up all the same.
-                let seen = match &reached {
-                    Err(Trouble::Unreachable | Trouble::NotFound | Trouble::Timeout) => NodeState::Down,
-                    Ok(_) | Err(_) => NodeState::Up,
-                };
-                self.world
-                    .health
-                    .saw_node(&self.remote, &target.host.to_string(), seen);
-            }
-            match reached {
-                Ok(up) => return Ok(up),
-                Err(failed) => trouble = failed,
+        let mut attempts = Attempts::new(&self.world, plan).await?;
+        while let Some(target) = attempts.next_target() {
+            let reached = tokio::time::timeout(attempts.patience(), self.reach(&target)).await;
+            match reached.unwrap_or(Err(Trouble::Timeout)) {
+                Ok(up) => {
+                    attempts.succeeded();
+                    return Ok(up);
+                }
+                Err(trouble) => attempts.failed(trouble),
             }
         }
-        Err(trouble)
+        Err(attempts.trouble())
     }
 
     async fn reach(&self, target: &Target) -> Result<Up, Trouble> {

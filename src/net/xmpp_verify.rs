@@ -6,7 +6,7 @@ use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use super::discover;
+use super::attempts::Attempts;
 use super::world::World;
 use super::xmpp_dial::establish;
 use crate::domain::Domain;
@@ -123,8 +123,10 @@ async fn servers(
         .iter()
         .find(|plan| plan.protocol() == Protocol::Xmpp)
         .ok_or(Trouble::NotFound)?;
-    let mut trouble = Trouble::NotFound;
-    for target in discover::targets(world, plan).await? {
+    let mut attempts = Attempts::new(world, plan).await?;
+    // A node of several may not know the keys of another; a foreign domain's servers speak with one voice.
+    let mut denied = None;
+    while let Some(target) = attempts.next_target() {
         // A domain is asked about only on the side that it is claimed on.
         if target.side != side {
             return Err(Trouble::NotFound);
@@ -135,16 +137,22 @@ async fn servers(
             stream_id: stream_id.to_owned(),
             key: key.to_owned(),
         };
-        match establish(world, &target, &purpose).await {
+        let trouble = match establish(world, &target, &purpose).await {
             Ok((mut driver, Event::Verified(answer))) => {
                 world.supervisor.spawn("farewell", async move {
                     while let Some(_turn) = driver.next().await {}
                 });
+                if (answer, side) == (DialbackAnswer::Invalid, Side::Inside) {
+                    denied = Some(answer);
+                    continue;
+                }
+                attempts.succeeded();
                 return Ok(answer);
             }
-            Ok(_) => trouble = Trouble::Broken,
-            Err(failed) => trouble = failed,
-        }
+            Ok(_) => Trouble::Broken,
+            Err(failed) => failed,
+        };
+        attempts.failed(trouble);
     }
-    Err(trouble)
+    denied.ok_or_else(|| attempts.trouble())
 }

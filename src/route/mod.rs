@@ -8,6 +8,7 @@
 //! - look-ups compare whole labels, the longest wins, and a local domain comes before a foreign one of equal length;
 //! - randomness is an argument; the same numbers give the same order.
 
+pub mod aside;
 pub mod boundary;
 pub mod federated;
 mod leg;

@@ -82,11 +82,15 @@ const SPAWNERS: [&str; 6] = [
     "spawn_pinned",
 ];
 /// Files that start tasks themselves.
-const MAY_SPAWN: [(&str, &str); 2] = [
+const MAY_SPAWN: [(&str, &str); 3] = [
     ("src/supervise.rs", "it is the place for it"),
     (
         "src/net/connect.rs",
         "attempts to connect race within one call, and end with it",
+    ),
+    (
+        "src/net/probe.rs",
+        "the nodes are looked at side by side within one round, and the looks end with it",
     ),
 ];
 

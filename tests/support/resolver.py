@@ -1,10 +1,11 @@
 """Resolvers of the rig: dnsmasq on a loopback address. Inside, every foreign domain leads to the edge."""
 
 
-def start(rig, answers, default=None, role="resolver"):
-    """Answers A queries: `answers` maps names (and all below them) to addresses, `default` is for every other `.lan` name.
+def start(rig, answers, default=None, role="resolver", records=()):
+    """Answers A queries: `answers` maps names (and all below them) to addresses, `default` is for every other `.lan` name;
+    `records` are dnsmasq options for records of other kinds.
 
-    No SRV records: a server then goes to port 5269 of the name itself, as RFC 6120 says.
+    Without SRV records a server goes to port 5269 of the name itself, as RFC 6120 says.
     """
     address = rig.address(role)
     command = ["dnsmasq", "--no-daemon", "--conf-file=/dev/null", "--no-resolv", "--no-hosts", "--user=root", "--group=root",
@@ -13,6 +14,7 @@ def start(rig, answers, default=None, role="resolver"):
     command += [f"--address=/{name}/{target}" for name, target in answers.items()]
     if default:
         command.append(f"--address=/lan/{default}")
+    command += records
     process = rig.spawn(f"dnsmasq-{role}", command)
     process.wait_for_port(address, 53)
     return process

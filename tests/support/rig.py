@@ -23,8 +23,10 @@ ROLES = {
     "alice": 2,          # the SIP user agent of contoso.lan, outside
     "edge_outside": 3,   # vestibule's outside zone
     "node": 4,           # the inside XMPP server of example.lan
+    "node2": 5,          # another inside server of example.lan
     "mallory": 6,        # the SIP user agent of fabrikam.lan, outside, federated with nobody
     "relay": 7,          # a SIP relay or an XMPP server to compare with
+    "dead": 8,           # where nobody lives
     "resolver": 9,       # what the inside node asks for names
     "outside_resolver": 10,  # what vestibule and foreign servers ask
     "edge_inside": 13,   # vestibule's inside zone
