@@ -136,6 +136,10 @@ pub struct GatewayLimits {
     /// Octets of a whole SIP MESSAGE request outside a session, head and body, for a peer that is not known to take more
     /// (1,300: RFC 3428 §8).
     pub pager_message_bytes: usize,
+    /// Queries between XMPP domains that wait for their answers at once (100,000); one more is refused.
+    pub queries: usize,
+    /// How long a query may wait for its answer (600 s: some are answered by people).
+    pub query: Duration,
 }
 
 /// Bounds of sockets, queues and tasks.
@@ -215,6 +219,8 @@ impl Default for GatewayLimits {
             confirm: Duration::from_secs(3),
             deliver: Duration::from_secs(30),
             pager_message_bytes: 1_300,
+            queries: 100_000,
+            query: Duration::from_secs(600),
         }
     }
 }

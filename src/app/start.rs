@@ -205,7 +205,7 @@ fn border(settings: &Settings) -> Border {
         settings.rules.clone(),
         settings.table.clone(),
         settings.limits.clone(),
-        settings.interworking.translation,
+        settings.conduct(),
     )
 }
 

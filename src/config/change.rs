@@ -23,6 +23,8 @@ pub enum Part {
     Limits,
     /// Whether SIP and XMPP are translated.
     Translation,
+    /// What the edge answers by itself, and which answers it lets pass.
+    Answers,
     /// The log's level.
     LogLevel,
 }
@@ -88,6 +90,10 @@ pub fn check(running: &Settings, new: &Settings) -> Result<Vec<Part>, NeedsResta
             running.interworking.translation != new.interworking.translation,
         ),
         (
+            Part::Answers,
+            (running.xmpp.version, running.xmpp.unasked) != (new.xmpp.version, new.xmpp.unasked),
+        ),
+        (
             Part::LogLevel,
             (&running.log.level, running.log.bodies) != (&new.log.level, new.log.bodies),
         ),
@@ -124,7 +130,7 @@ fn fixed(running: &Settings, new: &Settings) -> Vec<Fixed> {
     if !added.is_empty() || !removed.is_empty() {
         fixed.push(Fixed::Listeners { added, removed });
     }
-    if running.xmpp != new.xmpp {
+    if running.xmpp.dialback_secret != new.xmpp.dialback_secret {
         fixed.push(Fixed::DialbackSecret);
     }
     let gateway = |settings: &Settings| {
@@ -134,6 +140,9 @@ fn fixed(running: &Settings, new: &Settings) -> Vec<Fixed> {
             deliver,
             // Asked anew for each message.
             pager_message_bytes: _,
+            // Nothing configures them.
+            queries: _,
+            query: _,
         } = settings.limits.gateway;
         (pending_messages, confirm, deliver)
     };
@@ -166,6 +175,7 @@ impl Part {
             Self::Tls => "tls",
             Self::Limits => "limits",
             Self::Translation => "translation",
+            Self::Answers => "answers",
             Self::LogLevel => "log level",
         }
     }

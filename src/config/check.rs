@@ -26,6 +26,7 @@ use super::schema::{Document, LogFormat};
 use super::secret;
 use super::settings::{Admin, Bodies, Dns, Edge, Interworking, Log, Settings, Translation, Xmpp};
 use super::source::Source;
+use crate::gateway::{Unasked, Version};
 use crate::net::settings::{IdentityRule, Secret, Side};
 use crate::observe::log::Format;
 use crate::route::Table;
@@ -76,6 +77,16 @@ pub(crate) fn settings(
     later::warn(document, &mut findings);
     let xmpp = Xmpp {
         dialback_secret: dialback_secret(document, environment, &mut findings),
+        version: if document.xmpp.show_version {
+            Version::Shown
+        } else {
+            Version::Hidden
+        },
+        unasked: if document.xmpp.drop_unasked_answers {
+            Unasked::Dropped
+        } else {
+            Unasked::Judged
+        },
     };
     let interworking = interworking(document, &mut findings);
     let admin = admin(document, &mut findings);

@@ -267,6 +267,8 @@ pub(crate) struct Xmpp {
     pub(crate) keepalive: Period,
     pub(crate) max_connections: usize,
     pub(crate) max_connections_per_domain: usize,
+    pub(crate) show_version: bool,
+    pub(crate) drop_unasked_answers: bool,
 }
 
 #[derive(Debug, Clone, PartialEq, Deserialize)]

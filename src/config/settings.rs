@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use crate::domain::Domain;
 pub use crate::gateway::Translation;
+use crate::gateway::{Conduct, Unasked, Version};
 use crate::limits::Limits;
 use crate::net::settings::{Listener, Secret, TlsContext, TlsName};
 use crate::observe::log::Format;
@@ -44,6 +45,19 @@ pub struct Settings {
     pub log: Log,
 }
 
+impl Settings {
+    /// What the border does beyond policy and routes.
+    #[must_use]
+    pub fn conduct(&self) -> Conduct {
+        Conduct {
+            translation: self.interworking.translation,
+            version: self.xmpp.version,
+            unasked: self.xmpp.unasked,
+            undeliverable: self.interworking.undeliverable.as_str().into(),
+        }
+    }
+}
+
 /// Who we are and where our state lies.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Edge {
@@ -67,6 +81,10 @@ pub struct Dns {
 pub struct Xmpp {
     /// What dialback keys are made with (XEP-0185); `None` asks for a random one at each start.
     pub dialback_secret: Option<Secret>,
+    /// Whether the software version is told.
+    pub version: Version,
+    /// What becomes of answers that nobody asked for.
+    pub unasked: Unasked,
 }
 
 /// Translation between SIP and XMPP.

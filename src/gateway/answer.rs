@@ -7,8 +7,9 @@ use super::rejection::{RETRY_AFTER, tag};
 use crate::domain::Domain;
 use crate::interwork::error::{AddressedTo, LocalFailure, SipError, error_for, error_stanza, status_for};
 use crate::interwork::profile::Profile;
+use crate::policy;
 use crate::sip::{Request, Response, StatusCode};
-use crate::xmpp::error::StanzaError;
+use crate::xmpp::error::{Condition, StanzaError};
 use crate::xmpp::{Jid, Stanza};
 
 /// Makes answers.
@@ -66,9 +67,14 @@ impl Answers {
         self.ids.token(id)
     }
 
-    /// The XMPP side took the message.
-    pub(super) fn taken(request: &Request) -> Response {
-        request.response(StatusCode::OK, StatusCode::OK.reason(), Some(&tag(request)))
+    /// The XMPP side took the message; where its word is withheld, the edge says for itself that it has passed it on,
+    /// and not what became of it (RFC 3428 §7).
+    pub(super) fn taken(request: &Request, answers: policy::Answers) -> Response {
+        let status = match answers {
+            policy::Answers::Pass => StatusCode::OK,
+            policy::Answers::Withhold => StatusCode::ACCEPTED,
+        };
+        request.response(status, status.reason(), Some(&tag(request)))
     }
 
     /// The XMPP side refused the message with `stanza`.
@@ -88,7 +94,16 @@ impl Answers {
     }
 
     /// The XMPP side was not reached.
-    pub(super) fn troubled_request(&self, request: &Request, trouble: Trouble) -> Response {
+    pub(super) fn troubled_request(
+        &self,
+        request: &Request,
+        trouble: Trouble,
+        answers: policy::Answers,
+    ) -> Response {
+        if answers == policy::Answers::Withhold {
+            let status = StatusCode::TEMPORARILY_UNAVAILABLE;
+            return request.response(status, status.reason(), Some(&tag(request)));
+        }
         let error = trouble.failure().sip_error(&self.undeliverable);
         if !matches!(trouble, Trouble::Overload | Trouble::Stopping) {
             return Self::response(request, &error);
@@ -112,9 +127,22 @@ impl Answers {
     }
 
     /// The next hop of what `sender` had sent was not reached.
-    pub(super) fn troubled_sender(&self, sender: &Stanza, trouble: Trouble) -> Option<Stanza> {
+    pub(super) fn troubled_sender(
+        &self,
+        sender: &Stanza,
+        trouble: Trouble,
+        answers: policy::Answers,
+    ) -> Option<Stanza> {
+        if answers == policy::Answers::Withhold {
+            return Self::withheld(sender);
+        }
         let error: StanzaError = trouble.failure().stanza_error(&self.by, &self.undeliverable);
         error_stanza(sender, &error)
+    }
+
+    /// What is said in the place of an answer that may not pass: always the same.
+    pub(super) fn withheld(sender: &Stanza) -> Option<Stanza> {
+        sender.error_reply(&StanzaError::new(Condition::ServiceUnavailable))
     }
 
     fn response(request: &Request, error: &SipError) -> Response {

@@ -2,7 +2,7 @@
 
 use crate::domain::Domain;
 use crate::interwork::profile::Profile;
-use crate::policy::Permit;
+use crate::policy::{Kinds, Permit};
 use crate::route::Route;
 use crate::sip::Request;
 use crate::xmpp::Stanza;
@@ -60,6 +60,21 @@ pub(super) enum Payload {
     Pass {
         stanza: Box<Stanza>,
         sender: Option<Box<Stanza>>,
+        part: Part,
+    },
+}
+
+/// Which part of an exchange a stanza is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Part {
+    /// It stands for itself.
+    Whole,
+    /// A query: its answer is to be known again.
+    Query,
+    /// The answer to a query of one of these kinds, or to nothing.
+    Answer {
+        /// The kinds that policy lets pass this way.
+        to: Kinds,
     },
 }
 

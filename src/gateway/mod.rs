@@ -12,6 +12,7 @@
 //! when [`Gateway::timeout`] has come.
 
 mod answer;
+mod asked;
 mod border;
 mod confirm;
 mod delivery;
@@ -21,6 +22,7 @@ pub mod link;
 mod pending;
 mod rejection;
 mod report;
+mod service;
 mod telling;
 #[cfg(test)]
 mod tests;
@@ -31,13 +33,15 @@ use std::collections::{BTreeSet, HashMap, HashSet, VecDeque};
 use std::time::{Duration, Instant};
 
 pub use answer::{AnswerIds, Trouble};
-pub use border::{Admitted, AdmittedStanza, Border, Peer, Translation};
+pub use border::{Admitted, AdmittedStanza, Border, Conduct, Peer, Translation, Unasked};
 pub use delivery::{Delivery, Link, Outcome, Trace, pair_of};
 pub use event::{Input, Observation, Output};
 pub use pending::Token;
 pub use rejection::{Rejected, RejectedStanza, Unproven};
+pub use service::Version;
 
 use answer::Answers;
+use asked::Asked;
 use confirm::Confirmation;
 use delivery::Payload;
 use pending::Pending;
@@ -45,6 +49,7 @@ use waiting::{About, State, Waiting, WaitingKind};
 
 use crate::domain::Domain;
 use crate::limits::GatewayLimits;
+use crate::policy;
 use crate::route::Protocol;
 use crate::sip::Response;
 use crate::xmpp::stanza::{IqType, Kind, MessageType};
@@ -63,6 +68,8 @@ pub struct Gateway<O> {
     links: HashMap<Link, Confirmation>,
     /// The links whose far end has answered a ping: its silence is no consent.
     answering: HashSet<Link>,
+    /// The queries that wait for their answers.
+    asked: Asked,
     ready: VecDeque<Output<O>>,
 }
 
@@ -74,6 +81,7 @@ impl<O> Gateway<O> {
         Self {
             shard,
             waiting: Pending::new(limits.pending_messages),
+            asked: Asked::new(limits.queries, limits.query),
             limits,
             answers: Answers::new(ids, edge, undeliverable),
             numbers: 0,
@@ -117,7 +125,10 @@ impl<O> Gateway<O> {
         self.waiting.next()
     }
 
-    fn deliver(&mut self, now: Instant, delivery: Delivery, origin: Option<O>) {
+    fn deliver(&mut self, now: Instant, mut delivery: Delivery, origin: Option<O>) {
+        if !self.has_part(now, &mut delivery) {
+            return;
+        }
         let token = self.fresh();
         let Delivery {
             permit,
@@ -129,6 +140,7 @@ impl<O> Gateway<O> {
         let about = About {
             trace,
             way: permit.direction(),
+            answers: permit.answers(),
         };
         let until = after(now, self.limits.deliver);
         let send_until = after(now, self.time_to_send());
@@ -168,11 +180,14 @@ impl<O> Gateway<O> {
             Payload::Pass {
                 stanza,
                 sender: Some(sender),
+                ..
             } => (
                 WaitingKind::Passed { sender },
                 send(&link, stanza, Some(token), until, Some(trace)),
             ),
-            Payload::Pass { stanza, sender: None } => {
+            Payload::Pass {
+                stanza, sender: None, ..
+            } => {
                 self.ready
                     .push_back(send(&link, stanza, None, until, Some(trace)));
                 return;
@@ -261,44 +276,6 @@ impl<O> Gateway<O> {
         }
     }
 
-    fn refused(&mut self, token: Token, stanza: &Stanza) {
-        let Some(Waiting {
-            kind:
-                WaitingKind::Sip {
-                    request,
-                    from,
-                    to,
-                    profile,
-                    ..
-                },
-            ..
-        }) = self.waiting.get(token)
-        else {
-            return;
-        };
-        // The addressee himself, or his server for him: nobody else can make a message fail.
-        let by = stanza.from().bare();
-        let is_his = by == to.bare() || by == Jid::from(to.domain().clone());
-        if !is_his || stanza.to().bare() != from.bare() {
-            return;
-        }
-        let Some(response) = self.answers.refused_by_xmpp(request, stanza, profile) else {
-            return;
-        };
-        if let Some(Waiting {
-            about,
-            kind: WaitingKind::Sip { origin, .. },
-            ..
-        }) = self.end(token)
-        {
-            self.ready.push_back(Output::Respond {
-                origin,
-                response: Box::new(response),
-            });
-            self.observe(about, Protocol::Sip, Protocol::Xmpp, Outcome::Failed);
-        }
-    }
-
     fn responded(&mut self, now: Instant, token: Token, response: &Response) {
         let Some(Waiting {
             kind: WaitingKind::Xmpp { .. },
@@ -320,7 +297,9 @@ impl<O> Gateway<O> {
             return;
         }
         self.observe(about, Protocol::Xmpp, Protocol::Sip, Outcome::Failed);
-        if let Some(error) = self.answers.refused_by_sip(&sender, response) {
+        if about.answers == policy::Answers::Pass
+            && let Some(error) = self.answers.refused_by_sip(&sender, response)
+        {
             self.send_back(now, error, about.trace);
         }
     }

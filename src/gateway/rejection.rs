@@ -2,11 +2,15 @@
 
 use super::Border;
 use crate::domain::Domain;
-use crate::interwork::error::{error_stanza, refusal_to_sip, refusal_to_xmpp};
+use crate::interwork::error::{AddressedTo, error_stanza, refusal_to_sip, refusal_to_xmpp, status_for};
+use crate::interwork::profile::Profile;
+use crate::policy::Refusal;
 use crate::refusal::{Fault, Refuse};
 use crate::sip::inspect::Rejection;
 use crate::sip::transaction::Key;
 use crate::sip::{Flaw, Request, Response, StatusCode};
+use crate::xmpp::error::{Condition, StanzaError};
+use crate::xmpp::stanza::{IqType, Kind, MessageType, PresenceType};
 use crate::xmpp::{Jid, Stanza};
 
 /// A refused request.
@@ -52,6 +56,12 @@ pub(super) enum Refused {
     TranslationOff,
     #[error("the stanza asks for what has no counterpart in SIP in this version")]
     Unsupported,
+    #[error("nobody here serves what the stanza asks for")]
+    Unserved,
+    #[error("the query does not hold exactly one child")]
+    Query,
+    #[error("the query asks about a node that is not there")]
+    NoSuchNode,
     #[error("the flow did not prove the domain of From: {0}")]
     Unproven(Unproven),
     #[error("the proxy is stopping and takes nothing new")]
@@ -100,6 +110,23 @@ impl Rejected {
         }
     }
 
+    /// A polite refusal: what the sender would hear of a user who is not there.
+    pub(super) fn as_offline(
+        request: &Request,
+        refusal: &Refusal,
+        profile: &Profile,
+        undeliverable: &str,
+    ) -> Self {
+        let offline = StanzaError::new(Condition::ServiceUnavailable);
+        let error = status_for(&offline, AddressedTo::BareJid, profile, undeliverable);
+        Self {
+            response: Box::new(error.response(request, &tag(request))),
+            class: refusal.class(),
+            fault: refusal.fault(),
+            why: refusal.to_string(),
+        }
+    }
+
     pub(super) fn of_inspection(request: &Request, rejection: &Rejection) -> Self {
         Self {
             response: Box::new(rejection.response(request, &tag(request))),
@@ -138,6 +165,51 @@ impl RejectedStanza {
         let error = refusal_to_xmpp(refusal, &Jid::from(edge.clone()), "");
         Self {
             reply: error_stanza(stanza, &error).map(Box::new),
+            class: refusal.class(),
+            fault: refusal.fault(),
+            why: refusal.to_string(),
+        }
+    }
+
+    /// A polite refusal: what a server says for a user of its own who is not there (RFC 6121 §8.5.2.2 and §4.3.2), and
+    /// in its words, not in those of an edge.
+    pub(super) fn as_offline(stanza: &Stanza, refusal: &Refusal) -> Self {
+        let reply = match stanza.kind() {
+            //= rfc6121#8.5.2.2.1
+            //# For a message stanza of type "groupchat", the server MUST return an
+            //# error to the sender, which SHOULD be <service-unavailable/>.
+            Kind::Message(MessageType::Normal | MessageType::Chat | MessageType::Groupchat)
+            //= rfc6121#8.5.2.2.3
+            //# if not, then the server MUST reply with a <service-
+            //# unavailable/> stanza error.
+            | Kind::Iq(IqType::Get | IqType::Set) => {
+                stanza.error_reply(&StanzaError::new(Condition::ServiceUnavailable))
+            }
+            Kind::Presence(PresenceType::Probe) => {
+                let offline = Kind::Presence(PresenceType::Unavailable);
+                let reply = Stanza::new(offline, stanza.to().bare(), stanza.from().clone());
+                Some(match stanza.id() {
+                    Some(id) => reply.with_id(id),
+                    None => reply,
+                })
+            }
+            //= rfc6121#8.5.2.2.1
+            //# For a message stanza of type "headline" or "error", the server MUST
+            //# silently ignore the message.
+            Kind::Message(MessageType::Headline | MessageType::Error)
+            | Kind::Iq(IqType::Result | IqType::Error)
+            | Kind::Presence(
+                PresenceType::Available
+                | PresenceType::Unavailable
+                | PresenceType::Subscribe
+                | PresenceType::Subscribed
+                | PresenceType::Unsubscribe
+                | PresenceType::Unsubscribed
+                | PresenceType::Error,
+            ) => None,
+        };
+        Self {
+            reply: reply.map(Box::new),
             class: refusal.class(),
             fault: refusal.fault(),
             why: refusal.to_string(),
@@ -216,6 +288,9 @@ impl Refuse for Refused {
             Self::Room => "room",
             Self::TranslationOff => "translation_off",
             Self::Unsupported => "unsupported",
+            Self::Unserved => "unserved",
+            Self::Query => "bad_query",
+            Self::NoSuchNode => "no_such_node",
             Self::Unproven(unproven) => unproven.class,
             Self::Stopping => "stopping",
             Self::Overload => "overload",
@@ -226,8 +301,15 @@ impl Refuse for Refused {
 
     fn fault(&self) -> Fault {
         match self {
-            Self::Addresses | Self::Impersonation(_) | Self::Relaying(_) | Self::Unproven(_) => Fault::Peer,
-            Self::Inside | Self::Room | Self::Unsupported | Self::Internal(_) => Fault::Local,
+            Self::Addresses
+            | Self::Impersonation(_)
+            | Self::Relaying(_)
+            | Self::Query
+            | Self::NoSuchNode
+            | Self::Unproven(_) => Fault::Peer,
+            Self::Inside | Self::Room | Self::Unsupported | Self::Unserved | Self::Internal(_) => {
+                Fault::Local
+            }
             Self::TranslationOff | Self::Protocol(_) => Fault::Policy,
             Self::Stopping | Self::Overload => Fault::Overload,
         }
@@ -235,10 +317,11 @@ impl Refuse for Refused {
 
     fn sip_status(&self) -> u16 {
         match self {
-            Self::Addresses => 400,
+            Self::Addresses | Self::Query => 400,
             Self::Inside | Self::Unsupported => 501,
+            Self::Unserved => 480,
             Self::Impersonation(_) | Self::TranslationOff | Self::Unproven(_) => 403,
-            Self::Relaying(_) => 404,
+            Self::Relaying(_) | Self::NoSuchNode => 404,
             Self::Room => 405,
             Self::Protocol(_) => 403,
             Self::Stopping | Self::Overload => 503,
@@ -250,6 +333,9 @@ impl Refuse for Refused {
         match self {
             Self::Addresses => "jid-malformed",
             Self::Inside | Self::Room | Self::Unsupported => "feature-not-implemented",
+            Self::Unserved => "service-unavailable",
+            Self::Query => "bad-request",
+            Self::NoSuchNode => "item-not-found",
             Self::Impersonation(_) | Self::TranslationOff | Self::Unproven(_) => "policy-violation",
             Self::Relaying(_) => "remote-server-not-found",
             Self::Protocol(_) => "policy-violation",
@@ -267,6 +353,9 @@ impl Refuse for Refused {
             Self::Room => "Rooms cannot be addressed from SIP",
             Self::TranslationOff => "Forbidden by policy",
             Self::Unsupported => "This has no counterpart on the other side",
+            Self::Unserved => "Not served here",
+            Self::Query => "A query holds exactly one element",
+            Self::NoSuchNode => "There is no such node",
             Self::Stopping => "The server is stopping",
             Self::Overload => "Too much to do",
             Self::Protocol(_) => "Forbidden by policy",

@@ -5,17 +5,19 @@ use std::time::Instant;
 use super::answer::{Answers, Trouble};
 use super::delivery::{Link, Outcome, Trace};
 use super::event::{Observation, Output};
+use super::pending::Token;
 use super::waiting::{About, Waiting, WaitingKind};
 use super::{Gateway, after, send};
+use crate::policy;
 use crate::route::Protocol;
-use crate::xmpp::Stanza;
+use crate::xmpp::{Jid, Stanza};
 
 impl<O> Gateway<O> {
     pub(super) fn succeed(&mut self, waiting: Waiting<O>) {
         let Waiting { about, kind, .. } = waiting;
         match kind {
             WaitingKind::Sip { origin, request, .. } => {
-                let response = Answers::taken(&request);
+                let response = Answers::taken(&request, about.answers);
                 self.ready.push_back(Output::Respond {
                     origin,
                     response: Box::new(response),
@@ -36,7 +38,7 @@ impl<O> Gateway<O> {
         let Waiting { about, kind, .. } = waiting;
         let (from, to) = match kind {
             WaitingKind::Sip { origin, request, .. } => {
-                let response = self.answers.troubled_request(&request, trouble);
+                let response = self.answers.troubled_request(&request, trouble, about.answers);
                 self.ready.push_back(Output::Respond {
                     origin,
                     response: Box::new(response),
@@ -44,19 +46,20 @@ impl<O> Gateway<O> {
                 (Protocol::Sip, Protocol::Xmpp)
             }
             WaitingKind::Xmpp { sender } => {
-                if let Some(error) = self.answers.troubled_sender(&sender, trouble) {
+                if let Some(error) = self.answers.troubled_sender(&sender, trouble, about.answers) {
                     self.send_back(now, error, about.trace);
                 }
                 (Protocol::Xmpp, Protocol::Sip)
             }
             WaitingKind::Passed { sender } => {
-                if let Some(error) = self.answers.troubled_sender(&sender, trouble) {
+                self.asked.forget(&sender);
+                if let Some(error) = self.answers.troubled_sender(&sender, trouble, about.answers) {
                     self.send_back(now, error, about.trace);
                 }
                 return;
             }
             WaitingKind::Forwarded { sender } => {
-                if let Some(error) = self.answers.troubled_sender(&sender, trouble) {
+                if let Some(error) = self.answers.troubled_sender(&sender, trouble, about.answers) {
                     self.send_back(now, error, about.trace);
                 }
                 (Protocol::Xmpp, Protocol::Xmpp)
@@ -76,8 +79,50 @@ impl<O> Gateway<O> {
             .push_back(send(&link, Box::new(stanza), None, until, Some(trace)));
     }
 
+    /// The XMPP side refuses a message of SIP.
+    pub(super) fn refused(&mut self, token: Token, stanza: &Stanza) {
+        let Some(Waiting {
+            kind:
+                WaitingKind::Sip {
+                    request,
+                    from,
+                    to,
+                    profile,
+                    ..
+                },
+            about,
+            ..
+        }) = self.waiting.get(token)
+        else {
+            return;
+        };
+        // The addressee himself, or his server for him: nobody else can make a message fail.
+        let by = stanza.from().bare();
+        let is_his = by == to.bare() || by == Jid::from(to.domain().clone());
+        if !is_his || stanza.to().bare() != from.bare() {
+            return;
+        }
+        let response = match about.answers {
+            policy::Answers::Pass => self.answers.refused_by_xmpp(request, stanza, profile),
+            policy::Answers::Withhold => Some(Answers::taken(request, about.answers)),
+        };
+        let Some(response) = response else { return };
+        if let Some(Waiting {
+            about,
+            kind: WaitingKind::Sip { origin, .. },
+            ..
+        }) = self.end(token)
+        {
+            self.ready.push_back(Output::Respond {
+                origin,
+                response: Box::new(response),
+            });
+            self.observe(about, Protocol::Sip, Protocol::Xmpp, Outcome::Failed);
+        }
+    }
+
     pub(super) fn observe(&mut self, about: About, from: Protocol, to: Protocol, outcome: Outcome) {
-        let About { trace, way } = about;
+        let About { trace, way, .. } = about;
         self.ready.push_back(Output::Observe(Observation {
             way,
             from,

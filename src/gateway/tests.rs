@@ -7,7 +7,10 @@
 )]
 
 mod border;
+mod exchange;
 mod outcome;
+mod polite;
+mod service;
 mod simulation;
 
 use super::*;
@@ -15,13 +18,16 @@ use crate::domain::DomainPattern;
 use crate::identity::Authenticated;
 use crate::limits::{Limits, SipLimits};
 use crate::policy::{
-    Action, Block, Blocked, Direction, Exception, FederatedDomain, Party, RuleSet, Rules, Source, Style,
+    Action, Block, Blocked, Direction, Directions, Exception, FederatedDomain, Party, RuleSet, Rules, Source,
+    Style,
 };
 use crate::route::{self, Federated, Local, Node, Nodes, Role, Side, Speaks, Table};
 use crate::sip::{self, Date, Message, Request, StatusCode};
 use crate::xml::Element;
 use crate::xmpp::error::{Condition, StanzaError};
 use crate::xmpp::ns;
+
+const UNDELIVERABLE: &str = "Your IM could not be delivered";
 
 fn domain(text: &str) -> Domain {
     Domain::parse(text).unwrap()
@@ -68,7 +74,7 @@ struct Setting {
     default: Action,
     exceptions: Vec<Exception>,
     blocks: Vec<Block>,
-    translation: Translation,
+    conduct: Conduct,
     unlisted: Option<Federated>,
 }
 
@@ -78,7 +84,7 @@ impl Default for Setting {
             default: Action::Deny,
             exceptions: Vec::new(),
             blocks: Vec::new(),
-            translation: Translation::On,
+            conduct: Conduct::new(Translation::On, UNDELIVERABLE),
             unlisted: None,
         }
     }
@@ -131,8 +137,22 @@ impl Setting {
             rules,
             table,
             Limits::default(),
-            self.translation,
+            self.conduct,
         )
+    }
+
+    /// One exception for `name`.
+    fn with(name: &str, action: Action, directions: Directions, kinds: &[policy::Kind]) -> Self {
+        Self {
+            exceptions: vec![Exception {
+                pattern: DomainPattern::parse(name).unwrap(),
+                directions,
+                kinds: kinds.iter().copied().collect(),
+                action,
+                source: Source::new("policy.exception[0]"),
+            }],
+            ..Self::default()
+        }
     }
 
     fn blocking(whom: &str, style: Style) -> Self {
@@ -202,6 +222,13 @@ fn chat(from: &str, to: &str, id: &str, body: &str) -> Stanza {
     stanza(Kind::Message(MessageType::Chat), from, to)
         .with_id(id)
         .with_child(Element::new("body", ns::STANZA).with_text(body))
+}
+
+/// A response as it stands on the wire.
+fn octets(response: &Response) -> String {
+    let mut out = Vec::new();
+    sip::write::response(response, &mut out);
+    String::from_utf8(out).unwrap()
 }
 
 fn today() -> Date {

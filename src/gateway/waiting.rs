@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use super::delivery::{Link, Trace};
 use crate::interwork::profile::Profile;
-use crate::policy::Direction;
+use crate::policy::{Answers, Direction};
 use crate::sip::Request;
 use crate::xmpp::{Jid, Stanza};
 
@@ -24,6 +24,8 @@ pub(super) struct Waiting<O> {
 pub(super) struct About {
     pub(super) trace: Trace,
     pub(super) way: Direction,
+    /// Whether anything of what becomes of it may be told.
+    pub(super) answers: Answers,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -14,7 +14,7 @@ pub fn host(border: &Border, side: Side, from: Option<&Domain>, to: &Domain, sec
     let table = border.table();
     match side {
         Side::Outside => {
-            if table.local(to).is_none() {
+            if table.local(to).is_none() && !border.is_edge(to) {
                 return HostAnswer::Unknown;
             }
             let Some(from) = from else {
@@ -25,6 +25,7 @@ pub fn host(border: &Border, side: Side, from: Option<&Domain>, to: &Domain, sec
                 .is_none_or(|entry| entry.protocol.includes(Protocol::Xmpp));
             if !speaks
                 || table.local(from).is_some()
+                || border.is_edge(from)
                 || border.rules().admit(Direction::Inbound, from, to).is_err()
             {
                 return HostAnswer::Forbidden;
@@ -40,6 +41,8 @@ pub fn host(border: &Border, side: Side, from: Option<&Domain>, to: &Domain, sec
             }
             match from {
                 Some(from) if table.local(from).is_none() => HostAnswer::Forbidden,
+                // Our own nodes may ask the edge itself.
+                Some(_) if border.is_edge(to) => HostAnswer::Served(of_node(secure)),
                 Some(from) if border.rules().admit(Direction::Outbound, to, from).is_err() => {
                     HostAnswer::Forbidden
                 }

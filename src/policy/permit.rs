@@ -108,6 +108,12 @@ impl Refusal {
         self.style
     }
 
+    /// Whether it must look as if the user were offline, so that the block itself does not show.
+    #[must_use]
+    pub fn is_polite(&self) -> bool {
+        self.style == Style::Polite
+    }
+
     /// The line that refused it.
     #[must_use]
     pub const fn rule(&self) -> &RuleRef {

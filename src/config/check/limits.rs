@@ -45,6 +45,7 @@ pub(super) fn limits(document: &Document, findings: &mut Findings<'_, '_>) -> Li
             confirm: interworking.confirm_timeout.0,
             deliver: interworking.deliver_timeout.0,
             pager_message_bytes: interworking.pager_message_bytes,
+            ..default.gateway
         },
         net: NetLimits {
             connections: net.max_connections,

@@ -52,6 +52,8 @@ impl Default for Xmpp {
             keepalive: Period(limits.xmpp.keepalive),
             max_connections: limits.xmpp.connections,
             max_connections_per_domain: limits.xmpp.connections_per_domain,
+            show_version: false,
+            drop_unasked_answers: true,
         }
     }
 }

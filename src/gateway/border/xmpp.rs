@@ -1,0 +1,277 @@
+//! The checks of a stanza.
+
+use super::{AdmittedStanza, Border, Translation, Unasked};
+use crate::gateway::delivery::{Delivery, Link, Part, Payload, Trace};
+use crate::gateway::kind::{self, kinds_of};
+use crate::gateway::rejection::{Refused, RejectedStanza};
+use crate::gateway::service::{self, Asked};
+use crate::gateway::translate;
+use crate::policy::{Direction, Kind, Kinds, Party, Permit, Query, Refusal};
+use crate::route::{self, Destination, Protocol, Route, Side};
+use crate::xmpp::stanza::{self, IqType, MessageType, PresenceType};
+use crate::xmpp::{Jid, Stanza};
+
+/// Both ends of a stanza, as policy asks about them.
+#[derive(Debug, Clone, Copy)]
+struct Ends<'e> {
+    direction: Direction,
+    foreign: &'e Party,
+    own: &'e Party,
+}
+
+impl Border {
+    /// Takes a stanza of a proven pair that came from `side` through the checks.
+    ///
+    /// # Errors
+    /// [`RejectedStanza`] with the error stanza that says it, where there may be one.
+    pub fn admit_stanza(
+        &self,
+        side: Side,
+        stanza: Stanza,
+        random: &[u8; 32],
+    ) -> Result<AdmittedStanza, RejectedStanza> {
+        let direction = side.way();
+        let (from, to) = (jid_party(stanza.from()), jid_party(stanza.to()));
+        let (foreign, own) = match direction {
+            Direction::Inbound => (&from, &to),
+            Direction::Outbound => (&to, &from),
+        };
+        // What comes back to where it came from, by this protocol or another, ends here: nothing can go in circles.
+        let is_ours = self.table.local(from.domain()).is_some();
+        if is_ours != (direction == Direction::Outbound) || self.is_edge(from.domain()) {
+            return Err(RejectedStanza::untold(&Refused::Impersonation(
+                from.domain().clone(),
+            )));
+        }
+        let ends = Ends {
+            direction,
+            foreign,
+            own,
+        };
+        if self.is_edge(to.domain()) {
+            return self.serve(&stanza, ends);
+        }
+        let permit = match self.judge(&stanza, ends) {
+            Err(refusal) if !refusal.is_polite() => {
+                return Err(RejectedStanza::of(&stanza, &refusal, &self.edge));
+            }
+            // Whoever is blocked politely meets every other check first, and so learns nothing of the block.
+            permit => permit,
+        };
+        let route = self
+            .table
+            .lookup(&to, Protocol::Xmpp)
+            .map_err(|error| RejectedStanza::of(&stanza, &error, &self.edge))?;
+        let inward = matches!(route.destination(), Destination::Local(_));
+        if inward != (direction == Direction::Inbound) {
+            return Err(RejectedStanza::of(
+                &stanza,
+                &Refused::Relaying(to.domain().clone()),
+                &self.edge,
+            ));
+        }
+        let permit = permit.map_err(|refusal| RejectedStanza::as_offline(&stanza, &refusal))?;
+        let speaks = route
+            .plans()
+            .first()
+            .map_or(Protocol::Xmpp, route::Plan::protocol);
+        match speaks {
+            Protocol::Xmpp => {
+                let part = self.part(&stanza, ends, &permit);
+                Ok(AdmittedStanza::Deliver(Box::new(forward(
+                    stanza, permit, route, part,
+                ))))
+            }
+            Protocol::Sip => self.to_sip(stanza, permit, route, random),
+        }
+    }
+
+    /// What policy says, by the kinds that the stanza is of.
+    fn judge(&self, stanza: &Stanza, ends: Ends<'_>) -> Result<Permit, Refusal> {
+        let role = self.table.local(ends.own.domain()).map(|local| local.role);
+        let ask = |kind| self.rules.decide(&ends.query(kind)).permit();
+        let judged = match kinds_of(stanza, role) {
+            kind::Kinds::One(kind) => ask(kind),
+            kind::Kinds::Either(first, second) => {
+                ask(first).or_else(|refusal| ask(second).map_err(|_| refusal))
+            }
+            kind::Kinds::Both(first, second) => ask(second).and_then(|_| ask(first)),
+        };
+        if !is_answer(stanza) || self.conduct.unasked == Unasked::Judged {
+            return judged;
+        }
+        // An answer is of the kind of its query, which only the gateway knows: any that passes will do here.
+        judged.or_else(|refusal| {
+            Kind::ALL
+                .into_iter()
+                .find_map(|kind| ask(kind).ok())
+                .ok_or(refusal)
+        })
+    }
+
+    /// What the gateway has to remember, or to know again.
+    fn part(&self, stanza: &Stanza, ends: Ends<'_>, permit: &Permit) -> Part {
+        match stanza.kind() {
+            stanza::Kind::Iq(IqType::Get | IqType::Set) => Part::Query,
+            stanza::Kind::Iq(IqType::Result | IqType::Error) if self.conduct.unasked == Unasked::Dropped => {
+                let passes = |kind: &Kind| {
+                    *kind == permit.kind() || self.rules.decide(&ends.query(*kind)).permit().is_ok()
+                };
+                Part::Answer {
+                    to: Kind::ALL.into_iter().filter(passes).collect::<Kinds>(),
+                }
+            }
+            stanza::Kind::Iq(IqType::Result | IqType::Error)
+            | stanza::Kind::Message(_)
+            | stanza::Kind::Presence(_) => Part::Whole,
+        }
+    }
+
+    /// What is said to the edge itself, by its own name.
+    fn serve(&self, stanza: &Stanza, ends: Ends<'_>) -> Result<AdmittedStanza, RejectedStanza> {
+        let reject = |refusal: &Refused| RejectedStanza::of(stanza, refusal, &self.edge);
+        // Our own nodes may always ask. A block names users, and the edge is none.
+        if ends.direction == Direction::Inbound
+            && let Err(refusal) = self.judge(stanza, ends)
+            && !refusal.is_polite()
+        {
+            return Err(RejectedStanza::of(stanza, &refusal, &self.edge));
+        }
+        match stanza.kind() {
+            stanza::Kind::Message(MessageType::Normal | MessageType::Chat | MessageType::Groupchat) => {
+                Err(reject(&Refused::Unserved))
+            }
+            stanza::Kind::Iq(_) | stanza::Kind::Message(_) | stanza::Kind::Presence(_) => {
+                match service::answer(stanza, Asked::Edge, self.conduct.version) {
+                    Some(Ok(answer)) => Ok(AdmittedStanza::Answer(Box::new(answer))),
+                    Some(Err(refusal)) => Err(reject(&refusal)),
+                    None => Ok(AdmittedStanza::Ignore),
+                }
+            }
+        }
+    }
+
+    fn to_sip(
+        &self,
+        stanza: Stanza,
+        permit: Permit,
+        route: Route,
+        random: &[u8; 32],
+    ) -> Result<AdmittedStanza, RejectedStanza> {
+        let reject = |refusal: &Refused| Err(RejectedStanza::of(&stanza, refusal, &self.edge));
+        if self.conduct.translation == Translation::Off {
+            return reject(&Refused::TranslationOff);
+        }
+        match stanza.kind() {
+            stanza::Kind::Message(MessageType::Normal | MessageType::Chat) => {}
+            // What SIP could not say is dropped where nobody waits for it (specification: interworking §4).
+            stanza::Kind::Message(MessageType::Error | MessageType::Headline)
+            | stanza::Kind::Iq(IqType::Result | IqType::Error)
+            | stanza::Kind::Presence(
+                PresenceType::Available
+                | PresenceType::Unavailable
+                | PresenceType::Error
+                | PresenceType::Probe
+                | PresenceType::Subscribed
+                | PresenceType::Unsubscribed
+                | PresenceType::Unsubscribe,
+            ) => return Ok(AdmittedStanza::Ignore),
+            stanza::Kind::Iq(IqType::Get | IqType::Set) => {
+                return match service::answer(&stanza, Asked::SipDomain, self.conduct.version) {
+                    Some(Ok(answer)) => Ok(AdmittedStanza::Answer(Box::new(answer))),
+                    Some(Err(refusal)) => reject(&refusal),
+                    None => Ok(AdmittedStanza::Ignore),
+                };
+            }
+            stanza::Kind::Message(MessageType::Groupchat)
+            | stanza::Kind::Presence(PresenceType::Subscribe) => return reject(&Refused::Unsupported),
+        }
+        let Destination::Foreign(entry) = route.destination() else {
+            return reject(&Refused::Unsupported);
+        };
+        let profile = self.profile(entry);
+        let request = match translate::to_request(&stanza, &profile, &self.edge, random) {
+            Ok(Some(request)) => request,
+            // A message without a text: a chat state, a receipt.
+            Ok(None) => return Ok(AdmittedStanza::Ignore),
+            Err(error) => return Err(RejectedStanza::of(&stanza, &error, &self.edge)),
+        };
+        let link = Link::Sip {
+            remote: stanza.to().domain().clone(),
+        };
+        let payload = Payload::ToSip {
+            request: Box::new(request),
+            sender: Box::new(without_payload(stanza)),
+        };
+        Ok(AdmittedStanza::Deliver(Box::new(Delivery {
+            permit,
+            route,
+            link,
+            payload,
+            trace: Trace::default(),
+        })))
+    }
+}
+
+impl Ends<'_> {
+    const fn query(&self, kind: Kind) -> Query<'_> {
+        Query {
+            direction: self.direction,
+            foreign: self.foreign,
+            own: self.own,
+            kind,
+        }
+    }
+}
+
+/// Forwarding within XMPP: a message is kept until its outcome is known, the rest is passed on.
+fn forward(stanza: Stanza, permit: Permit, route: Route, part: Part) -> Delivery {
+    let link = Link::Xmpp {
+        local: stanza.from().domain().clone(),
+        remote: stanza.to().domain().clone(),
+    };
+    let kept = matches!(
+        stanza.kind(),
+        stanza::Kind::Message(MessageType::Normal | MessageType::Chat | MessageType::Groupchat)
+    );
+    let payload = if kept {
+        let sender = Box::new(without_payload(stanza.clone()));
+        Payload::Forward {
+            stanza: Box::new(stanza),
+            sender,
+        }
+    } else {
+        let awaited = matches!(
+            stanza.kind(),
+            stanza::Kind::Iq(IqType::Get | IqType::Set) | stanza::Kind::Presence(PresenceType::Subscribe)
+        );
+        let sender = awaited.then(|| Box::new(without_payload(stanza.clone())));
+        Payload::Pass {
+            stanza: Box::new(stanza),
+            sender,
+            part,
+        }
+    };
+    Delivery {
+        permit,
+        route,
+        link,
+        payload,
+        trace: Trace::default(),
+    }
+}
+
+/// Whether it answers a query.
+const fn is_answer(stanza: &Stanza) -> bool {
+    matches!(stanza.kind(), stanza::Kind::Iq(IqType::Result | IqType::Error))
+}
+
+/// What an error about a stanza needs of it.
+fn without_payload(mut stanza: Stanza) -> Stanza {
+    stanza.retain_children(|child| child.name() == "thread");
+    stanza
+}
+
+fn jid_party(jid: &Jid) -> Party {
+    Party::from_jid(jid.local(), jid.domain().clone())
+}
