@@ -3,6 +3,7 @@
 //! A flow's task asks its [`Pump`] to [`Pump::wait`] beside its other events. Nothing is lost when the wait is dropped
 //! for another event: what was read is returned in the same poll, and what was not written stays.
 
+use std::cell::RefCell;
 use std::future::poll_fn;
 use std::io;
 use std::pin::Pin;
@@ -17,7 +18,8 @@ use super::tls::Wire;
 #[derive(Debug)]
 pub struct Pump {
     wire: Wire,
-    read: Box<[u8]>,
+    /// What the last wait read; an idle connection keeps no room for it.
+    read: Vec<u8>,
     out: BytesMut,
     most: usize,
     unflushed: Flush,
@@ -54,10 +56,9 @@ impl Pump {
     /// A pump that holds at most `most` octets for a peer that does not read.
     #[must_use]
     pub fn new(wire: Wire, most: usize) -> Self {
-        let read = vec![0; READ].into_boxed_slice();
         Self {
             wire,
-            read,
+            read: Vec::new(),
             out: BytesMut::new(),
             most,
             unflushed: Flush::Done,
@@ -163,19 +164,36 @@ impl Pump {
             self.told = told;
             return Poll::Ready(Ok(Progress::Written));
         }
-        let mut buffer = ReadBuf::new(&mut self.read);
-        match Pin::new(&mut self.wire).poll_read(cx, &mut buffer) {
-            Poll::Ready(Ok(())) => Poll::Ready(Ok(match buffer.filled().len() {
-                0 => Progress::End,
-                read => Progress::Read(read),
-            })),
-            // A peer that leaves without TLS's farewell has left all the same: framing tells whether something is cut.
-            Poll::Ready(Err(error)) if error.kind() == io::ErrorKind::UnexpectedEof => {
-                Poll::Ready(Ok(Progress::End))
+        self.poll_read(cx)
+    }
+
+    /// Reads into the thread's buffer: only what came is kept with the connection, as most of them are idle most of the time.
+    fn poll_read(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<Progress>> {
+        SCRATCH.with_borrow_mut(|scratch| {
+            let mut buffer = ReadBuf::new(scratch);
+            match Pin::new(&mut self.wire).poll_read(cx, &mut buffer) {
+                Poll::Ready(Ok(())) => {
+                    self.read.clear();
+                    self.read.extend_from_slice(buffer.filled());
+                    Poll::Ready(Ok(match buffer.filled().len() {
+                        0 => Progress::End,
+                        read => Progress::Read(read),
+                    }))
+                }
+                // A peer that leaves without TLS's farewell has left all the same: framing tells whether something is cut.
+                Poll::Ready(Err(error)) if error.kind() == io::ErrorKind::UnexpectedEof => {
+                    Poll::Ready(Ok(Progress::End))
+                }
+                Poll::Ready(Err(error)) => Poll::Ready(Err(error)),
+                Poll::Pending => {
+                    self.read = Vec::new();
+                    if self.out.is_empty() {
+                        self.out = BytesMut::new();
+                    }
+                    Poll::Pending
+                }
             }
-            Poll::Ready(Err(error)) => Poll::Ready(Err(error)),
-            Poll::Pending => Poll::Pending,
-        }
+        })
     }
 
     fn poll_write_out(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -204,11 +222,15 @@ impl Pump {
     }
 }
 
+thread_local! {
+    static SCRATCH: RefCell<Box<[u8]>> = RefCell::new(vec![0; READ].into_boxed_slice());
+}
+
 /// Octets read at once.
-const READ: usize = 8 * 1024;
+const READ: usize = 16 * 1024;
 /// Octets that may wait before senders are held back.
 const ROOM: usize = 64 * 1024;
-/// A write buffer over this size is given back when it is empty: an idle connection should cost little.
+/// A write buffer over this size is given back when it is empty: a burst must not be paid for ever.
 const KEEP: usize = 16 * 1024;
 
 #[cfg(test)]

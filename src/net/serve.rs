@@ -47,6 +47,7 @@ pub fn listen(world: &Arc<World>, socket: TcpListener, listener: Listener, accep
     });
 }
 
+/// Each step is boxed: the task of a connection is as large as what it does now, and not as the largest of all.
 async fn connection(world: Arc<World>, stream: TcpStream, accepted: Accepted) {
     let listener = Arc::clone(&accepted.listener);
     let (side, flow, remote) = (listener.side, accepted.flow, accepted.remote);
@@ -94,11 +95,11 @@ async fn connection(world: Arc<World>, stream: TcpStream, accepted: Accepted) {
                 alive,
             };
             tracing::debug!(%flow, %side, peer = %remote, "SIP flow accepted");
-            if let Err(error) = sip_flow::run(sip, sender, commands).await {
+            if let Err(error) = Box::pin(sip_flow::run(sip, sender, commands)).await {
                 tracing::info!(%flow, %side, peer = %remote, %error, "SIP flow broken");
             }
         }
-        Protocol::Xmpp => xmpp_stream::accepted(&world, wire, &accepted, proof, alive).await,
+        Protocol::Xmpp => Box::pin(xmpp_stream::accepted(&world, wire, &accepted, proof, alive)).await,
     }
 }
 

@@ -113,12 +113,12 @@ pub async fn take(world: &Arc<World>, side: Side, stanza: Stanza) {
                 return;
             };
             // The stream is held back while the shard is busy: its octets wait in the peer's socket.
-            let _gone = shard
-                .send(Input::Deliver {
-                    delivery: delivery.traced(trace),
-                    origin: None,
-                })
-                .await;
+            let deliver = Input::Deliver {
+                delivery: delivery.traced(trace),
+                origin: None,
+            };
+            // Boxed: a stream that waits for its next stanza needs no room for one.
+            let _gone = Box::pin(shard.send(deliver)).await;
         }
         Ok(AdmittedStanza::Answer(answer)) => send(world, *answer),
         Ok(AdmittedStanza::Ignore) => {

@@ -112,6 +112,11 @@ impl StreamReader {
             }
             let rest = self.buffer.get(self.consumed..).unwrap_or(&[]);
             let Some(piece) = self.splitter.next(rest)? else {
+                // Most streams are idle most of the time, and then hold nothing.
+                if rest.is_empty() {
+                    self.buffer = Vec::new();
+                    self.consumed = 0;
+                }
                 return Ok(None);
             };
             let octets = rest.get(..piece.len).unwrap_or(rest);

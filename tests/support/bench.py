@@ -29,9 +29,11 @@ class Case:
     """The figure to reach (of the project's list of qualities)."""
     restarts = 0
     """How often it may be started anew when it fails: more than never only for peers that are known to crash."""
+    runs = RUNS
 
-    def __init__(self, name, arguments):
-        self.name, self.arguments = name, arguments
+    def __init__(self, name, arguments, traffic=None):
+        """`traffic`: options of the load that make this case different: the octets of a body, a rate, the number of messages."""
+        self.name, self.arguments, self.traffic = name, arguments, traffic or {}
         self.rig = rigs.Rig(logs=os.path.join(arguments.logs, name.replace(" ", "-")))
         self.authority = Authority(self.rig)
         self.source = self.authority.issue("source", ["outside.lan", "inside.lan"])
@@ -55,7 +57,7 @@ class Case:
     def load_with(self, mode, **options):
         """Starts the load generator and waits until its listeners are up."""
         options = {"chain": self.source.chain, "key": self.source.key, "ca": self.authority.certificate,
-                   "messages": self.arguments.messages, **options}
+                   "messages": self.arguments.messages, **self.traffic, **options}
         self.load = Load(self.rig, self.arguments.load, mode, options)
         self.load.expect("listening")
 
@@ -148,9 +150,11 @@ class Kamailio(Case):
 class Ejabberd(Case):
     """XMPP s2s TLS in to a component."""
 
+    mode = "xmpp-to-component"
+
     def start(self):
         address = self.rig.address("relay")
-        self.load_with("xmpp-to-component", xmpp_target=f"{address}:5269", component_target=f"{address}:5347", secret=SECRET,
+        self.load_with(self.mode, xmpp_target=f"{address}:5269", component_target=f"{address}:5347", secret=SECRET,
                        from_domain="outside.lan", to_domain="inside.lan", connections=1)
         resolver.start(self.rig, {"outside.lan": self.rig.address("alice")})
         self.server = ejabberd.start(self.rig, "relay.lan", self.authority.issue("relay", ["inside.lan", "relay.lan"]), self.authority,
@@ -161,26 +165,29 @@ class Ejabberd(Case):
 class Prosody(Case):
     """XMPP s2s TLS in to a component."""
 
+    mode = "xmpp-to-component"
+
     def start(self):
         address = self.rig.address("node")
-        self.load_with("xmpp-to-component", xmpp_target=f"{address}:5269", component_target=f"{address}:5347", secret=SECRET,
+        self.load_with(self.mode, xmpp_target=f"{address}:5269", component_target=f"{address}:5347", secret=SECRET,
                        from_domain="outside.lan", to_domain="inside.lan", connections=1)
         resolver.start(self.rig, {"outside.lan": self.rig.address("alice")})
         identity = self.authority.issue("relay", ["inside.lan", "relay.lan"])
         self.server = prosody.Prosody(self.rig, "relay.lan", identity, self.authority, components=["inside.lan"], secret=SECRET,
                                       secure=True, log="warn").start().process
+        self.server.wait_for_port(address, 5347)
         self.warm()
 
 
 class Edge(Case):
     """vestibule in one of its ways."""
 
-    def __init__(self, name, arguments, mode, figure):
-        super().__init__(name, arguments)
-        self._mode, self.figure = mode, figure
+    def __init__(self, name, arguments, mode, figure, traffic=None):
+        super().__init__(name, arguments, traffic)
+        self.mode, self.figure = mode, figure
 
     def start(self):
-        rig, mode = self.rig, self._mode
+        rig, mode = self.rig, self.mode
         outside, inside = rig.address("edge_outside"), rig.address("node")
         sink = f"{rig.address('alice')}:5061"
         options = {
@@ -190,36 +197,100 @@ class Edge(Case):
                               "from_domain": "inside.lan", "to_domain": "outside.lan"},
             "xmpp-to-server": {"xmpp_target": f"{outside}:5269", "component_listen": f"{inside}:5347",
                                "from_domain": "outside.lan", "to_domain": "inside.lan", "connections": 1},
+            "setup-to-nothing": (streams := {"xmpp_target": f"{outside}:5269", "from_domain": "outside.lan", "to_domain": "inside.lan"}),
+            "idle-to-nothing": {**streams, "sip_target": f"{outside}:5061", "server_name": "edge.lan"},
         }[mode]
         self.load_with(mode, **options)
-        allowed = '\n[[policy.exception]]\ndomain = "outside.lan"' if mode.startswith("xmpp") else ""
-        peer = ('protocol = "xmpp"\n' if mode.startswith("xmpp") else
+        xmpp = "sip" not in mode
+        allowed = ('\n[[policy.exception]]\ndomain = "outside.lan"\n[xmpp]\nmax_connections = 9000\nmax_connections_per_domain = 9000'
+                   if xmpp else "")
+        peer = ('protocol = "xmpp"\n' if xmpp else
                 f'protocol = "sip"\nprofile = "simple"\nroutes = [{{ next_hop = "{rig.address("alice")}", port = 5061, transport = "tls" }}]\n')
         edge = Vestibule(rig, self.arguments.binary, self.authority, "inside.lan",
                          {"outside.lan": peer + 'tls = "public"' + allowed},
-                         "component", SECRET, level="warn").start()
+                         "component", SECRET, level="warn").start("/readyz" if "nothing" not in mode else "/healthz")
         self.server = edge.process
         self.warm()
 
 
+def setting_up(kind):
+    """The same server under streams that are opened and given up: CPU and wall-clock time of one, opened one after the other."""
+    class SetUp(kind):
+        """Measured in microseconds a stream."""
+
+        mode = "setup-to-nothing"
+
+    return SetUp
+
+
+def holding(kind):
+    """The same server under streams that are idle: the memory that each takes."""
+    class Holding(kind):
+        """Measured once: a second batch would tell of the allocator's reserves."""
+
+        mode = "idle-to-nothing"
+        runs = 1
+
+        def run(self):
+            before = rigs.group_memory(self.server.pid)
+            self.load.go()
+            streams, _seconds = self.load.done()
+            self.memory = (rigs.group_memory(self.server.pid) - before) / streams / 1024
+            self.at_rest = before / 2**20
+    return Holding
+
+
+class Held(Edge):
+    """A load that is offered at a rate for half a minute; what is lost shows as a run that does not end."""
+
+    runs = 1
+
+
 def main():
-    """Starts all cases, runs them in turn, prints the table."""
+    """Runs the groups in turn, the cases of a group interleaved, and prints the table."""
     arguments = _arguments()
-    makers = [
-        lambda: Kamailio("G1 Kamailio stateful", arguments, True),
-        lambda: Kamailio("G1 Kamailio stateless", arguments, False),
-        lambda: Ejabberd("G4 ejabberd", arguments),
-        lambda: Prosody("G4 Prosody", arguments),
-        lambda: Edge("G4 vestibule XMPP to XMPP", arguments, "xmpp-to-server", ("G4 ejabberd", 0.6, None)),
-        lambda: Edge("G7 vestibule SIP to XMPP", arguments, "sip-to-server", ("G1 Kamailio stateful", None, 30)),
-        lambda: Edge("G7 vestibule XMPP to SIP", arguments, "server-to-sip", ("G1 Kamailio stateful", None, 35)),
-    ]
     os.makedirs(arguments.logs, exist_ok=True)
+    cases = []
+    for group in _groups(arguments):
+        cases += _run(group, arguments.only)
+    _table(cases)
+    return 1 if any(case.failure for case in cases) else 0
+
+
+def _groups(arguments):
+    """What is compared with what, as makers of cases: each group has the machine for itself."""
+    def of_all(figure, traffic, wanted, kind=lambda case: case, mode="xmpp-to-server"):
+        return [
+            lambda: kind(Ejabberd)(f"{figure} ejabberd", arguments, traffic),
+            lambda: kind(Prosody)(f"{figure} Prosody", arguments, traffic),
+            lambda: kind(Edge)(f"{figure} vestibule", arguments, mode, (f"{figure} ejabberd", *wanted), traffic),
+        ]
+    messages = arguments.messages
+    idle = {"messages": 500}
+    return [
+        [
+            lambda: Kamailio("G1 Kamailio stateful", arguments, True),
+            lambda: Kamailio("G1 Kamailio stateless", arguments, False),
+            lambda: Edge("G7 vestibule SIP to XMPP", arguments, "sip-to-server", ("G1 Kamailio stateful", None, 30)),
+            lambda: Edge("G7 vestibule XMPP to SIP", arguments, "server-to-sip", ("G1 Kamailio stateful", None, 35)),
+        ],
+        of_all("G4", {}, (0.6, None)),
+        of_all("G5 4,000 octets,", {"body": 4000, "messages": max(1, messages // 3)}, (None, 35)),
+        of_all("G6 1,000/s,", {"rate": 1000, "messages": max(1, messages // 6)}, (None, 60)),
+        of_all("G8 stream set-up,", {"messages": 200}, (None, 1000), setting_up, "setup-to-nothing"),
+        of_all("G12 idle streams,", idle, (None, None), holding, "idle-to-nothing"),
+        [lambda: holding(Edge)("G12 idle TLS, vestibule", arguments, "idle-to-nothing", None, {**idle, "bare": 1})],
+        [lambda: Held("L2 20,000/s for 30 s, vestibule", arguments, "xmpp-to-server", None, {"rate": 20_000, "messages": 600_000})],
+    ]
+
+
+def _run(makers, only):
+    """Starts the cases of a group, runs them in turn, ends them."""
     cases = []
     try:
         for make in makers:
             case = make()
-            if arguments.only and not any(part.lower() in case.name.lower() for part in arguments.only):
+            if only and not any(part.lower() in case.name.lower() for part in only):
                 case.close()
                 continue
             cases.append(case)
@@ -227,15 +298,16 @@ def main():
             _guard(case, case.start)
         for run in range(RUNS):
             for case in cases:
+                if case.failure or run >= case.runs:
+                    continue
+                _guard(case, case.run)
                 if not case.failure:
-                    _guard(case, case.run)
-                    if not case.failure:
-                        print(f"run {run + 1} of {RUNS}: {case.name}: {case.costs[-1]:.1f} us", flush=True)
-        _table(cases)
+                    seen = f"{case.costs[-1]:.1f} us" if case.costs else f"{case.memory:.1f} KiB"
+                    print(f"run {run + 1} of {case.runs}: {case.name}: {seen}", flush=True)
     finally:
         for case in cases:
             case.close()
-    return 1 if any(case.failure for case in cases) else 0
+    return cases
 
 
 def _guard(case, step):
@@ -261,13 +333,15 @@ def _guard(case, step):
 def _table(cases):
     cost = {case.name: statistics.median(case.costs) for case in cases if case.costs}
     print(f"\nCPU time of the server's whole process tree, microseconds a message; median of {RUNS} interleaved runs (lowest-highest)\n")
-    print(f"{'':32} {'us/message':>10} {'(range)':>15} {'messages/s':>11} {'load us':>8}   ratio and figure")
+    print(f"{'':36} {'us/message':>10} {'(range)':>17} {'messages/s':>11} {'load us':>8}   ratio and figure")
     for case in cases:
         if case.failure:
-            print(f"{case.name:32} FAILED: {case.failure[0]}")
+            print(f"{case.name:36} FAILED: {case.failure[0]}")
+            continue
+        if not case.costs:
             continue
         ours, span = cost[case.name], f"({min(case.costs):.1f}-{max(case.costs):.1f})"
-        line = (f"{case.name:32} {ours:10.1f} {span:>15} {statistics.median(case.rates):11.0f} "
+        line = (f"{case.name:36} {ours:10.1f} {span:>17} {statistics.median(case.rates):11.0f} "
                 f"{statistics.median(case.load_costs):8.1f}")
         if case.figure:
             peer, ratio, absolute = case.figure
@@ -278,7 +352,15 @@ def _table(cases):
             if absolute:
                 line += f"; wanted {absolute} us on a quiet machine"
         print(line)
-    print("\nG1 of vestibule is not measured: this version does not forward SIP to SIP.")
+    held = [case for case in cases if not case.failure and not case.costs]
+    if held:
+        print("\nMemory of the server (proportional set size) that one idle connection adds, KiB; in brackets its memory at rest, MiB\n")
+    for case in held:
+        print(f"{case.name:36} {case.memory:10.1f} ({case.at_rest:.0f})")
+    if held:
+        print("wanted of vestibule: 24 KiB a stream, 20 KiB a TLS connection, 25 MiB at rest")
+    print("\nIn G8 a message is a stream: TCP, TLS with both certificates, EXTERNAL; 1e6 / messages/s is its wall-clock time (wanted 5000 us)."
+          "\nG1 of vestibule is not measured: this version does not forward SIP to SIP.")
 
 
 def _arguments():

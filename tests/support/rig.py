@@ -261,6 +261,19 @@ def group_cpu_seconds(group):
     return ticks / os.sysconf("SC_CLK_TCK")
 
 
+def group_memory(group):
+    """Memory of all processes of a process group in octets, shared pages divided among those that share them."""
+    octets = 0
+    for entry in os.listdir("/proc"):
+        try:
+            if entry.isdigit() and os.getpgid(int(entry)) == group:
+                with open(f"/proc/{entry}/smaps_rollup", encoding="ascii") as rollup:
+                    octets += sum(int(line.split()[1]) * 1024 for line in rollup if line.startswith(("Pss:", "SwapPss:")))
+        except OSError:
+            continue
+    return octets
+
+
 def die_with_parent():
     """For a child that is about to start: it is killed when its parent ends, however that ends."""
     ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG

@@ -70,11 +70,30 @@ impl Meter {
         }
     }
 
-    /// Sends a number of messages and waits until all have arrived.
-    async fn run(&self, messages: u64) -> Duration {
+    fn raise(&self, messages: u64) {
+        if messages > 0 {
+            self.goal.fetch_add(messages, Ordering::AcqRel);
+            self.changed.notify_waiters();
+        }
+    }
+
+    /// Sends a number of messages, at most so many a second (0: as fast as they go), and waits until all have arrived.
+    async fn run(&self, messages: u64, rate: u64) -> Duration {
         let began = Instant::now();
-        let goal = self.goal.fetch_add(messages, Ordering::AcqRel) + messages;
-        self.changed.notify_waiters();
+        let goal = self.goal.load(Ordering::Acquire) + messages;
+        if rate == 0 {
+            self.raise(messages);
+        } else {
+            let mut tick = tokio::time::interval(Duration::from_millis(1));
+            let mut raised = 0;
+            while raised < messages {
+                tick.tick().await;
+                let due = u64::try_from(began.elapsed().as_micros()).unwrap() * rate / 1_000_000;
+                let due = due.min(messages);
+                self.raise(due - raised);
+                raised = due;
+            }
+        }
         let mut seen = 0;
         let mut moved = Instant::now();
         while self.arrived.load(Ordering::Acquire) < goal {
@@ -104,6 +123,17 @@ impl Arguments {
         self.0.get(name).unwrap_or_else(|| panic!("--{name} is missing"))
     }
 
+    /// The text of a message: of `--body` octets, or of about the hundred that a person writes in one line.
+    pub(crate) fn text(&self) -> String {
+        const LINE: &str = "a message of about one hundred bytes, which is what a person writes in one line of a conversation..";
+        let octets = usize::try_from(self.number("body", 0)).unwrap();
+        if octets == 0 {
+            LINE.to_owned()
+        } else {
+            LINE.chars().cycle().take(octets).collect()
+        }
+    }
+
     fn number(&self, name: &str, default: u64) -> u64 {
         self.0.get(name).map_or(default, |text| text.parse().unwrap())
     }
@@ -114,7 +144,7 @@ async fn main() {
     let mut words = std::env::args().skip(1);
     let mode = words
         .next()
-        .expect("a mode: sip-to-sip, xmpp-to-component, xmpp-to-server, sip-to-server, server-to-sip");
+        .expect("a mode: sip-to-sip, xmpp-to-component, xmpp-to-server, sip-to-server, server-to-sip, setup-to-nothing, idle-to-nothing");
     let mut pairs = HashMap::new();
     while let Some(name) = words.next() {
         pairs.insert(
@@ -158,10 +188,16 @@ async fn main() {
     println!("listening");
     let mut lines = lines_of_stdin();
     lines.recv().await;
-
-    if sink == "component" {
+    let messages = arguments.number("messages", 20_000);
+    if sink == "component" || arguments.0.contains_key("component-target") {
         xmpp::component_sink(&arguments, Arc::clone(&meter)).await;
     }
+    match source {
+        "setup" => return set_up_streams(&arguments, messages, &mut lines).await,
+        "idle" => return hold_streams(&arguments, messages, &mut lines).await,
+        _ => {}
+    }
+
     match source {
         "sip" => {
             for connection in 0..connections {
@@ -182,12 +218,47 @@ async fn main() {
         }
         other => panic!("no source is called {other}"),
     }
-    meter.run(arguments.number("warm", 2000)).await;
+    meter.run(arguments.number("warm", 2000), 0).await;
     println!("ready");
-    let messages = arguments.number("messages", 20_000);
+    let rate = arguments.number("rate", 0);
     while lines.recv().await.is_some() {
-        let took = meter.run(messages).await;
+        let took = meter.run(messages, rate).await;
         println!("done {messages} {:.3}", took.as_secs_f64());
+    }
+}
+
+/// Opens streams one after the other, each with a full handshake and a proof, and says goodbye on each.
+async fn set_up_streams(arguments: &Arguments, streams: u64, lines: &mut mpsc::Receiver<String>) {
+    for _ in 0..10 {
+        xmpp::open_stream(arguments).await;
+    }
+    println!("ready");
+    while lines.recv().await.is_some() {
+        let began = Instant::now();
+        for _ in 0..streams {
+            xmpp::open_stream(arguments).await;
+        }
+        println!("done {streams} {:.3}", began.elapsed().as_secs_f64());
+    }
+}
+
+/// Opens streams, or only TLS connections, and keeps them, idle, until the end.
+async fn hold_streams(arguments: &Arguments, streams: u64, lines: &mut mpsc::Receiver<String>) {
+    println!("ready");
+    let mut held = Vec::new();
+    while lines.recv().await.is_some() {
+        let began = Instant::now();
+        for _ in 0..streams {
+            held.push(if arguments.number("bare", 0) == 0 {
+                xmpp::open_stream(arguments).await
+            } else {
+                let tcp = tokio::net::TcpStream::connect(arguments.get("sip-target"))
+                    .await
+                    .unwrap();
+                tls::connect(arguments, tcp, arguments.get("server-name")).await
+            });
+        }
+        println!("done {streams} {:.3}", began.elapsed().as_secs_f64());
     }
 }
 

@@ -42,7 +42,7 @@ pub(crate) async fn source(arguments: Arc<Arguments>, meter: Arc<Meter>, connect
     });
     tokio::spawn(async move {
         let (from, to) = (arguments.get("from-domain"), arguments.get("to-domain"));
-        let body = "a message of about one hundred bytes, which is what a person writes in one line of a conversation..";
+        let body = arguments.text();
         let mut text = String::new();
         loop {
             text.clear();

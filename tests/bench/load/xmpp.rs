@@ -9,6 +9,7 @@ use memchr::memmem;
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::mpsc;
+use tokio_rustls::client::TlsStream;
 
 use crate::{Arguments, Meter, tls};
 
@@ -18,8 +19,8 @@ const STREAMS: &str = "xmlns:stream='http://etherx.jabber.org/streams'";
 /// How many batches may wait for a component's connection.
 const QUEUE: usize = 64;
 
-/// Opens an s2s stream (STARTTLS, SASL EXTERNAL) and keeps sending on it.
-pub(crate) async fn server_source(arguments: &Arc<Arguments>, meter: Arc<Meter>) {
+/// Opens an s2s stream: STARTTLS with both certificates, SASL EXTERNAL.
+pub(crate) async fn open_stream(arguments: &Arguments) -> TlsStream<TcpStream> {
     let (from, to) = (arguments.get("from-domain"), arguments.get("to-domain"));
     let open = format!(
         "<?xml version='1.0'?><stream:stream xmlns='jabber:server' {STREAMS} xmlns:db='jabber:server:dialback' \
@@ -50,6 +51,12 @@ pub(crate) async fn server_source(arguments: &Arc<Arguments>, meter: Arc<Meter>)
     )
     .await;
     ask(&mut stream, &open, "</stream:features>").await;
+    stream
+}
+
+/// Opens an s2s stream and keeps sending on it.
+pub(crate) async fn server_source(arguments: &Arc<Arguments>, meter: Arc<Meter>) {
+    let stream = open_stream(arguments).await;
     let arguments = Arc::clone(arguments);
     tokio::spawn(async move {
         let (mut reader, mut writer) = tokio::io::split(stream);
@@ -64,8 +71,9 @@ pub(crate) async fn server_source(arguments: &Arc<Arguments>, meter: Arc<Meter>)
                 answer.clear();
             }
         });
+        let body = arguments.text();
         loop {
-            let text = messages(&arguments, &meter).await;
+            let text = messages(&arguments, &body, &meter).await;
             if writer.write_all(text.as_bytes()).await.is_err() || writer.flush().await.is_err() {
                 panic!("the server closed the stream");
             }
@@ -148,23 +156,23 @@ impl Server {
             .expect("a component attaches");
         let arguments = Arc::clone(arguments);
         tokio::spawn(async move {
+            let body = arguments.text();
             loop {
-                let text = messages(&arguments, &meter).await;
+                let text = messages(&arguments, &body, &meter).await;
                 component.send(text).await.expect("the component stays");
             }
         });
     }
 }
 
-async fn messages(arguments: &Arguments, meter: &Meter) -> String {
+async fn messages(arguments: &Arguments, body: &str, meter: &Meter) -> String {
     let (from, to) = (arguments.get("from-domain"), arguments.get("to-domain"));
     let mut text = String::new();
     for number in meter.permits(BATCH).await {
         let user = number % USERS;
         write!(
             text,
-            "<message from='peer{user}@{from}/load' to='user{user}@{to}' id='m{number}' type='chat'><body>a message of about one hundred \
-             bytes, which is what a person writes in one line of a conversation..</body></message>"
+            "<message from='peer{user}@{from}/load' to='user{user}@{to}' id='m{number}' type='chat'><body>{body}</body></message>"
         )
         .unwrap();
     }
