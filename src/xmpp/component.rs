@@ -29,6 +29,8 @@ pub struct Component {
     phase: Phase,
     domain: Domain,
     secret: ComponentSecret,
+    /// The language that the node's stream has.
+    language: Option<String>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -69,6 +71,7 @@ impl Component {
             phase: Phase::AwaitHeader,
             domain,
             secret,
+            language: None,
         }
     }
 
@@ -138,9 +141,9 @@ impl Component {
             (_, StreamItem::Close) => self.wire.peer_closed(),
             (_, StreamItem::Element(element)) if element.is("error", ns::STREAM) => self.fail(&element),
             (Phase::AwaitHeader, StreamItem::Open(header)) => {
-                let id = Header::read(&header, ns::COMPONENT)?
-                    .id
-                    .ok_or(StreamRefusal::IdMissing)?;
+                let header = Header::read(&header, ns::COMPONENT)?;
+                let id = header.id.ok_or(StreamRefusal::IdMissing)?;
+                self.language = header.language;
                 let handshake =
                     Element::new("handshake", ns::COMPONENT).with_text(&self.secret.handshake(&id));
                 self.wire.send(&handshake);
@@ -171,7 +174,14 @@ impl Component {
 
     fn receive(&mut self, element: Element) -> Result<(), StreamRefusal> {
         match Stanza::from_element(element, ns::COMPONENT) {
-            Ok(stanza) => self.wire.event(Event::Stanza(stanza)),
+            // A component is addressed as itself and as nobody else (XEP-0114 §1).
+            Ok(stanza) if *stanza.to().domain() != self.domain => return Err(StreamRefusal::ToUnproven),
+            Ok(mut stanza) => {
+                if let Some(language) = &self.language {
+                    stanza.default_language(language);
+                }
+                self.wire.event(Event::Stanza(stanza));
+            }
             Err(BadStanza::NotAStanza) => return Err(StreamRefusal::UnexpectedElement),
             Err(BadStanza::NotAddressed) => return Err(StreamRefusal::NotAddressed),
             Err(BadStanza::InvalidFrom) => return Err(StreamRefusal::FromUnproven),

@@ -138,7 +138,9 @@ impl Stanza {
         let is_iq_without_id = element.name() == "iq" && element.attribute("id").is_none_or(str::is_empty);
         let condition = match (kind, &to) {
             (_, None) => Condition::JidMalformed,
-            (Some(_), Some(_)) if is_iq_without_id => Condition::BadRequest,
+            (Some(_), Some(_)) if is_iq_without_id || has_stray_content(&element, content) => {
+                Condition::BadRequest
+            }
             (None, Some(_)) => Condition::BadRequest,
             (Some(kind), Some(to)) => {
                 let to = to.clone();
@@ -408,6 +410,16 @@ impl RefusedStanza {
         }
         Some(answer)
     }
+}
+
+/// Whether what belongs to the stanza holds an element of another content namespace. It means nothing there, and would
+/// become a part of the stanza on a stream of that namespace: what we did not see, the next one would.
+fn has_stray_content(element: &Element, content: &str) -> bool {
+    element.children().any(|child| match child.ns() {
+        namespace if namespace == content => has_stray_content(child, content),
+        ns::SERVER | ns::COMPONENT => true,
+        _ => false,
+    })
 }
 
 /// Puts a stanza from one content namespace into another.

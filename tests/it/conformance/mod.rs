@@ -10,6 +10,8 @@ mod rfc5118;
 mod rfc5280;
 mod rfc5922;
 mod rfc6120;
+mod rfc6120_addresses;
+mod rfc6120_carrying;
 mod rfc6120_laws;
 mod rfc7247;
 mod rfc7572;

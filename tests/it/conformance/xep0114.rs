@@ -123,3 +123,24 @@ fn section_3_a_node_that_is_no_node_is_left() {
         .feed("<message from='b@here.example' to='a@plays.shakespeare.lit'/>");
     assert_eq!(component.stream_error(), Some("unsupported-stanza-type"));
 }
+
+#[test]
+fn section_1_a_component_is_addressed_by_its_own_name_only() {
+    for (to, is_taken) in [
+        ("a@plays.shakespeare.lit", true),
+        ("plays.shakespeare.lit/x", true),
+        ("a@shakespeare.lit", false),
+        ("a@sub.plays.shakespeare.lit", false),
+        ("plays.shakespeare.lit@evil.example", false),
+    ] {
+        let mut component = component();
+        component.feed(ANSWER).feed("<handshake/>");
+        component.feed(&format!("<message from='b@here.example' to='{to}'/>"));
+        assert_eq!(component.stanzas(), usize::from(is_taken), "{to}");
+        assert_eq!(
+            component.stream_error(),
+            (!is_taken).then_some("host-unknown"),
+            "{to}"
+        );
+    }
+}

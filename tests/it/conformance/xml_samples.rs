@@ -112,6 +112,7 @@ fn any_namespace() -> impl Strategy<Value = &'static str> {
             "",
             "jabber:server",
             "jabber:client",
+            "jabber:component:accept",
             "urn:a",
             "urn:b",
             "urn:d'<&\"\n",
