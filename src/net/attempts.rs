@@ -67,7 +67,10 @@ impl Attempts {
 
     /// The current target failed, and the next one may be tried.
     pub fn failed(&mut self, trouble: Trouble) {
-        self.trouble = trouble;
+        // That another server is not there either says nothing new.
+        if trouble != Trouble::NotFound {
+            self.trouble = trouble;
+        }
         let Some(target) = self.current.take() else { return };
         let failure = match trouble {
             Trouble::NotFound | Trouble::Unreachable => Some(Failure::Connection),
@@ -103,7 +106,7 @@ impl Attempts {
         }
     }
 
-    /// Why the last one failed.
+    /// Why the last one failed that was there at all.
     #[must_use]
     pub const fn trouble(&self) -> Trouble {
         self.trouble

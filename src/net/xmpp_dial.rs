@@ -136,10 +136,16 @@ async fn opened(mut driver: Driver, target: &Target) -> Result<(Driver, Event), 
                     refusal,
                     StreamRefusal::TlsUnavailable | StreamRefusal::CertificateUnproven
                 );
-                failed = if is_of_tls {
-                    Failed::Tls
-                } else {
-                    Failed::Otherwise(Trouble::Untrusted)
+                let is_late = matches!(
+                    refusal,
+                    StreamRefusal::HeaderTimeout
+                        | StreamRefusal::EstablishTimeout
+                        | StreamRefusal::DialbackUnchecked(_)
+                );
+                failed = match (is_of_tls, is_late) {
+                    (true, _) => Failed::Tls,
+                    (false, true) => Failed::Otherwise(Trouble::Timeout),
+                    (false, false) => Failed::Otherwise(Trouble::Untrusted),
                 };
             }
             Event::Stanza(_)

@@ -1,13 +1,15 @@
 """Every way to prove a domain on XMPP, in both directions, against scripted servers. Needs VESTIBULE_BINARY."""
 
 import os
+import shutil
 import subprocess
 import unittest
 
+import resolver
 from pki import Authority
 from rig import DEADLINE, Rig, wait_until
-from vestibule import Vestibule
-from xmpp_peer import Manners, Refused, Server, Stream, context
+from vestibule import USER, Vestibule
+from xmpp_peer import Manners, Refused, Server, Stream, common_name, context
 
 BINARY = os.environ["VESTIBULE_BINARY"]
 
@@ -43,6 +45,7 @@ SERVERS = {
     "reluctant": ({"external": "refused"}, (OVER_TLS, OVER_TCP)),
     "silent": ({"external": "off"}, (OVER_TLS, OVER_TCP)),
     "undialled": ({"dialback": "off"}, (SASL,)),
+    "unwilling": ({"external": "refused", "dialback": "off"}, ()),
     "clear": ({"tls": "off"}, (OVER_TCP,)),
     "unready": ({"tls": "refused"}, (OVER_TCP,)),
     "broken": ({"tls": "broken"}, (OVER_TCP,)),
@@ -70,7 +73,7 @@ class Authentication(unittest.TestCase):
         authority = cls.authority = Authority(rig)
         stranger = Authority(rig, "Another CA")
         names = [part for row in VALID for part in (name(row), "*." + name(row))]
-        extra = ["lax.lan", "*.lax.lan", "pinned.lan", "discovered.lan"]
+        extra = ["lax.lan", "*.lax.lan", "pinned.lan", "discovered.lan", "several.lan"]
         cls.good = authority.issue("good", names + extra)
         cls.false = stranger.issue("false", names + extra)
         cls.pinned = stranger.issue("pinned", ["whoever.lan"])
@@ -80,10 +83,17 @@ class Authentication(unittest.TestCase):
         entries["*.lax.lan"] = ('protocol = "xmpp"\ntls = "public"\nxmpp = { tls = "required", dialback = true, require_certificate = false }\n'
                                 f"{hop}\n")
         entries["pinned.lan"] = f'protocol = "xmpp"\ntls = "pinned"\n{hop}\n'
+        entries["several.lan"] = f'protocol = "xmpp"\ntls = "several"\n{hop}\n'
+        entries["discovered.lan"] = 'protocol = "xmpp"\ntls = "public"\nxmpp = { tls = "optional" }\n'
+        resolver.start(rig, {"elsewhere.lan": rig.address("relay")}, role="outside_resolver",
+                       records=["--srv-host=_xmpp-server._tcp.discovered.lan,elsewhere.lan,5299"])
         entries = {domain: text + f'[[policy.exception]]\ndomain = "{domain}"' for domain, text in entries.items()}
         pin = subprocess.run(f"openssl x509 -in {cls.pinned.chain} -noout -pubkey | openssl pkey -pubin -outform der | sha256sum", shell=True,
                              capture_output=True, text=True, check=True).stdout.split()[0]
         public = os.path.join(os.path.dirname(authority.certificate), "edge-public")
+        second = authority.issue("edge-second", ["chat.lan"])
+        if os.getuid() == 0:
+            shutil.chown(second.key, USER)
         cls.edge = Vestibule(rig, BINARY, authority, "example.lan", entries, link="plain", peer_certificate="optional", extra=f"""
 [tls.pinned]
 certificates = [{{ chain = "{public}.pem", key = "{public}.key" }}]
@@ -95,6 +105,22 @@ zone = "outside"
 protocol = "xmpps"
 port = 5270
 tls = "public"
+
+[[listen]]
+zone = "outside"
+protocol = "xmpp"
+port = 5280
+tls = "several"
+
+[tls.several]
+certificates = [{{ chain = "{public}.pem", key = "{public}.key" }}, {{ chain = "{second.chain}", key = "{second.key}" }}]
+trust = ["{authority.certificate}"]
+peer_certificate = "optional"
+
+[[local]]
+domain = "chat.lan"
+protocol = "xmpp"
+nodes = [{{ host = "{rig.address('node')}", port = 5269 }}]
 """)
         manners = {}
         for row in VALID:
@@ -104,8 +130,10 @@ tls = "public"
             manners[name(row)] = Manners(cls.good)
         manners["lax.lan"] = Manners(cls.false, external="off")
         manners["pinned.lan"] = Manners(cls.pinned)
+        manners["several.lan"] = Manners(cls.good)
         cls.foreign = Server(rig, relay, authority, manners, SECRET, request_certificate=True)
-        cls.node = Server(rig, rig.address("node"), authority, {"example.lan": Manners(tls="off")}, NODE_SECRET)
+        cls.node = Server(rig, rig.address("node"), authority, {"example.lan": Manners(tls="off"), "chat.lan": Manners(tls="off")}, NODE_SECRET)
+        cls.elsewhere = Server(rig, relay, authority, {"discovered.lan": Manners(cls.good)}, SECRET, port=5299)
         cls.edge.start()
         cls.inside = {}
 
@@ -245,6 +273,22 @@ tls = "public"
         with self.assertRaises(Refused):
             self.secured(name(VALID[0]), self.pinned)
 
+    def test_inbound_the_certificate_of_the_domain_that_is_meant_is_shown(self):
+        for meant, name_of_server, shown in (("example.lan", "example.lan", "edge.lan"), ("chat.lan", "chat.lan", "chat.lan"),
+                                             ("chat.lan", None, "chat.lan"), ("example.lan", None, "edge.lan"), ("chat.lan", "edge.lan", "edge.lan")):
+            with self.subTest(meant=meant, name=name_of_server):
+                stream = self.dial("several.lan", 5280)
+                stream.remote = meant
+                self.assertTrue(stream.open().ask_for_tls())
+                stream.secure(context(self.good, self.authority, False), name=name_of_server)
+                self.assertEqual(shown, common_name(stream.socket))
+
+    def test_inbound_the_authoritative_server_is_found_by_dns(self):
+        stream = self.dial("discovered.lan").open()
+        self.assertEqual("valid", stream.dialback(SECRET))
+        self.assertIn(("verify", "discovered.lan", True), self.elsewhere.events.all())
+        self.arrives(stream, "discovered.lan")
+
     # ---- outbound: we connect to a foreign server, for a user inside
 
     def send(self, domain, body):
@@ -278,7 +322,7 @@ tls = "public"
         for row, kind, domain in cases:
             with self.subTest(row=row[:3], server=kind):
                 # Without TLS of its own a row sees nothing of what is wrong with the server's.
-                possible = (OVER_TCP,) if row[0] == "none" and kind != "undialled" else SERVERS[kind][1]
+                possible = (OVER_TCP,) if row[0] == "none" and "dialback" not in SERVERS[kind][0] else SERVERS[kind][1]
                 ways = [way for way in row[3] if way in possible]
                 got = self.outcome(domain, f"out {domain}")
                 if ways:
@@ -302,6 +346,20 @@ tls = "public"
     def test_outbound_a_certificate_that_nobody_requires(self):
         self.send("lax.lan", "to lax")
         self.assertEqual(OVER_TLS, self.outcome("lax.lan", "to lax"))
+
+    def test_outbound_the_certificate_of_the_domain_that_we_speak_for_is_shown(self):
+        for local, shown in (("example.lan", "edge.lan"), ("chat.lan", "chat.lan")):
+            with self.subTest(local):
+                stream = Stream.dial(self.rig.address("edge_inside"), local, "several.lan").open()
+                self.addCleanup(stream.close)
+                self.assertEqual("valid", stream.dialback(NODE_SECRET))
+                stream.message(f"from {local}", f"bob@{local}", "dave@several.lan")
+                self.foreign.wait_for_message(f"from {local}")
+                self.assertIn(("shown", "several.lan", local, shown), self.foreign.events.all())
+
+    def test_outbound_a_server_is_found_by_dns(self):
+        self.send("discovered.lan", "by DNS")
+        self.assertEqual("dave@discovered.lan", self.elsewhere.wait_for_message("by DNS")[2])
 
     def test_outbound_a_pinned_key(self):
         self.send("pinned.lan", "to pinned")

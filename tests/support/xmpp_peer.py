@@ -217,8 +217,9 @@ class Refused(Exception):
 class Manners:
     """How a server behaves for a domain.
 
-    tls: "off" (not offered), "on", "refused" (answered with a failure), "broken" (proceed, and then no TLS)
-    external: "off" (not offered), "on", "refused"
+    tls: "off" (not offered), "on", "refused" (answered with a failure), "broken" (proceed, and then no TLS), "injected" (a whole
+        conversation in the clear behind the proceed, and then TLS)
+    external: "off" (not offered), "on", "refused", "silent"
     dialback: "off" (not offered, and answered with an error), "on", "invalid"
     verify: "honest", "valid", "invalid", "error", "silent", or "stranger" (an answer for another stream)
     identity: the certificate of the domain
@@ -232,7 +233,7 @@ class Server:
     """Listens as the server of several domains.
 
     Events: ("connected", domain, encrypted) for each stream header, ("verify", of, on) for each question about a key, ("proven", local,
-    remote, method) for each domain that proved itself, ("message", from, to, body, type) and ("error", from, to, condition, id).
+    remote, method) for each domain that proved itself, ("shown", local, remote, common name) for each certificate, ("message", from, to, body, type) and ("error", from, to, condition, id).
     """
 
     def __init__(self, rig, address, authority, manners, secret="a secret of the peer", port=5269, direct=None, request_certificate=True):
@@ -296,6 +297,8 @@ class Server:
                 elif value[0].tag == TLS + "starttls":
                     if not self._secure(stream, manners):
                         return
+                elif value[0].tag == SASL + "auth" and manners.external == "silent":
+                    continue
                 elif value[0].tag == SASL + "auth":
                     if manners.external == "refused" or not stream.encrypted:
                         stream.write("<failure xmlns='urn:ietf:params:xml:ns:xmpp-sasl'><not-authorized/></failure>")
@@ -335,11 +338,15 @@ class Server:
         if manners.tls == "refused":
             stream.write("<failure xmlns='urn:ietf:params:xml:ns:xmpp-tls'/></stream:stream>")
             return False
-        stream.write("<proceed xmlns='urn:ietf:params:xml:ns:xmpp-tls'/>")
+        injected = ("<stream:stream xmlns='jabber:server' xmlns:stream='http://etherx.jabber.org/streams' id='evil' version='1.0'>"
+                    "<stream:features><dialback xmlns='urn:xmpp:features:dialback'/></stream:features>"
+                    f"<result xmlns='jabber:server:dialback' from='{stream.local}' to='{stream.remote}' type='valid'/>")
+        stream.write("<proceed xmlns='urn:ietf:params:xml:ns:xmpp-tls'/>" + (injected if manners.tls == "injected" else ""))
         if manners.tls == "broken":
             stream.write(b"\x00this is no handshake\x00" * 20)
             return False
         stream.secure(context(manners.identity, self._authority, True, self._request), True)
+        self.events.add(("shown", stream.local, stream.remote, common_name(stream.socket)))
         return True
 
     def _take(self, stream, manners, element):
@@ -369,6 +376,12 @@ class Server:
                 self.events.add(("error", get("from"), get("to"), condition(error, STANZAS), get("id")))
             else:
                 self.events.add(("message", get("from"), get("to"), body, get("type")))
+
+
+def common_name(connection):
+    """The common name of the certificate that the other end showed and we verified."""
+    subject = (connection.getpeercert() or {}).get("subject", ())
+    return next((value for part in subject for name, value in part if name == "commonName"), None)
 
 
 def condition(error, namespace):

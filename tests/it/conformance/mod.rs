@@ -1,5 +1,6 @@
 //! One file a specification; each test names the section it holds to.
 
+mod certificates;
 mod differential_sip;
 mod rfc2782;
 mod rfc3261_17;
