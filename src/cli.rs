@@ -140,7 +140,13 @@ pub fn execute(
     match cli.command {
         Command::Man(arguments) => print_manual(arguments.of.as_deref(), out, err),
         Command::Map(arguments) => map::print(&arguments.address, form, out, err),
-        Command::Check => report::print(&cli.config, config::load(&cli.config), form, out),
+        Command::Check => {
+            let mut read = config::load(&cli.config);
+            if let Ok(loaded) = &mut read {
+                report::add_doubts(loaded);
+            }
+            report::print(&cli.config, read, form, out)
+        }
         Command::Explain(arguments) => match config::load(&cli.config) {
             Ok(loaded) => explain::print(&loaded.settings, &arguments, form, out, err),
             Err(report) => {
@@ -149,18 +155,13 @@ pub fn execute(
             }
         },
         Command::Run => match config::load(&cli.config) {
-            Ok(loaded) => {
-                for warning in &loaded.warnings {
-                    writeln!(err, "warning: {warning}")?;
+            Ok(loaded) => match app::run(loaded, &cli.config) {
+                Ok(()) => Ok(Exit::Good),
+                Err(error) => {
+                    writeln!(err, "vestibule: {error:#}")?;
+                    Ok(Exit::Bad)
                 }
-                match app::run(loaded.settings, &cli.config) {
-                    Ok(()) => Ok(Exit::Good),
-                    Err(error) => {
-                        writeln!(err, "vestibule: {error:#}")?;
-                        Ok(Exit::Bad)
-                    }
-                }
-            }
+            },
             Err(report) => {
                 write!(err, "{report}")?;
                 Ok(Exit::Bad)

@@ -35,7 +35,14 @@ impl Domain {
         let ascii = if is_plain && !text.contains("xn--") {
             text.to_owned()
         } else {
-            idna::domain_to_ascii_strict(text).map_err(|_| DomainError::NotInternational)?
+            let is_wrong = |b: u8| b.is_ascii() && !b.is_ascii_alphanumeric() && !matches!(b, b'-' | b'.');
+            idna::domain_to_ascii_strict(text).map_err(|_| {
+                if text.bytes().any(is_wrong) {
+                    DomainError::Character
+                } else {
+                    DomainError::NotInternational
+                }
+            })?
         };
         check_labels(&ascii)?;
         Ok(Self(ascii.into()))

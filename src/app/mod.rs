@@ -12,15 +12,23 @@ use std::path::Path;
 
 use anyhow::Context as _;
 
-use crate::config::Settings;
+use crate::config::Loaded;
 use crate::observe::log;
 
 /// Runs the proxy until it is told to stop. `file` is where a reload reads the configuration again.
 ///
 /// # Errors
 /// What keeps the proxy from starting, in words for the operator.
-pub fn run(settings: Settings, file: &Path) -> anyhow::Result<()> {
+pub fn run(loaded: Loaded, file: &Path) -> anyhow::Result<()> {
+    let Loaded {
+        settings,
+        warnings,
+        files,
+    } = loaded;
     let level = log::start(settings.log.format, &settings.log.level)?;
+    for warning in &warnings {
+        tracing::warn!("{}", warning.line());
+    }
     let run_as = user::RunAs::find(settings.edge.run_as.as_deref())?;
     user::raise_descriptors();
     let runtime = tokio::runtime::Builder::new_multi_thread()
@@ -29,7 +37,7 @@ pub fn run(settings: Settings, file: &Path) -> anyhow::Result<()> {
         .build()
         .context("the runtime cannot be started")?;
     runtime.block_on(async {
-        let started = start::start(&settings, run_as.as_ref()).await?;
+        let started = start::start(&settings, run_as.as_ref(), &files).await?;
         reload::serve(started, settings, file, &level).await
     })
 }

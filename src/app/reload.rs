@@ -57,9 +57,12 @@ fn reload(
     file: &Path,
     level: &LevelHandle,
 ) -> anyhow::Result<Settings> {
-    let loaded = config::load(file).map_err(|report| anyhow!("{report}"))?;
+    let loaded = config::load(file).map_err(|report| {
+        let lines: Vec<_> = report.errors.iter().map(config::Problem::line).collect();
+        anyhow!(lines.join("; "))
+    })?;
     for warning in &loaded.warnings {
-        tracing::warn!("{warning}");
+        tracing::warn!("{}", warning.line());
     }
     let after = loaded.settings;
     let parts = change::check(before, &after)?;

@@ -1,13 +1,16 @@
 //! The start: certificates, ports, user, gateway, traffic.
 
+use std::io;
+use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 
-use anyhow::{Context as _, anyhow};
+use anyhow::anyhow;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
-use super::user::RunAs;
+use super::user::{Closed, RunAs};
 use crate::admin;
 use crate::config::Settings;
 use crate::domain::{Domain, DomainPattern};
@@ -43,16 +46,17 @@ pub(super) struct Live {
 }
 
 /// Starts everything, or tells what is in the way.
-pub(super) async fn start(settings: &Settings, run_as: Option<&RunAs>) -> anyhow::Result<Started> {
+pub(super) async fn start(
+    settings: &Settings,
+    run_as: Option<&RunAs>,
+    files: &[PathBuf],
+) -> anyhow::Result<Started> {
     let contexts = contexts(settings)?;
     let mut sockets = Vec::new();
     for listener in &settings.listeners {
-        let socket = listen::bind(listener.address).with_context(|| {
-            format!(
-                "{} cannot be listened on for {} ({}); is another program using it, or does the address belong to \
-                 no interface?",
-                listener.address, listener.protocol, listener.side
-            )
+        let socket = listen::bind(listener.address).map_err(|error| {
+            let what = format!("[[listen]] {} {}", listener.side, listener.protocol);
+            cannot_listen(&what, listener.address, &error)
         })?;
         sockets.push((socket, listener.clone()));
     }
@@ -60,7 +64,7 @@ pub(super) async fn start(settings: &Settings, run_as: Option<&RunAs>) -> anyhow
         Some(address) => Some(
             TcpListener::bind(address)
                 .await
-                .with_context(|| format!("admin.metrics: {address} cannot be listened on"))?,
+                .map_err(|error| cannot_listen("[admin] metrics", address, &error))?,
         ),
         None => None,
     };
@@ -68,6 +72,11 @@ pub(super) async fn start(settings: &Settings, run_as: Option<&RunAs>) -> anyhow
     let contexts = match run_as {
         Some(user) => {
             user.enter()?;
+            let closed = user.could_not_read(files);
+            if !closed.is_empty() {
+                let lines: Vec<_> = closed.iter().map(Closed::to_string).collect();
+                return Err(anyhow!(lines.join("\n  ")));
+            }
             self::contexts(settings)?
         }
         None => contexts,
@@ -137,6 +146,21 @@ pub(super) fn contexts(settings: &Settings) -> anyhow::Result<Contexts> {
         let lines: Vec<_> = problems.iter().map(PkiError::to_string).collect();
         anyhow!("certificates cannot be used:\n  {}", lines.join("\n  "))
     })
+}
+
+/// Why an address cannot be listened on, with what most often mends it.
+fn cannot_listen(what: &str, address: SocketAddr, error: &io::Error) -> anyhow::Error {
+    let kind = error.kind();
+    let help = if kind == io::ErrorKind::AddrInUse {
+        "another program listens there; find it with: ss -lntp"
+    } else if kind == io::ErrorKind::AddrNotAvailable {
+        "the address belongs to no interface of this machine; see: ip address"
+    } else if kind == io::ErrorKind::PermissionDenied {
+        "ports below 1024 need root, which is given up for run_as, or the capability CAP_NET_BIND_SERVICE"
+    } else {
+        "the operating system does not allow it"
+    };
+    anyhow!("{what}: {address} cannot be listened on ({error}): {help}")
 }
 
 type Inputs = Vec<queue::Receiver<crate::gateway::Input<crate::net::sip_flow::SipOrigin>>>;

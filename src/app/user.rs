@@ -1,8 +1,11 @@
 //! Giving up root once the ports are bound, and asking for enough descriptors before.
 
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
-use nix::unistd::{Gid, Uid, User, geteuid, initgroups, setgid, setuid};
+use nix::unistd::{Gid, Uid, User, geteuid, getgrouplist, initgroups, setgid, setuid};
 use std::ffi::CString;
+use std::fs;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
 
 /// Why the user cannot be changed.
 #[derive(Debug, thiserror::Error)]
@@ -18,12 +21,28 @@ pub enum UserError {
     Refused(String, nix::Error),
 }
 
+/// A file that the user of `run_as` cannot read.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "edge.run_as: user {user:?} cannot read {}, which every reload needs: {} is closed to it; give it to that user \
+     (chown {user}), or to a group of its own (chgrp and chmod g+r, g+x for a folder)",
+    file.display(),
+    at.display()
+)]
+pub struct Closed {
+    user: String,
+    file: PathBuf,
+    /// The file itself, or the folder on the way to it.
+    at: PathBuf,
+}
+
 /// A user that exists, looked up before anything is started.
 #[derive(Debug, Clone)]
 pub struct RunAs {
     name: String,
     uid: Uid,
     gid: Gid,
+    groups: Vec<Gid>,
 }
 
 impl RunAs {
@@ -39,11 +58,71 @@ impl RunAs {
         let user = User::from_name(name)
             .map_err(|_| unknown())?
             .ok_or_else(unknown)?;
+        let groups = CString::new(name)
+            .ok()
+            .and_then(|name| getgrouplist(&name, user.gid).ok())
+            .unwrap_or_else(|| vec![user.gid]);
         Ok(Some(Self {
             name: name.to_owned(),
             uid: user.uid,
             gid: user.gid,
+            groups,
         }))
+    }
+
+    /// The files, among these, that cannot be read now that the process is that user.
+    #[must_use]
+    pub fn could_not_read(&self, files: &[PathBuf]) -> Vec<Closed> {
+        files
+            .iter()
+            .filter(|file| fs::File::open(file).is_err())
+            .map(|file| Closed {
+                user: self.name.clone(),
+                file: file.clone(),
+                at: self.barrier(file).unwrap_or_else(|| file.clone()),
+            })
+            .collect()
+    }
+
+    /// The files, among these, that the bits of their modes and of the folders above them close to the user. Told
+    /// before anything is started; what else may forbid it (access lists, a service manager) is seen when they are read.
+    #[must_use]
+    pub fn cannot_read(&self, files: &[PathBuf]) -> Vec<Closed> {
+        files
+            .iter()
+            .filter_map(|file| {
+                Some(Closed {
+                    user: self.name.clone(),
+                    file: file.clone(),
+                    at: self.barrier(file)?,
+                })
+            })
+            .collect()
+    }
+
+    /// What stands between the user and the file: links are followed, as a folder on their way may be closed too.
+    fn barrier(&self, file: &Path) -> Option<PathBuf> {
+        let real = fs::canonicalize(file).ok()?;
+        let folders = real.ancestors().skip(1).chain(file.ancestors().skip(1));
+        let closed = folders
+            .filter(|folder| !folder.as_os_str().is_empty())
+            .find(|folder| !self.may(folder, ENTER));
+        let closed = closed.or_else(|| (!self.may(&real, READ)).then_some(file));
+        closed.map(Path::to_path_buf)
+    }
+
+    fn may(&self, path: &Path, bit: u32) -> bool {
+        let Ok(facts) = fs::metadata(path) else {
+            return true;
+        };
+        let bits = if facts.uid() == self.uid.as_raw() {
+            facts.mode() >> 6
+        } else if self.groups.iter().any(|group| group.as_raw() == facts.gid()) {
+            facts.mode() >> 3
+        } else {
+            facts.mode()
+        };
+        self.uid.is_root() || bits & bit != 0
     }
 
     /// Becomes that user for good.
@@ -70,3 +149,8 @@ pub fn raise_descriptors() {
         tracing::warn!(%error, soft, hard, "the number of descriptors cannot be raised");
     }
 }
+
+/// The lowest of the three bits of a mode that let a file be read.
+const READ: u32 = 4;
+/// The same, for a folder to be entered.
+const ENTER: u32 = 1;

@@ -6,6 +6,7 @@ use std::path::Path;
 use serde::Serialize;
 
 use super::{Exit, Form, write_json};
+use crate::app::user::RunAs;
 use crate::config::{Loaded, Origin, Problem, Report, Settings};
 
 #[derive(Debug, Serialize)]
@@ -77,6 +78,25 @@ pub(super) fn print(
         }
     }
     Ok(if settings.is_some() { Exit::Good } else { Exit::Bad })
+}
+
+/// Adds what would keep `vestibule run` from starting although the file is right: the user of `run_as`. It is asked only
+/// of root, as nobody else becomes another user; and only told, as the file may be meant for another machine.
+pub(super) fn add_doubts(loaded: &mut Loaded) {
+    let path = loaded.files.first().map(|path| path.display().to_string());
+    let doubts: Vec<String> = match RunAs::find(loaded.settings.edge.run_as.as_deref()) {
+        Ok(None) => Vec::new(),
+        Ok(Some(user)) => {
+            let closed = user.cannot_read(&loaded.files);
+            closed.iter().map(ToString::to_string).collect()
+        }
+        Err(why) => vec![why.to_string()],
+    };
+    loaded.warnings.extend(
+        doubts
+            .into_iter()
+            .map(|doubt| Problem::new(doubt, Origin::Whole(path.clone().unwrap_or_default()))),
+    );
 }
 
 fn said(problem: &Problem) -> Said {

@@ -18,6 +18,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use tracing_subscriber::EnvFilter;
+use tracing_subscriber::filter::LevelFilter;
 
 use self::findings::{Findings, key};
 use super::Loaded;
@@ -27,7 +28,7 @@ use super::secret;
 use super::settings::{Admin, Bodies, Dns, Edge, Interworking, Log, Settings, Translation, Xmpp};
 use super::source::Source;
 use crate::gateway::{Unasked, Version};
-use crate::net::settings::{IdentityRule, Secret, Side};
+use crate::net::settings::{IdentityRule, Secret, Side, TlsContext, TlsName, TrustSource};
 use crate::observe::log::Format;
 use crate::route::Table;
 
@@ -41,7 +42,7 @@ pub(crate) fn settings(
     environment: &BTreeMap<String, String>,
 ) -> Result<Loaded, Report> {
     let mut findings = Findings::new(source);
-    let tls = tls::contexts(document, &mut findings);
+    let (tls, files) = tls::contexts(document, &mut findings);
     let listeners = listeners::listeners(document, &tls, &mut findings);
     let limits = limits::limits(document, &mut findings);
     let rules = policy::rules(document, &mut findings);
@@ -74,6 +75,7 @@ pub(crate) fn settings(
         }
     };
     tls::find_unused(document, &mut findings);
+    tls::find_unnamed((&listeners, &locals), &files, &mut findings);
     later::warn(document, &mut findings);
     let xmpp = Xmpp {
         dialback_secret: dialback_secret(document, environment, &mut findings),
@@ -94,6 +96,7 @@ pub(crate) fn settings(
     let report = findings.report();
     match table {
         Some(table) if report.errors.is_empty() => Ok(Loaded {
+            files: files_of(document, &tls),
             settings: Settings {
                 edge: Edge {
                     name: document.edge.name.0.clone(),
@@ -119,6 +122,28 @@ pub(crate) fn settings(
         }),
         Some(_) | None => Err(report),
     }
+}
+
+/// The files that the configuration names and that are read at every reload.
+fn files_of(document: &Document, tls: &BTreeMap<TlsName, TlsContext>) -> Vec<PathBuf> {
+    let secrets = document
+        .local
+        .iter()
+        .filter_map(|local| local.secret.as_deref())
+        .chain([document.xmpp.dialback_secret.as_str()])
+        .filter_map(secret::file);
+    let of_tls = tls.values().flat_map(|context| {
+        let pairs = context.certificates.iter();
+        let trust = context.trust.iter().filter_map(|source| match source {
+            TrustSource::Path(path) => Some(path.clone()),
+            TrustSource::System => None,
+        });
+        pairs
+            .flat_map(|files| [files.chain.clone(), files.key.clone()])
+            .chain(trust)
+            .chain(context.crl.iter().cloned())
+    });
+    secrets.chain(of_tls).collect()
 }
 
 fn dialback_secret(
@@ -178,7 +203,7 @@ fn admin(document: &Document, findings: &mut Findings<'_, '_>) -> Admin {
         let inside = &document.zone.inside.addresses;
         let is_outside = outside
             .iter()
-            .any(|known| known.0 == address.ip() && !inside.contains(known) && !known.0.is_loopback());
+            .any(|known| known.0.0 == address.ip() && !inside.contains(known) && !known.0.0.is_loopback());
         if is_outside || address.ip().is_unspecified() {
             findings.error_with_help(
                 key!["admin", "metrics"],
@@ -195,7 +220,11 @@ fn admin(document: &Document, findings: &mut Findings<'_, '_>) -> Admin {
 
 fn log(document: &Document, findings: &mut Findings<'_, '_>) -> Log {
     let given = &document.log;
-    if let Err(why) = EnvFilter::builder().parse(&given.level) {
+    let why = match EnvFilter::builder().parse(&given.level) {
+        Err(why) => Some(why.to_string()),
+        Ok(_) => stray_word(&given.level).map(|word| format!("there is no level \"{word}\"")),
+    };
+    if let Some(why) = why {
         findings.error_with_help(
             key!["log", "level"],
             &format!("\"{}\" is neither a level nor a filter: {why}", given.level),
@@ -215,6 +244,14 @@ fn log(document: &Document, findings: &mut Findings<'_, '_>) -> Log {
             Bodies::Hidden
         },
     }
+}
+
+/// A word that is no level and that a filter would take for the name of a module, which then logs everything.
+fn stray_word(level: &str) -> Option<&str> {
+    level
+        .split(',')
+        .map(str::trim)
+        .find(|part| !part.contains(['=', '[', ':', '{', '}', ']']) && part.parse::<LevelFilter>().is_err())
 }
 
 fn non_empty(text: &str) -> Option<String> {

@@ -17,7 +17,8 @@ pub use problem::{Origin, Place, Problem, Report};
 pub use settings::{Admin, Bodies, Dns, Edge, Interworking, Log, Settings, Translation, Xmpp};
 
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::io;
+use std::path::{Path, PathBuf};
 
 /// A configuration that can be used.
 #[derive(Debug, Clone)]
@@ -26,6 +27,8 @@ pub struct Loaded {
     pub settings: Settings,
     /// What deserves attention.
     pub warnings: Vec<Problem>,
+    /// Every file and folder that was read, the configuration first: whoever reloads must be able to read them again.
+    pub files: Vec<PathBuf>,
 }
 
 /// Reads the file at `path`, with the overrides of this process's environment.
@@ -34,10 +37,19 @@ pub struct Loaded {
 /// [`Report`] with everything that is wrong.
 pub fn load(path: &Path) -> Result<Loaded, Report> {
     let text = std::fs::read_to_string(path).map_err(|why| Report {
-        errors: vec![Problem::new(
-            format!("the configuration cannot be read: {why}"),
-            Origin::Whole(path.display().to_string()),
-        )],
+        errors: vec![
+            Problem::new(
+                format!("the configuration cannot be read: {why}"),
+                Origin::Whole(path.display().to_string()),
+            )
+            .with_help(if why.kind() == io::ErrorKind::NotFound {
+                "begin with one of config/examples in the source, or name another file with --config"
+            } else if why.kind() == io::ErrorKind::PermissionDenied {
+                "let this user read it, and enter the folders above it"
+            } else {
+                "it has to be a TOML file in UTF-8"
+            }),
+        ],
         warnings: Vec::new(),
     })?;
     // Names and values that are not UTF-8 cannot be ours.
@@ -61,7 +73,9 @@ pub fn read(path: &Path, text: &str, environment: &BTreeMap<String, String>) -> 
     };
     let source = source::Source::parse(path, text, environment).map_err(faults)?;
     let document = load::shapes(&source).map_err(faults)?;
-    check::settings(&document, &source, environment)
+    let mut loaded = check::settings(&document, &source, environment)?;
+    loaded.files.insert(0, path.to_path_buf());
+    Ok(loaded)
 }
 
 #[cfg(test)]

@@ -39,6 +39,22 @@ impl Problem {
         self.help.as_deref()
     }
 
+    /// All of it on one line, as a log has it.
+    #[must_use]
+    pub fn line(&self) -> String {
+        let place = match &self.origin {
+            Origin::File(place) => format!("{}:{}:{}", place.file, place.line, place.column),
+            Origin::Environment(name) => format!("environment variable {name}"),
+            Origin::Whole(file) => file.clone(),
+        };
+        let help = self
+            .help
+            .as_ref()
+            .map(|help| format!(" ({help})"))
+            .unwrap_or_default();
+        format!("{place}: {}{help}", self.what)
+    }
+
     /// Where the text that causes it stands.
     #[must_use]
     pub const fn origin(&self) -> &Origin {

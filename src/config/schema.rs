@@ -7,14 +7,14 @@ mod default;
 mod value;
 
 use std::collections::BTreeMap;
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 
 use serde::Deserialize;
 
 pub(crate) use self::value::{
-    Action, BusyAs, Direction, Eku, Identity, Kind, Link, ListenProtocol, LocalProtocol, LogFormat, MapMode,
-    MapProtocol, Network, PeerCertificate, PeerProtocol, Period, Preference, Profile, Role, Sasl, Server,
-    Style, Text, TlsMode, TlsVersion, Transport, ZoneName,
+    Action, Address, BusyAs, Direction, Eku, Identity, Kind, Link, ListenProtocol, LocalProtocol, LogFormat,
+    MapMode, MapProtocol, Network, PeerCertificate, PeerProtocol, Period, Preference, Profile, Role, Sasl,
+    Server, Style, Text, TlsMode, TlsVersion, Transport, ZoneName,
 };
 use crate::domain::{Domain, DomainPattern};
 
@@ -81,7 +81,7 @@ pub(crate) struct Zones {
 #[derive(Debug, Clone, PartialEq, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct Zone {
-    pub(crate) addresses: Vec<Text<IpAddr>>,
+    pub(crate) addresses: Vec<Text<Address>>,
     pub(crate) networks: Vec<Text<Network>>,
 }
 
@@ -98,7 +98,7 @@ pub(crate) struct Listen {
     pub(crate) protocol: ListenProtocol,
     pub(crate) transport: Option<Transport>,
     pub(crate) port: Option<u16>,
-    pub(crate) address: Option<Text<IpAddr>>,
+    pub(crate) address: Option<Text<Address>>,
     pub(crate) tls: Option<String>,
 }
 

@@ -11,17 +11,17 @@ use crate::net::settings::Secret;
 /// Why a secret could not be read.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum SecretError {
-    #[error("the secret file {} cannot be read: {why}", path.display())]
+    #[error("the secret file {} cannot be read: {why}; it is a file of one line, mode 0600, that belongs to the proxy's user", path.display())]
     Unreadable { path: PathBuf, why: io::Error },
     #[error(
-        "the secret file {} may be read by others (mode {mode:04o}); run: chmod 0600 {}",
+        "the secret file {} can be read by other users (mode {mode:04o}); run: chmod 0600 {}",
         path.display(),
         path.display()
     )]
     Open { path: PathBuf, mode: u32 },
     #[error("the secret file {} is longer than {LONGEST} octets", .0.display())]
     Long(PathBuf),
-    #[error("the environment variable {0}, which should hold the secret, is not set")]
+    #[error("the environment variable {0}, which should hold the secret, is not set for this process")]
     Unset(String),
     #[error("the secret is empty")]
     Empty,
@@ -44,6 +44,11 @@ pub(crate) fn read(reference: &str, environment: &BTreeMap<String, String>) -> R
         return Err(SecretError::Empty);
     }
     Ok(Secret::new(text))
+}
+
+/// The file that `reference` points at, where it is one.
+pub(crate) fn file(reference: &str) -> Option<PathBuf> {
+    reference.strip_prefix("file:").map(PathBuf::from)
 }
 
 /// Whether `reference` is a secret written out, and not a reference.

@@ -61,20 +61,16 @@ pub fn xmpp(verified: &Verified, domain: &Domain) -> Result<Authenticated, Misma
     let identities = verified.identities();
     let proof = if verified.evidence() == Evidence::Pin {
         Some(Proof::Pinned)
-    } else if identities.xmpp.contains(domain) {
-        Some(Proof::XmppAddr)
-    } else if identities
-        .srv
-        .iter()
-        .any(|id| XMPP_SERVICES.contains(&id.service.as_str()) && id.name.matches(domain))
-    {
-        Some(Proof::SrvName)
-    } else if identities.dns.iter().any(|name| name.matches(domain)) {
-        Some(Proof::DnsId)
     } else {
-        None
+        xmpp_proof(identities, domain)
     };
     conclude(identities, domain, proof)
+}
+
+/// Whether a certificate, once it is believed, would prove an XMPP domain: for looking at our own.
+#[must_use]
+pub fn names_xmpp(identities: &Identities, domain: &Domain) -> bool {
+    xmpp_proof(identities, domain).is_some()
 }
 
 /// Whether the certificate proves a SIP domain, and by which name.
@@ -102,6 +98,22 @@ pub fn sip(verified: &Verified, domain: &Domain, rule: SipRule<'_>) -> Result<Au
         }
     };
     conclude(identities, domain, proof)
+}
+
+fn xmpp_proof(identities: &Identities, domain: &Domain) -> Option<Proof> {
+    if identities.xmpp.contains(domain) {
+        Some(Proof::XmppAddr)
+    } else if identities
+        .srv
+        .iter()
+        .any(|id| XMPP_SERVICES.contains(&id.service.as_str()) && id.name.matches(domain))
+    {
+        Some(Proof::SrvName)
+    } else if identities.dns.iter().any(|name| name.matches(domain)) {
+        Some(Proof::DnsId)
+    } else {
+        None
+    }
 }
 
 /// The SIP domains that a certificate names (RFC 5922 §7.1): what an accepting server chooses from (§7.4).

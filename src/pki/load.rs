@@ -11,14 +11,14 @@ use rustls::pki_types::pem::{self, PemObject};
 use rustls::pki_types::{CertificateDer, CertificateRevocationListDer, PrivateKeyDer};
 use rustls::sign::CertifiedKey;
 
-use super::PkiError;
+use super::{Own, PkiError};
 use crate::net::settings::{CertificateFiles, TlsVersion, TrustSource};
 
 /// Reads a chain and its key, and checks that they are a pair.
 pub(super) fn certified_key(
     files: &CertificateFiles,
     provider: &Arc<CryptoProvider>,
-) -> Result<CertifiedKey, PkiError> {
+) -> Result<(CertifiedKey, Own), PkiError> {
     let chain = objects::<CertificateDer<'static>>(&files.chain, "certificate")?;
     if chain.is_empty() {
         return Err(PkiError::Empty {
@@ -26,6 +26,8 @@ pub(super) fn certified_key(
             what: "certificate",
         });
     }
+    // Before the key, so that a bad certificate is not taken for a bad key.
+    let own = Own::read(&files.chain, &chain)?;
     let mode = fs::metadata(&files.key)
         .map_err(|error| unreadable(&files.key, "private key", &error))?
         .permissions()
@@ -38,7 +40,11 @@ pub(super) fn certified_key(
         });
     }
     let key = PrivateKeyDer::from_pem_file(&files.key).map_err(|error| {
-        if matches!(error, pem::Error::NoItemsFound) {
+        if is_encrypted(&files.key) {
+            PkiError::KeyEncrypted {
+                path: files.key.clone(),
+            }
+        } else if matches!(error, pem::Error::NoItemsFound) {
             PkiError::Empty {
                 path: files.key.clone(),
                 what: "private key",
@@ -47,7 +53,7 @@ pub(super) fn certified_key(
             unreadable(&files.key, "private key", &error)
         }
     })?;
-    CertifiedKey::from_der(chain, key, provider).map_err(|error| {
+    let pair = CertifiedKey::from_der(chain, key, provider).map_err(|error| {
         if matches!(error, rustls::Error::InconsistentKeys(_)) {
             PkiError::Mismatch {
                 chain: files.chain.clone(),
@@ -59,6 +65,14 @@ pub(super) fn certified_key(
                 error,
             }
         }
+    })?;
+    Ok((pair, own))
+}
+
+/// Whether a key file says of itself that it is under a pass phrase, in either of the two ways that OpenSSL writes.
+fn is_encrypted(path: &Path) -> bool {
+    fs::read_to_string(path).is_ok_and(|text| {
+        text.contains("-----BEGIN ENCRYPTED PRIVATE KEY-----") || text.contains("Proc-Type: 4,ENCRYPTED")
     })
 }
 
@@ -75,8 +89,15 @@ pub(super) fn anchors(sources: &[TrustSource]) -> Result<Vec<CertificateDer<'sta
                 anchors.extend(found.certs);
             }
             TrustSource::Path(path) => {
-                for file in files_of(path, "trust anchors")? {
-                    anchors.extend(objects(&file, "trust anchors")?);
+                for file in files_of(path, "trusted certificate")? {
+                    let found = objects(&file, "trusted certificate")?;
+                    if found.is_empty() {
+                        return Err(PkiError::Empty {
+                            path: file,
+                            what: "trusted certificate",
+                        });
+                    }
+                    anchors.extend(found);
                 }
             }
         }
@@ -127,7 +148,14 @@ fn files_of(path: &Path, what: &'static str) -> Result<Vec<PathBuf>, PkiError> {
 fn objects<T: PemObject>(path: &Path, what: &'static str) -> Result<Vec<T>, PkiError> {
     T::pem_file_iter(path)
         .and_then(Iterator::collect::<Result<Vec<_>, _>>)
-        .map_err(|error| unreadable(path, what, &error))
+        .map_err(|error| {
+            // The operating system's words are enough.
+            if let pem::Error::Io(error) = &error {
+                unreadable(path, what, error)
+            } else {
+                unreadable(path, what, &error)
+            }
+        })
 }
 
 fn unreadable(path: &Path, what: &'static str, error: &dyn std::fmt::Display) -> PkiError {

@@ -5,6 +5,7 @@
 //! `identity`, when the peer has said who it wants to be (facts: rustls two-step identity).
 
 mod load;
+mod own;
 mod show;
 mod verify;
 
@@ -14,12 +15,15 @@ use std::sync::Arc;
 
 use rustls::client::Resumption;
 use rustls::crypto::CryptoProvider;
-use rustls::pki_types::CertificateDer;
+use rustls::pki_types::{CertificateDer, CertificateRevocationListDer};
+use rustls::sign::CertifiedKey;
 use rustls::{ClientConfig, ServerConfig};
 
 use crate::domain::Domain;
-use crate::identity::{BadTrust, Trust};
-use crate::net::settings::{TlsContext, TlsName};
+use crate::identity::{BadCertificate, BadTrust, Trust};
+use crate::net::settings::{IdentityRule, PeerCertificate, TlsContext, TlsName};
+
+pub use own::Own;
 
 /// All TLS contexts by name; replaced as a whole on reload.
 #[derive(Debug, Clone, Default)]
@@ -33,7 +37,7 @@ pub struct Context {
     client: Arc<ClientConfig>,
     trust: Trust,
     shown: Arc<show::Certificates>,
-    leaves: Vec<CertificateDer<'static>>,
+    own: Vec<Own>,
 }
 
 /// Which protocol a handshake is made for: decides what ALPN says.
@@ -68,7 +72,7 @@ impl Contexts {
                 Ok(context) => {
                     contexts.insert(name.clone(), Arc::new(context));
                 }
-                Err(problem) => problems.push(problem),
+                Err(found) => problems.extend(found),
             }
         }
         if problems.is_empty() {
@@ -84,6 +88,11 @@ impl Contexts {
         self.0.get(name)
     }
 
+    /// Takes in the contexts of another set.
+    pub fn extend(&mut self, other: Self) {
+        self.0.extend(other.0);
+    }
+
     /// Every context with its name.
     pub fn iter(&self) -> impl Iterator<Item = (&TlsName, &Arc<Context>)> {
         self.0.iter()
@@ -91,19 +100,46 @@ impl Contexts {
 }
 
 impl Context {
-    fn load(name: &TlsName, settings: &TlsContext, provider: &Arc<CryptoProvider>) -> Result<Self, PkiError> {
+    fn load(
+        name: &TlsName,
+        settings: &TlsContext,
+        provider: &Arc<CryptoProvider>,
+    ) -> Result<Self, Vec<PkiError>> {
+        // Every file is read before the first fault is reported.
+        let mut faults = Vec::new();
         let mut keys = Vec::new();
-        let mut leaves = Vec::new();
+        let mut own = Vec::new();
         for files in &settings.certificates {
-            let key = load::certified_key(files, provider)?;
-            leaves.extend(key.cert.first().cloned());
-            keys.push(Arc::new(key));
+            match load::certified_key(files, provider) {
+                Ok((key, certificate)) => {
+                    keys.push(Arc::new(key));
+                    own.push(certificate);
+                }
+                Err(fault) => faults.push(fault),
+            }
         }
-        let trust = Trust::new(
-            &load::anchors(&settings.trust)?,
-            &load::revocation_lists(&settings.crl)?,
-        )
-        .map_err(|error| PkiError::Trust {
+        let anchors = load::anchors(&settings.trust).map_err(|fault| faults.push(fault));
+        let revoked = load::revocation_lists(&settings.crl).map_err(|fault| faults.push(fault));
+        let (Ok(anchors), Ok(revoked), true) = (anchors, revoked, faults.is_empty()) else {
+            return Err(faults);
+        };
+        let needs_trust = settings.peer_certificate != PeerCertificate::Off
+            && settings.identity != IdentityRule::Pinned
+            && !settings.trust.is_empty();
+        if needs_trust && anchors.is_empty() {
+            return Err(vec![PkiError::NobodyTrusted(name.clone())]);
+        }
+        Self::of(name, settings, provider, (keys, own), (&anchors, &revoked)).map_err(|fault| vec![fault])
+    }
+
+    fn of(
+        name: &TlsName,
+        settings: &TlsContext,
+        provider: &Arc<CryptoProvider>,
+        (keys, own): (Vec<Arc<CertifiedKey>>, Vec<Own>),
+        (anchors, revoked): (&[CertificateDer<'_>], &[CertificateRevocationListDer<'_>]),
+    ) -> Result<Self, PkiError> {
+        let trust = Trust::new(anchors, revoked).map_err(|error| PkiError::Trust {
             context: name.clone(),
             error,
         })?;
@@ -138,7 +174,7 @@ impl Context {
             client: Arc::new(client),
             trust,
             shown,
-            leaves,
+            own,
         })
     }
 
@@ -152,7 +188,7 @@ impl Context {
     /// SNI.
     #[must_use]
     pub fn server(&self, alpn: Alpn, meant: Option<&Domain>) -> Arc<ServerConfig> {
-        let meant = meant.filter(|_| self.leaves.len() > 1);
+        let meant = meant.filter(|_| self.own.len() > 1);
         if alpn == Alpn::None && meant.is_none() {
             return Arc::clone(&self.server);
         }
@@ -167,7 +203,7 @@ impl Context {
     /// How we begin a handshake. `own` is the domain of ours that we speak for: its certificate is shown.
     #[must_use]
     pub fn client(&self, alpn: Alpn, own: Option<&Domain>) -> Arc<ClientConfig> {
-        let own = own.filter(|_| self.leaves.len() > 1);
+        let own = own.filter(|_| self.own.len() > 1);
         if alpn == Alpn::None && own.is_none() {
             return Arc::clone(&self.client);
         }
@@ -187,10 +223,10 @@ impl Context {
         &self.trust
     }
 
-    /// Our own certificates, leaves only.
+    /// Our own certificates, in the order of the table.
     #[must_use]
-    pub fn leaves(&self) -> &[CertificateDer<'static>] {
-        &self.leaves
+    pub fn own(&self) -> &[Own] {
+        &self.own
     }
 }
 
@@ -198,7 +234,9 @@ impl Context {
 #[derive(Debug, thiserror::Error)]
 pub enum PkiError {
     /// A file cannot be read.
-    #[error("{path}: {what} cannot be read: {why}. Check the path, and that the proxy's user may read it")]
+    #[error(
+        "{path}: the {what} cannot be read: {why}; check the path, and that the proxy's user may read it"
+    )]
     File {
         /// Which file.
         path: PathBuf,
@@ -208,12 +246,24 @@ pub enum PkiError {
         why: String,
     },
     /// A file holds nothing of what it should.
-    #[error("{path}: no {what} in PEM form is in this file")]
+    #[error(
+        "{path}: there is no {what} in PEM form in this file (lines between -----BEGIN ...----- and -----END ...-----)"
+    )]
     Empty {
         /// Which file.
         path: PathBuf,
         /// What it should hold.
         what: &'static str,
+    },
+    /// A certificate of ours is none.
+    #[error("{path}: certificate number {number} of the chain cannot be used: {why}")]
+    Certificate {
+        /// The chain's file.
+        path: PathBuf,
+        /// Its position, from 1.
+        number: usize,
+        /// What is wrong.
+        why: BadCertificate,
     },
     /// Certificate and key are not a pair.
     #[error(
@@ -226,16 +276,29 @@ pub enum PkiError {
         key: PathBuf,
     },
     /// The key is of a kind that cannot be used.
-    #[error("{path}: the private key cannot be used: {error}")]
+    #[error(
+        "{path}: the private key cannot be used: {error}; it has to be RSA of 2048 bits or more, ECDSA on P-256, P-384 \
+         or P-521, or Ed25519"
+    )]
     Key {
         /// The key's file.
         path: PathBuf,
         /// What the TLS library says.
         error: rustls::Error,
     },
+    /// The key is under a pass phrase.
+    #[error(
+        "{path}: the private key is protected by a pass phrase, and nobody is there to type it; write one without: \
+         openssl pkey -in {path} -out NEW, and chmod 0600 NEW"
+    )]
+    KeyEncrypted {
+        /// The key's file.
+        path: PathBuf,
+    },
     /// Others may read the key.
     #[error(
-        "{path}: the private key can be read by other users (mode {mode:o}); make it 0600, owned by the proxy's user"
+        "{path}: the private key can be read by other users (mode {mode:04o}); run: chmod 0600 {path}, and make the \
+         proxy's user its owner"
     )]
     KeyMode {
         /// The key's file.
@@ -246,6 +309,12 @@ pub enum PkiError {
     /// A context without a certificate.
     #[error("[tls.{0}]: there is no certificate in it")]
     NoCertificate(TlsName),
+    /// Nobody could ever be believed.
+    #[error(
+        "[tls.{0}] trust: there is no certificate in all that it names, so that every peer's certificate is refused; put \
+         the certificates of the peers' authorities there (.pem or .crt in a folder)"
+    )]
+    NobodyTrusted(TlsName),
     /// Something trusted cannot be.
     #[error("[tls.{context}] trust: {error}")]
     Trust {

@@ -17,6 +17,8 @@ fn vestibule(etc: &Etc, text: &str, arguments: &[&str]) -> Output {
         .arg("--config")
         .arg(etc.path("vestibule.toml"))
         .env_clear()
+        // Whether there is a user vestibule here is no matter of these tests.
+        .env("VESTIBULE__EDGE__RUN_AS", "")
         .output()
         .unwrap()
 }
@@ -88,6 +90,36 @@ fn check_sums_up_and_says_everything_as_text_and_as_json() {
         said(&etc, &vestibule(&etc, SIP_TO_XMPP, &["check", "--json"])),
     ];
     insta::assert_snapshot!(outputs.join("----\n"));
+}
+
+#[test]
+fn check_tells_root_what_the_user_of_the_proxy_cannot_read() {
+    if !nix::unistd::geteuid().is_root() {
+        return; // nobody else becomes another user
+    }
+    let etc = Etc::new();
+    etc.write("vestibule.toml", &etc.here(SIP_TO_XMPP), 0o644);
+    let check = |user: &str| {
+        let output = Command::new(env!("CARGO_BIN_EXE_vestibule"))
+            .args(["check", "--config"])
+            .arg(etc.path("vestibule.toml"))
+            .env("VESTIBULE__EDGE__RUN_AS", user)
+            .output()
+            .unwrap();
+        assert_eq!(
+            output.status.code(),
+            Some(0),
+            "a warning and no fault: the file may be for another machine"
+        );
+        String::from_utf8(output.stdout).unwrap()
+    };
+    let nobody = check("nobody");
+    for file in ["tls/edge.key", "component.secret"] {
+        let said = format!("user \"nobody\" cannot read {}", etc.path(file).display());
+        assert!(nobody.contains(&said), "{file}: {nobody}");
+    }
+    assert!(check("no-such-user").contains("there is no user \"no-such-user\" on this machine; create it"));
+    assert!(check("root").contains("usable, 0 warnings"));
 }
 
 #[test]

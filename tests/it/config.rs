@@ -17,6 +17,14 @@ use vestibule::domain::Domain;
 use vestibule::policy::{Direction, Kind, Party, Query};
 use vestibule::route::{Link, Nodes, Protocol};
 
+/// Whom the certificates of the tests name: the edge, and every local domain of the configurations here.
+const NAMES: [&str; 4] = [
+    "edge.example.com",
+    "example.com",
+    "*.example.com",
+    "voice.example.com",
+];
+
 /// A folder that stands for `/etc/vestibule`, with certificates and secrets in it; gone when dropped.
 pub(crate) struct Etc(PathBuf);
 
@@ -28,7 +36,7 @@ impl Etc {
             Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("etc-{}-{number}", std::process::id()));
         let etc = Self(folder);
         for name in ["edge", "inside", "other"] {
-            let pair = rcgen::generate_simple_self_signed(vec!["edge.example.com".to_owned()]).unwrap();
+            let pair = rcgen::generate_simple_self_signed(NAMES.map(str::to_owned)).unwrap();
             etc.write(&format!("tls/{name}.pem"), &pair.cert.pem(), 0o644);
             etc.write(
                 &format!("tls/{name}.key"),
@@ -325,9 +333,40 @@ fn tls_contexts_need_files_that_belong_together() {
         &fs::read_to_string(etc.path("tls/edge.key")).unwrap(),
         0o644,
     );
+    for (name, text) in [
+        (
+            "tls/locked.key",
+            "-----BEGIN ENCRYPTED PRIVATE KEY-----\nAAAA\n-----END ENCRYPTED PRIVATE KEY-----\n",
+        ),
+        (
+            "tls/old-locked.key",
+            "-----BEGIN EC PRIVATE KEY-----\nProc-Type: 4,ENCRYPTED\n\nAAAA\n-----END EC PRIVATE KEY-----\n",
+        ),
+        (
+            "tls/broken.pem",
+            "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n",
+        ),
+        ("trust/none.pem", "no certificate at all\n"),
+        ("trust/nobody/README", "certificates of partners go here\n"),
+    ] {
+        etc.write(name, text, 0o600);
+    }
     insta::assert_snapshot!(etc.report(
         &format!(
             "{BASE}{LISTEN}{LOCAL}
+[tls.locked]
+certificates = [
+  {{ chain = \"/etc/vestibule/tls/edge.pem\", key = \"/etc/vestibule/tls/locked.key\" }},
+  {{ chain = \"/etc/vestibule/tls/edge.pem\", key = \"/etc/vestibule/tls/old-locked.key\" }},
+]
+[tls.broken]
+certificates = [{{ chain = \"/etc/vestibule/tls/broken.pem\", key = \"/etc/vestibule/tls/edge.key\" }}]
+[tls.nobody]
+certificates = [{{ chain = \"/etc/vestibule/tls/edge.pem\", key = \"/etc/vestibule/tls/edge.key\" }}]
+trust = [\"/etc/vestibule/trust/nobody\"]
+[tls.none]
+certificates = [{{ chain = \"/etc/vestibule/tls/edge.pem\", key = \"/etc/vestibule/tls/edge.key\" }}]
+trust = [\"/etc/vestibule/trust/none.pem\"]
 [tls.missing]
 certificates = [{{ chain = \"/etc/vestibule/tls/none.pem\", key = \"/etc/vestibule/tls/edge.key\" }}]
 [tls.mixed]
@@ -344,6 +383,34 @@ identity = \"pinned\"
         ),
         &[]
     ));
+}
+
+#[test]
+fn certificates_that_peers_will_turn_away_are_warned_of() {
+    let etc = Etc::new();
+    let mut params = rcgen::CertificateParams::new(vec!["elsewhere.example".to_owned()]).unwrap();
+    params.not_before = rcgen::date_time_ymd(2020, 1, 1);
+    params.not_after = rcgen::date_time_ymd(2021, 1, 1);
+    let key = rcgen::KeyPair::generate().unwrap();
+    etc.write("tls/edge.pem", &params.self_signed(&key).unwrap().pem(), 0o644);
+    etc.write("tls/edge.key", &key.serialize_pem(), 0o600);
+    let warnings = etc.read(&format!("{BASE}{LISTEN}{LOCAL}"), &[]).unwrap().warnings;
+    let said: Vec<_> = warnings.iter().map(|warning| warning.what()).collect();
+    for (expected, why) in [
+        (
+            "days ago, and peers refuse it; put a new chain and key there",
+            "its time",
+        ),
+        (
+            "no certificate names example.com for sip: peers that look for it turn us away; it names elsewhere.example",
+            "its names",
+        ),
+    ] {
+        assert!(
+            said.iter().any(|text| text.contains(expected)),
+            "{why}: {said:#?}"
+        );
+    }
 }
 
 #[test]

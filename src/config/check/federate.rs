@@ -8,7 +8,7 @@ use super::local::host;
 use super::{security, tls};
 use crate::config::schema::{
     Document, Federate, PeerProtocol, Preference, Profile as ProfileWord, StaticRoute as GivenRoute,
-    Transport as TransportWord,
+    Transport as TransportWord, ZoneName,
 };
 use crate::domain::{Domain, DomainPattern};
 use crate::net::settings::{TlsContext, TlsName};
@@ -146,7 +146,7 @@ fn entry(at: usize, given: &Federate, context: &Context<'_>, findings: &mut Find
             AddressFallback::Forbidden
         },
     };
-    check_tls(at, given, &entry, findings);
+    check_tls(at, (given, &entry), context, findings);
     entry
 }
 
@@ -266,8 +266,21 @@ fn rate(at: usize, given: &Federate, findings: &mut Findings<'_, '_>) -> Option<
 }
 
 /// Whether there is a TLS context where TLS is spoken.
-fn check_tls(at: usize, given: &Federate, entry: &Federated, findings: &mut Findings<'_, '_>) {
-    if entry.tls.is_some() || given.tls.is_some() {
+fn check_tls(
+    at: usize,
+    (given, entry): (&Federate, &Federated),
+    context: &Context<'_>,
+    findings: &mut Findings<'_, '_>,
+) {
+    // A listener that names a context that is not there has been told of that already.
+    let is_told = context
+        .document
+        .listen
+        .iter()
+        .filter(|listen| listen.zone == ZoneName::Outside)
+        .filter_map(|listen| listen.tls.as_deref())
+        .any(|name| !context.contexts.contains_key(&TlsName::new(name)));
+    if entry.tls.is_some() || given.tls.is_some() || is_told {
         return;
     }
     let help = "add tls = \"NAME\" and a table [tls.NAME]";

@@ -165,8 +165,8 @@ fn addresses(
         ZoneName::Outside => (&document.zone.outside, "outside"),
         ZoneName::Inside => (&document.zone.inside, "inside"),
     };
-    let of_zone: Vec<IpAddr> = zone.addresses.iter().map(|address| address.0).collect();
-    match listen.address.map(|address| address.0) {
+    let of_zone: Vec<IpAddr> = zone.addresses.iter().map(|address| address.0.0).collect();
+    match listen.address.map(|address| address.0.0) {
         Some(address) if of_zone.contains(&address) || of_zone.is_empty() => vec![address],
         Some(address) => {
             findings.error_with_help(

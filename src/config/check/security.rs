@@ -135,7 +135,11 @@ fn judge(security: Security, path: &[String], direction: &str, findings: &mut Fi
         }
     );
     match security.check() {
-        Err(why) => findings.error(path, &format!("{words}: {why}")),
+        Err(why) => findings.error_with_help(
+            path,
+            &format!("{words}: {why}"),
+            "use tls = \"required\" with sasl = \"optional\", or dialback = true",
+        ),
         Ok(methods) => {
             if let Some(why) = methods.warning() {
                 findings.warning(path, &format!("{words}: {why}"));

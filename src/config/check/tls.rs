@@ -1,37 +1,90 @@
 //! TLS contexts: `[tls.NAME]`, their files, and who names them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
+
+use rustls::pki_types::UnixTime;
 
 use super::findings::{Findings, key};
 use crate::config::load::nearest;
 use crate::config::schema::{Document, Eku, Identity, PeerCertificate as Shown, Tls, TlsVersion as Version};
 use crate::net::settings::{
-    CertificateFiles, ExtendedKeyUsage, IdentityRule, PeerCertificate, TlsContext, TlsName, TlsVersion,
-    TrustSource,
+    CertificateFiles, ExtendedKeyUsage, IdentityRule, Listener, PeerCertificate, Side, TlsContext, TlsName,
+    TlsVersion, TrustSource,
 };
-use crate::pki::Contexts;
+use crate::pki::{Contexts, Own};
+use crate::route::{Local, Protocol, Role};
 
 /// All contexts that can be used.
 pub(super) fn contexts(
     document: &Document,
     findings: &mut Findings<'_, '_>,
-) -> BTreeMap<TlsName, TlsContext> {
+) -> (BTreeMap<TlsName, TlsContext>, Contexts) {
     let mut contexts = BTreeMap::new();
+    let mut files = Contexts::default();
     for (name, tls) in &document.tls {
         let context = context(name, tls, findings);
         // One at a time, so that each fault can be shown with its table.
         let alone = BTreeMap::from([(TlsName::new(name), context)]);
-        if !tls.certificates.is_empty()
-            && let Err(problems) = Contexts::load(&alone)
-        {
-            for problem in problems {
-                findings.error(key!["tls", name], &problem.to_string());
+        match Contexts::load(&alone) {
+            _ if tls.certificates.is_empty() => {}
+            Ok(loaded) => {
+                let own = loaded.iter().flat_map(|(_, context)| context.own());
+                for doubt in own.filter_map(|own| own.doubt(UnixTime::now())) {
+                    findings.warning(key!["tls", name], &doubt);
+                }
+                files.extend(loaded);
+            }
+            Err(problems) => {
+                for problem in problems {
+                    // The place says it already.
+                    let whole = problem.to_string();
+                    let rest = whole.strip_prefix(&format!("[tls.{name}] "));
+                    findings.error(key!["tls", name], rest.unwrap_or(&whole));
+                }
             }
         }
         contexts.extend(alone);
     }
-    contexts
+    (contexts, files)
+}
+
+/// Warns of local domains that no certificate of an outside listener names: a peer that connects looks for them.
+pub(super) fn find_unnamed(
+    (listeners, locals): (&[Listener], &[Local]),
+    files: &Contexts,
+    findings: &mut Findings<'_, '_>,
+) {
+    let mut said = BTreeSet::new();
+    for listener in listeners.iter().filter(|listener| listener.side == Side::Outside) {
+        let Some((name, context)) = listener
+            .tls
+            .as_ref()
+            .and_then(|name| Some((name, files.get(name)?)))
+        else {
+            continue;
+        };
+        let by = listener.protocol;
+        let names = |domain| context.own().iter().any(|own| own.names(domain, by));
+        // From SIP only users can be reached.
+        let unnamed = locals
+            .iter()
+            .filter(|local| by == Protocol::Xmpp || local.role == Role::User)
+            .map(|local| &local.domain)
+            .filter(|domain| !names(domain));
+        for domain in unnamed {
+            if said.insert((name, by, domain)) {
+                let named: Vec<_> = context.own().iter().flat_map(Own::all_names).collect();
+                findings.warning(
+                    key!["tls", name],
+                    &format!(
+                        "no certificate names {domain} for {by}: peers that look for it turn us away; it names {}",
+                        named.join(", ")
+                    ),
+                );
+            }
+        }
+    }
 }
 
 /// A context that another table names. A name that is not there is an error.

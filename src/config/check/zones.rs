@@ -31,7 +31,7 @@ pub(super) fn boundary(document: &Document, findings: &mut Findings<'_, '_>) -> 
     let own = outside.addresses.iter().chain(&inside.addresses);
     let networks = |given: &[Text<Given>]| given.iter().filter_map(network).collect();
     Boundary::new(
-        own.map(|address| address.0).collect(),
+        own.map(|address| address.0.0).collect(),
         networks(&outside.networks),
         networks(&inside.networks),
     )

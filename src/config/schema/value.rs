@@ -17,6 +17,10 @@ pub(crate) struct Text<T>(pub(crate) T);
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Period(pub(crate) Duration);
 
+/// An IP address alone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Address(pub(crate) IpAddr);
+
 /// A network in prefix form, `10.0.0.0/8`; an address alone is the network of that address.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Network {
@@ -139,6 +143,15 @@ impl FromStr for Period {
     }
 }
 
+impl FromStr for Address {
+    type Err = &'static str;
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        text.parse()
+            .map(Self)
+            .map_err(|_| "not an IP address; write 203.0.113.10 or 2001:db8::10, without a port, and no name")
+    }
+}
+
 impl FromStr for Server {
     type Err = String;
     fn from_str(text: &str) -> Result<Self, Self::Err> {
@@ -173,9 +186,16 @@ impl FromStr for Network {
 impl<'de, T: FromStr<Err: fmt::Display>> Deserialize<'de> for Text<T> {
     fn deserialize<D: Deserializer<'de>>(input: D) -> Result<Self, D::Error> {
         let text = input.deserialize_str(StringVisitor("a text"))?;
-        text.parse()
-            .map(Self)
-            .map_err(|why: T::Err| D::Error::custom(why))
+        text.parse().map(Self).map_err(|why: T::Err| {
+            let why = why.to_string();
+            // Those that say the text themselves need no second time.
+            let quoted = format!("\"{text}\"");
+            if why.contains(&quoted) {
+                D::Error::custom(why)
+            } else {
+                D::Error::custom(format!("{quoted} cannot be used: {why}"))
+            }
+        })
     }
 }
 
