@@ -76,6 +76,7 @@ pub(crate) fn settings(
     };
     tls::find_unused(document, &mut findings);
     tls::find_unnamed((&listeners, &locals), &files, &mut findings);
+    tls::warn_of_shared_pins(document, &mut findings);
     later::warn(document, &mut findings);
     let xmpp = Xmpp {
         dialback_secret: dialback_secret(document, environment, &mut findings),

@@ -156,3 +156,51 @@ async fn servers(
     }
     denied.ok_or_else(|| attempts.trouble())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::limits::Limits;
+
+    #[test]
+    fn one_address_cannot_take_all_places_and_everybody_together_is_bounded() {
+        let limits = Limits::default().xmpp;
+        let verifications = Verifications::default();
+        let address = |text: &str| -> IpAddr { text.parse().unwrap() };
+        let mut held: Vec<_> = (0..limits.pending_dialback)
+            .map(|_| verifications.enter(address("192.0.2.1"), &limits).unwrap())
+            .collect();
+        assert!(verifications.enter(address("192.0.2.1"), &limits).is_none());
+        assert!(
+            verifications
+                .enter(address("::ffff:192.0.2.1"), &limits)
+                .is_none()
+        );
+        assert!(verifications.enter(address("192.0.2.2"), &limits).is_some());
+        held.pop();
+        assert!(
+            verifications.enter(address("192.0.2.1"), &limits).is_some(),
+            "a place is given back"
+        );
+        for number in 0..limits.pending_dialback {
+            let of_network = address(&format!("2001:db8::{number:x}"));
+            held.push(verifications.enter(of_network, &limits).unwrap());
+        }
+        assert!(
+            verifications
+                .enter(address("2001:db8::ffff:1"), &limits)
+                .is_none(),
+            "one /64"
+        );
+        assert!(verifications.enter(address("2001:db8:0:1::1"), &limits).is_some());
+        let all: Vec<_> = (0..limits.pending_verifications)
+            .map_while(|number| {
+                let other = format!("2001:db8:{:x}::1", number.saturating_add(1));
+                verifications.enter(address(&other), &limits)
+            })
+            .collect();
+        assert_eq!(held.len() + all.len(), limits.pending_verifications);
+        drop((held, all));
+        assert!(verifications.0.lock().unwrap().is_empty());
+    }
+}

@@ -569,6 +569,28 @@ fn a_pinned_context_stands_for_nobody_who_does_not_name_it() {
 }
 
 #[test]
+fn pins_that_several_domains_share_are_warned_of() {
+    let etc = Etc::new();
+    for (second, is_warned) in [
+        (format!(", \"{}\"", "1".repeat(64)), true),
+        (String::new(), false),
+    ] {
+        let pins = format!("identity = \"pinned\"\npins = [\"{}\"{second}]", "0".repeat(64));
+        let pinned = BASE.replace("trust = [\"/etc/vestibule/trust/internal/\"]", &pins);
+        let federate = ["a.example", "b.example"].map(|domain| {
+            format!("[[federate]]\ndomain = \"{domain}\"\nprotocol = \"xmpp\"\ntls = \"public\"\n[[policy.exception]]\ndomain = \"{domain}\"\n")
+        });
+        let said = etc.report(&format!("{pinned}{LISTEN}{LOCAL}{}", federate.concat()), &[]);
+        assert!(said.starts_with("usable"), "{said}");
+        assert_eq!(
+            said.contains("2 foreign domains share these pins"),
+            is_warned,
+            "{said}"
+        );
+    }
+}
+
+#[test]
 fn policy_lines_that_cannot_hold_are_named() {
     let etc = Etc::new();
     insta::assert_snapshot!(etc.report(

@@ -6,7 +6,7 @@ import subprocess
 import unittest
 
 import resolver
-from pki import Authority
+from pki import Authority, Identity
 from rig import DEADLINE, Rig, wait_until
 from vestibule import USER, Vestibule
 from xmpp_peer import Manners, Refused, Server, Stream, common_name, context
@@ -50,6 +50,7 @@ SERVERS = {
     "unready": ({"tls": "refused"}, (OVER_TCP,)),
     "broken": ({"tls": "broken"}, (OVER_TCP,)),
     "false": ({"identity": "false"}, (OVER_TCP,)),
+    "picky": ({"authority": "another"}, (OVER_TCP,)),
 }
 
 
@@ -73,9 +74,11 @@ class Authentication(unittest.TestCase):
         authority = cls.authority = Authority(rig)
         stranger = Authority(rig, "Another CA")
         names = [part for row in VALID for part in (name(row), "*." + name(row))]
-        extra = ["lax.lan", "*.lax.lan", "pinned.lan", "discovered.lan", "several.lan"]
+        extra = ["lax.lan", "*.lax.lan", "pinned.lan", "discovered.lan", "several.lan", "trusted.lan"]
         cls.good = authority.issue("good", names + extra)
         cls.false = stranger.issue("false", names + extra)
+        cls.single = authority.issue("single", [name(VALID[0])])
+        cls.alone = self_signed(rig, "alone.lan")
         cls.pinned = stranger.issue("pinned", ["whoever.lan"])
         relay = rig.address("relay")
         hop = f'routes = [{{ next_hop = "{relay}", port = 5269, transport = "tcp" }}]'
@@ -83,6 +86,8 @@ class Authentication(unittest.TestCase):
         entries["*.lax.lan"] = ('protocol = "xmpp"\ntls = "public"\nxmpp = { tls = "required", dialback = true, require_certificate = false }\n'
                                 f"{hop}\n")
         entries["pinned.lan"] = f'protocol = "xmpp"\ntls = "pinned"\n{hop}\n'
+        entries["trusted.lan"] = f'protocol = "xmpp"\ntls = "trusting"\nxmpp = {{ dialback = false }}\n{hop}\n'
+        entries["alone.lan"] = entries["trusted.lan"]
         entries["several.lan"] = f'protocol = "xmpp"\ntls = "several"\n{hop}\n'
         entries["discovered.lan"] = 'protocol = "xmpp"\ntls = "public"\nxmpp = { tls = "optional" }\n'
         resolver.start(rig, {"elsewhere.lan": rig.address("relay")}, role="outside_resolver",
@@ -117,6 +122,10 @@ certificates = [{{ chain = "{public}.pem", key = "{public}.key" }}, {{ chain = "
 trust = ["{authority.certificate}"]
 peer_certificate = "optional"
 
+[tls.trusting]
+certificates = [{{ chain = "{public}.pem", key = "{public}.key" }}]
+trust = ["{stranger.certificate}", "{cls.alone.chain}"]
+
 [[local]]
 domain = "chat.lan"
 protocol = "xmpp"
@@ -126,7 +135,7 @@ nodes = [{{ host = "{rig.address('node')}", port = 5269 }}]
         for row in VALID:
             for kind, (how, _) in SERVERS.items():
                 identity = cls.false if how.get("identity") == "false" else cls.good
-                manners[f"{kind}.{name(row)}"] = Manners(**{**how, "identity": identity})
+                manners[f"{kind}.{name(row)}"] = Manners(**{**how, "identity": identity, "authority": stranger if "authority" in how else None})
             manners[name(row)] = Manners(cls.good)
         manners["lax.lan"] = Manners(cls.false, external="off")
         manners["pinned.lan"] = Manners(cls.pinned)
@@ -273,6 +282,37 @@ nodes = [{{ host = "{rig.address('node')}", port = 5269 }}]
         with self.assertRaises(Refused):
             self.secured(name(VALID[0]), self.pinned)
 
+    def test_inbound_trust_is_each_domains_own(self):
+        for domain, identity in (("trusted.lan", self.false), ("alone.lan", self.alone)):
+            stream = self.secured(domain, identity)
+            self.assertIsNone(stream.external())
+            self.arrives(stream.open(), domain)
+        for domain, identity in (("trusted.lan", self.good), ("trusted.lan", self.alone), (name(VALID[0]), self.false), ("alone.lan", self.good)):
+            with self.subTest(domain=domain), self.assertRaises(Refused):
+                self.secured(domain, identity)
+
+    def test_inbound_each_pair_of_a_shared_stream_is_held_to_its_own_terms(self):
+        for identity, is_good in ((self.good, True), (self.single, False)):
+            stream = self.secured(name(VALID[0]), identity)
+            self.assertIsNone(stream.external())
+            stream.open()
+            for row in VALID[1:]:
+                with self.subTest(row=row[:3], good=is_good):
+                    outcome = stream.dialback(SECRET, local=name(row))
+                    self.assertEqual("valid" if is_good and OVER_TLS in row[3] else "not-authorized", outcome)
+            self.arrives(stream, name(VALID[0]))
+
+    def test_inbound_a_header_without_a_name_lets_nobody_off(self):
+        for identity, is_good in ((self.good, True), (self.single, False), (None, False)):
+            stream = self.dial(None)
+            self.assertTrue(stream.open().ask_for_tls())
+            stream.secure(context(identity, self.authority, False), name="example.lan").open()
+            self.assertFalse(stream.features["external"])
+            for row in VALID:
+                with self.subTest(row=row[:3], good=is_good):
+                    outcome = stream.dialback(SECRET, local=name(row))
+                    self.assertEqual("valid" if is_good and OVER_TLS in row[3] else "not-authorized", outcome)
+
     def test_inbound_the_certificate_of_the_domain_that_is_meant_is_shown(self):
         for meant, name_of_server, shown in (("example.lan", "example.lan", "edge.lan"), ("chat.lan", "chat.lan", "chat.lan"),
                                              ("chat.lan", None, "chat.lan"), ("example.lan", None, "edge.lan"), ("chat.lan", "edge.lan", "edge.lan")):
@@ -388,6 +428,15 @@ class Configuration(unittest.TestCase):
                         self.assertIn(row[4], said)
                     else:
                         self.assertNotIn(words, said)
+
+
+def self_signed(rig, domain):
+    """A certificate that nobody vouches for, and that can vouch for nobody."""
+    chain, private = rig.path("self-signed", "alone.pem"), rig.path("self-signed", "alone.key")
+    subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "7", "-subj",
+                    f"/CN={domain}", "-addext", f"subjectAltName=DNS:{domain}", "-addext", "basicConstraints=critical,CA:FALSE",
+                    "-keyout", private, "-out", chain], capture_output=True, check=True)
+    return Identity(chain, private, None)
 
 
 def _first(matches, what, *sources):

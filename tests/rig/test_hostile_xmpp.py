@@ -47,6 +47,11 @@ class Hostile(unittest.TestCase):
         cls.edge = Vestibule(rig, BINARY, authority, "example.lan", entries, link="plain", peer_certificate="optional", level="info", extra="""
 [xmpp]
 establish_timeout = "4s"
+[[listen]]
+zone = "outside"
+protocol = "xmpps"
+port = 5270
+tls = "public"
 [limits]
 handshake_timeout = "2s"
 first_message_timeout = "2s"
@@ -70,9 +75,9 @@ first_message_timeout = "2s"
         evil = [event for event in self.node.events.all() if event[0] == "message" and "evil" in event[3]]
         self.assertEqual([], evil, "something forged got inside")
 
-    def connect(self):
+    def connect(self, port=5269):
         """A connection of nobody in particular."""
-        stream = Stream.dial(self.rig.address("edge_outside"), "open.lan", "example.lan")
+        stream = Stream.dial(self.rig.address("edge_outside"), "open.lan", "example.lan", port)
         self.addCleanup(stream.close)
         return stream
 
@@ -164,9 +169,10 @@ first_message_timeout = "2s"
         self.refused(self.connect(), "connection-timeout")
 
     def test_silence_instead_of_a_handshake_ends_the_connection(self):
-        stream = self.plain()
+        stream, direct = self.plain(), self.connect(5270)
         self.assertTrue(stream.ask_for_tls())
         self.refused(stream, None)
+        self.refused(direct, None)
 
     def test_silence_instead_of_a_proof_ends_the_stream(self):
         self.refused(self.plain(), "connection-timeout")

@@ -222,10 +222,11 @@ class Manners:
     external: "off" (not offered), "on", "refused", "silent"
     dialback: "off" (not offered, and answered with an error), "on", "invalid"
     verify: "honest", "valid", "invalid", "error", "silent", or "stranger" (an answer for another stream)
-    identity: the certificate of the domain
+    identity: the certificate of the domain; authority: who has to vouch for ours, where it is another than the server's
     """
 
-    def __init__(self, identity=None, tls="on", external="on", dialback="on", verify="honest"):
+    def __init__(self, identity=None, tls="on", external="on", dialback="on", verify="honest", authority=None):
+        self.authority = authority
         self.identity, self.tls, self.external, self.dialback, self.verify = identity, tls, external, dialback, verify
 
 
@@ -345,7 +346,7 @@ class Server:
         if manners.tls == "broken":
             stream.write(b"\x00this is no handshake\x00" * 20)
             return False
-        stream.secure(context(manners.identity, self._authority, True, self._request), True)
+        stream.secure(context(manners.identity, manners.authority or self._authority, True, self._request), True)
         self.events.add(("shown", stream.local, stream.remote, common_name(stream.socket)))
         return True
 

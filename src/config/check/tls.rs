@@ -129,6 +129,25 @@ pub(super) fn find_unused(document: &Document, findings: &mut Findings<'_, '_>) 
     }
 }
 
+/// Warns of pins that several domains share: whoever holds one of the keys can pass for each of them.
+pub(super) fn warn_of_shared_pins(document: &Document, findings: &mut Findings<'_, '_>) {
+    for (name, tls) in &document.tls {
+        let sharers = document
+            .federate
+            .iter()
+            .filter(|federate| federate.tls.as_ref() == Some(name))
+            .count();
+        if tls.identity == Identity::Pinned && tls.pins.len() > 1 && sharers > 1 {
+            findings.warning(
+                key!["tls", name, "pins"],
+                &format!(
+                    "{sharers} foreign domains share these pins, and the owner of each key can pass for all of them; give each a context of its own"
+                ),
+            );
+        }
+    }
+}
+
 fn context(name: &str, tls: &Tls, findings: &mut Findings<'_, '_>) -> TlsContext {
     if tls.certificates.is_empty() {
         findings.error_with_help(

@@ -60,7 +60,7 @@ impl StreamSettings {
     pub(super) const fn allow_dialback(self, encrypted: Encrypted) -> bool {
         let covered = matches!(
             (self.tls, encrypted),
-            (Tls::Optional | Tls::Off, _) | (Tls::Required, Encrypted::Yes)
+            (Tls::Optional, _) | (Tls::Off, Encrypted::No) | (Tls::Required, Encrypted::Yes)
         );
         // SASL over TLS always works where both are required, so dialback would only weaken it.
         let needless = matches!((self.tls, self.sasl), (Tls::Required, Sasl::Required));
