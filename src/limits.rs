@@ -47,6 +47,18 @@ pub const RECORDS_FOLLOWED: usize = 32;
 
 /// Addresses of one host that are tried (16).
 pub const ADDRESSES_OF_A_HOST: usize = 16;
+/// Ways to one foreign SIP domain that its link keeps open at once (16): users with static routes of their own each have
+/// one, and with one more the one that was used longest ago is let go.
+pub const WAYS_OF_A_LINK: usize = 16;
+
+/// Servers of one foreign SIP domain that are remembered to have asked to be left alone (64).
+pub const SERVERS_LEFT_ALONE: usize = 64;
+
+/// Connections that are being opened at once for SIP answers whose own connection is gone (64).
+pub const LATE_ANSWERS: usize = 64;
+
+/// Servers that are asked in turn to take one SIP request, while each answers 503 (8).
+pub const SERVERS_OF_A_REQUEST: usize = 8;
 
 /// Bounds of the SIP reader and the transaction layer.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -61,7 +73,8 @@ pub struct SipLimits {
     pub header_fields: usize,
     /// Values of one list header, counted over all its fields (100).
     pub values_of_a_kind: usize,
-    /// Transactions alive at once (10,000); over it a request is answered 503 with Retry-After.
+    /// Transactions alive at once on all flows together (10,000); a flow has no more of them than it leaves to others. Over
+    /// either a request is answered 503 with Retry-After.
     pub transactions: usize,
 }
 
@@ -159,6 +172,8 @@ pub struct NetLimits {
     pub write_buffer: usize,
     /// Quiet time after which an idle SIP connection is closed (600 s).
     pub sip_idle: Duration,
+    /// Quiet time after which a SIP connection that we opened is pinged (120 s: RFC 5626 §4.4.1).
+    pub sip_keepalive: Duration,
     /// Time given to an orderly stop (10 s).
     pub drain: Duration,
 }
@@ -235,6 +250,7 @@ impl Default for NetLimits {
             queue: 1_024,
             write_buffer: 1 << 20,
             sip_idle: Duration::from_secs(600),
+            sip_keepalive: Duration::from_secs(120),
             drain: Duration::from_secs(10),
         }
     }

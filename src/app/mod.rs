@@ -4,7 +4,7 @@
 //! wrong is found out later than at the first of these that it concerns.
 
 mod reload;
-mod start;
+pub(crate) mod start;
 mod stop;
 pub mod user;
 

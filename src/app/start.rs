@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex};
 
 use anyhow::anyhow;
 use tokio::net::TcpListener;
-use tokio::sync::watch;
+use tokio::sync::{Semaphore, watch};
 use tokio_util::sync::CancellationToken;
 
 use super::user::{Closed, RunAs};
@@ -15,6 +15,7 @@ use crate::admin;
 use crate::config::Settings;
 use crate::domain::{Domain, DomainPattern};
 use crate::gateway::{AnswerIds, Border, Gateway, Link};
+use crate::limits;
 use crate::net::dns::{Hosts, Resolver};
 use crate::net::pool::Pool;
 use crate::net::world::{self, DefaultTls, NodeAddresses, Places, Streams, World};
@@ -24,6 +25,7 @@ use crate::observe::health::Phase;
 use crate::observe::{Health, Metrics};
 use crate::pki::{Contexts, PkiError};
 use crate::route::{self, Nodes, Protocol, Secret, Side};
+use crate::sip::transaction::Register;
 use crate::supervise::Supervisor;
 use crate::xmpp::DialbackSecret;
 
@@ -38,8 +40,8 @@ pub(super) struct Started {
 }
 
 /// What a reload replaces.
-pub(super) struct Live {
-    limits: watch::Sender<Arc<crate::limits::Limits>>,
+pub(crate) struct Live {
+    limits: watch::Sender<Arc<limits::Limits>>,
     border: watch::Sender<Arc<Border>>,
     contexts: watch::Sender<Arc<Contexts>>,
     default_tls: watch::Sender<DefaultTls>,
@@ -130,7 +132,7 @@ pub(super) async fn start(
 
 impl Live {
     /// Puts another configuration in force: what is new counts from now on, what is under way goes on.
-    pub(super) fn replace(&self, world: &Arc<World>, settings: &Settings, contexts: Contexts) {
+    pub(crate) fn replace(&self, world: &Arc<World>, settings: &Settings, contexts: Contexts) {
         self.contexts.send_replace(Arc::new(contexts));
         self.default_tls.send_replace(default_tls(settings));
         self.limits.send_replace(Arc::new(settings.limits.clone()));
@@ -141,7 +143,7 @@ impl Live {
 }
 
 /// Reads the certificates of a configuration.
-pub(super) fn contexts(settings: &Settings) -> anyhow::Result<Contexts> {
+pub(crate) fn contexts(settings: &Settings) -> anyhow::Result<Contexts> {
     Contexts::load(&settings.tls).map_err(|problems| {
         let lines: Vec<_> = problems.iter().map(PkiError::to_string).collect();
         anyhow!("certificates cannot be used:\n  {}", lines.join("\n  "))
@@ -163,9 +165,12 @@ fn cannot_listen(what: &str, address: SocketAddr, error: &io::Error) -> anyhow::
     anyhow!("{what}: {address} cannot be listened on ({error}): {help}")
 }
 
-type Inputs = Vec<queue::Receiver<crate::gateway::Input<crate::net::sip_flow::SipOrigin>>>;
+pub(crate) type Inputs = Vec<queue::Receiver<crate::gateway::Input<crate::net::sip_flow::SipOrigin>>>;
 
-fn assemble(settings: &Settings, contexts: Contexts) -> anyhow::Result<(Arc<World>, Live, Inputs)> {
+pub(crate) fn assemble(
+    settings: &Settings,
+    contexts: Contexts,
+) -> anyhow::Result<(Arc<World>, Live, Inputs)> {
     let metrics = Arc::new(Metrics::new()?);
     let health = Health::new();
     health.expect_nodes(nodes(settings));
@@ -206,6 +211,8 @@ fn assemble(settings: &Settings, contexts: Contexts) -> anyhow::Result<(Arc<Worl
         nodes: NodeAddresses::default(),
         places: Places::new(settings.limits.net.connections),
         streams: Streams::default(),
+        transactions: Register::new(),
+        late_answers: Semaphore::new(limits::LATE_ANSWERS),
         verifications: Verifications::default(),
         refuse_new: CancellationToken::new(),
         close: CancellationToken::new(),

@@ -280,6 +280,7 @@ pub(crate) struct Sip {
     pub(crate) max_header_fields: usize,
     pub(crate) max_transactions: usize,
     pub(crate) idle_timeout: Period,
+    pub(crate) keepalive: Period,
 }
 
 #[derive(Debug, Clone, PartialEq, Deserialize)]

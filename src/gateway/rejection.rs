@@ -8,7 +8,7 @@ use crate::policy::Refusal;
 use crate::refusal::{Fault, Refuse};
 use crate::sip::inspect::Rejection;
 use crate::sip::transaction::Key;
-use crate::sip::{Flaw, Request, Response, StatusCode};
+use crate::sip::{Flaw, Request, Response, StatusCode, Uri};
 use crate::xmpp::error::{Condition, StanzaError};
 use crate::xmpp::stanza::{IqType, Kind, MessageType, PresenceType};
 use crate::xmpp::{Jid, Stanza};
@@ -133,9 +133,9 @@ impl Rejected {
             class: "sip_not_supported",
             fault: Fault::Peer,
             why: format!(
-                "{} {} is answered {}",
+                "{} to {} is answered {}",
                 request.method(),
-                request.uri(),
+                domain_of(request.uri()),
                 rejection.status
             ),
         }
@@ -361,6 +361,14 @@ impl Refuse for Refused {
             Self::Protocol(_) => "Forbidden by policy",
             Self::Internal(_) => "Internal error",
         }
+    }
+}
+
+/// The domain of a URI, for logs: they name no users.
+fn domain_of(uri: &Uri) -> String {
+    match uri {
+        Uri::Sip(uri) => uri.host().to_string(),
+        Uri::Other(uri) => format!("a {} URI", uri.scheme()),
     }
 }
 

@@ -11,7 +11,8 @@ use super::world::{self, World};
 use crate::gateway::Trouble;
 use crate::observe::health::NodeState;
 use crate::route::aside::Failure;
-use crate::route::{Plan, Side, Target};
+use crate::route::select::Health;
+use crate::route::{Plan, Side, Step, Target};
 
 /// The targets of a destination that are still to be tried.
 #[derive(Debug)]
@@ -29,8 +30,20 @@ impl Attempts {
     /// # Errors
     /// [`Trouble::NotFound`] where nothing leads anywhere; [`Trouble::Timeout`] where DNS did not answer.
     pub async fn new(world: &Arc<World>, plan: &Plan) -> Result<Self, Trouble> {
+        let steps = discover::steps(plan, |_| Health::Up);
+        Self::of_steps(world, steps).await
+    }
+
+    /// Finds the targets of some steps of a plan.
+    ///
+    /// # Errors
+    /// As [`Attempts::new`].
+    pub async fn of_steps(
+        world: &Arc<World>,
+        steps: impl IntoIterator<Item = Step>,
+    ) -> Result<Self, Trouble> {
         let until = world::now().checked_add(world.limits().gateway.deliver);
-        let mut targets = discover::targets(world, plan).await?;
+        let mut targets = discover::of_steps(world, steps).await?;
         world.aside().order(world::now(), &mut targets);
         Ok(Self {
             world: Arc::clone(world),

@@ -14,7 +14,19 @@ use crate::route::{Discovery, Host, Inward, Lookup, Plan, Side, Step, Target, na
 /// # Errors
 /// [`Trouble::NotFound`] where nothing leads anywhere; [`Trouble::Timeout`] where DNS did not answer.
 pub async fn targets(world: &World, plan: &Plan) -> Result<Vec<Target>, Trouble> {
-    let steps = plan.steps(|_| Health::Up, &mut pick);
+    of_steps(world, steps(plan, |_| Health::Up)).await
+}
+
+/// What a plan wants tried, in order; `health` is what is known of the targets that need no DNS.
+pub fn steps(plan: &Plan, health: impl Fn(&Target) -> Health) -> Vec<Step> {
+    plan.steps(health, &mut pick)
+}
+
+/// The targets of some steps of a plan, in the order in which they are to be tried.
+///
+/// # Errors
+/// As [`targets`].
+pub async fn of_steps(world: &World, steps: impl IntoIterator<Item = Step>) -> Result<Vec<Target>, Trouble> {
     let mut found = Vec::new();
     let mut failed = None;
     for step in steps {

@@ -16,6 +16,8 @@ pub mod settings;
 pub mod shard;
 pub mod sip_flow;
 pub mod sip_link;
+#[cfg(test)]
+mod tests;
 pub mod tls;
 pub mod world;
 mod xmpp_dial;

@@ -1,7 +1,15 @@
 //! One SIP connection, whoever opened it: frames, transactions and the way to the gateway and back.
 //!
 //! The task of a flow owns its transactions, so that a peer can answer or repeat only what belongs to its own
-//! connection. It ends when the connection does; every transaction on it then fails at once.
+//! connection. It ends when the connection does; every transaction on it then fails at once, and the answers that are
+//! still to come are [`late`]. A flow that we opened ends when its link lets go of it.
+
+mod incoming;
+mod late;
+mod outgoing;
+
+#[cfg(test)]
+mod tests;
 
 use std::collections::HashMap;
 use std::io;
@@ -9,18 +17,23 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use tokio_util::sync::CancellationToken;
+
 use super::accept::FlowId;
 use super::proof::Proof;
 use super::pump::{Progress, Pump};
 use super::queue;
+use super::sip_link::{Errand, Keeper};
 use super::world::{self, World};
-use crate::gateway::{Admitted, Input, Token, Trace, Trouble};
 use crate::observe::metrics::Alive;
-use crate::refusal::Fault;
+use crate::refusal::Refuse as _;
 use crate::route::{Protocol, Side};
 use crate::sip::frame::{Frame, StreamFramer};
-use crate::sip::transaction::{Event, Failure, Flow, Reliability, Timers, TransactionId, Transactions};
-use crate::sip::{self, Host, Message, Request, Response, Via};
+use crate::sip::keepalive::{Due, Keepalive};
+use crate::sip::transaction::{
+    Event, Flow, NotStarted, Received, Reliability, Timers, TransactionId, Transactions, UnderWay,
+};
+use crate::sip::{self, Message, Response};
 
 /// Where the SIP transaction of a request is that the gateway will answer.
 #[derive(Debug)]
@@ -28,18 +41,15 @@ pub struct SipOrigin {
     /// The answer's place in the queue of the flow: it always fits.
     place: queue::Place<Command>,
     transaction: TransactionId,
+    /// Until it is answered, the same request by another path is refused.
+    _under_way: Option<UnderWay>,
 }
 
 /// What a flow is told to do.
 #[derive(Debug)]
 pub enum Command {
-    /// Send a request; its outcome goes to the shard that owns the token.
-    Request {
-        /// The request; its Via is made by the flow.
-        request: Box<Request>,
-        /// The name of the outcome.
-        token: Token,
-    },
+    /// Send a request; its outcome goes to the shard that owns its token.
+    Request(Box<Errand>),
     /// Answer a request.
     Respond {
         /// Which one.
@@ -73,16 +83,16 @@ pub struct SipFlow {
 }
 
 /// Who opened a connection.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug)]
 pub enum Opened {
     /// The peer: it has to say something soon.
     ByPeer,
-    /// We, because we have something to say.
-    ByUs,
+    /// We, because we have something to say; the link keeps it.
+    ByUs(Keeper),
 }
 
 impl SipOrigin {
-    /// Hands an answer to the flow that the request came on. A flow that is gone took its transaction with it.
+    /// Hands an answer to the flow that the request came on, or where that is gone, to what it left behind for it.
     pub fn respond(self, response: Box<Response>) {
         self.place.send(Command::Respond {
             transaction: self.transaction,
@@ -100,30 +110,36 @@ pub async fn run(
 ) -> Result<(), io::Error> {
     let world = Arc::clone(&flow.world);
     let limits = world.limits();
+    let now = world::now();
+    let (known, whole_by, keepalive, let_go) = match &flow.opened {
+        Opened::ByPeer => (Known::No, now.checked_add(limits.net.first_message), None, None),
+        Opened::ByUs(keeper) => {
+            let random = u32::from_le_bytes(world::random());
+            let keepalive = Keepalive::new(now, limits.net.sip_keepalive, random);
+            (Known::Yes, None, Some(keepalive), Some(keeper.let_go()))
+        }
+    };
     let mut task = Task {
-        known: match flow.opened {
-            Opened::ByPeer => Known::No,
-            Opened::ByUs => Known::Yes,
-        },
+        known,
         framer: StreamFramer::new(&limits.sip),
-        transactions: Transactions::new(&limits.sip, Timers::default()),
-        tokens: HashMap::new(),
+        transactions: Transactions::new(&limits.sip, Timers::default(), world.transactions.clone()),
+        errands: HashMap::new(),
         sender,
-        whole_by: match flow.opened {
-            Opened::ByPeer => world::now().checked_add(limits.net.first_message),
-            Opened::ByUs => None,
-        },
-        idle_at: world::now().checked_add(limits.net.sip_idle),
+        whole_by,
+        keepalive,
+        idle_at: now.checked_add(limits.net.sip_idle),
         patience: limits.net.first_message,
         idle: limits.net.sip_idle,
         flow,
     };
-    let ended = task.serve(&mut commands).await;
+    let ended = task.serve(&mut commands, let_go).await;
     commands.close();
-    task.fail_all(&mut commands).await;
+    task.fail_all().await;
+    let Task { flow, .. } = task;
+    late::leave(&flow, commands);
     // A connection that failed is dropped; a peer that is well may take a moment to read the last words.
     if ended.is_ok() {
-        let _late = tokio::time::timeout(FAREWELL, task.flow.pump.close()).await;
+        let _late = tokio::time::timeout(FAREWELL, flow.pump.close()).await;
     }
     ended
 }
@@ -135,30 +151,58 @@ enum Known {
     Yes,
 }
 
+/// Whether a flow has come to its end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Ended {
+    Yes,
+    No,
+}
+
 struct Task {
     flow: SipFlow,
     framer: StreamFramer,
     transactions: Transactions,
     /// Requests of ours by their transaction.
-    tokens: HashMap<TransactionId, Token>,
+    errands: HashMap<TransactionId, Box<Errand>>,
     sender: queue::Sender<Command>,
     /// When the first message, or one that has begun, has to be whole.
     whole_by: Option<Instant>,
     /// Whether a whole message ever came.
     known: Known,
+    /// For a flow that we opened.
+    keepalive: Option<Keepalive>,
     idle_at: Option<Instant>,
     patience: Duration,
     idle: Duration,
 }
 
 impl Task {
-    async fn serve(&mut self, commands: &mut queue::Receiver<Command>) -> io::Result<()> {
+    async fn serve(
+        &mut self,
+        commands: &mut queue::Receiver<Command>,
+        let_go: Option<CancellationToken>,
+    ) -> io::Result<()> {
         let world = Arc::clone(&self.flow.world);
+        let mut held = let_go;
+        // Nobody has let go of what nobody held.
+        let mut is_left = false;
         loop {
-            let wake = [self.transactions.timeout(), self.whole_by, self.idle_at]
-                .into_iter()
-                .flatten()
-                .min();
+            let keepalive = self.keepalive.as_ref().and_then(Keepalive::timeout);
+            let wake = [
+                self.transactions.timeout(),
+                self.whole_by,
+                self.idle_at,
+                keepalive,
+            ]
+            .into_iter()
+            .flatten()
+            .min();
+            let left = async {
+                match &held {
+                    Some(let_go) => let_go.cancelled().await,
+                    None => std::future::pending().await,
+                }
+            };
             tokio::select! {
                 progress = self.flow.pump.wait() => match progress? {
                     Progress::Read(read) => self.read(read).await?,
@@ -177,14 +221,15 @@ impl Task {
                 () = world::sleep_until(wake) => {
                     let now = world::now();
                     self.transactions.tick(now);
-                    if self.whole_by.is_some_and(|by| by <= now) {
-                        return Err(io::Error::new(io::ErrorKind::TimedOut, "no whole message came in time"));
+                    if self.tick(now)? == Ended::Yes {
+                        return Ok(());
                     }
-                    if self.idle_at.is_some_and(|at| at <= now) {
-                        if self.transactions.is_empty() {
-                            return Ok(());
-                        }
-                        self.idle_at = now.checked_add(self.idle);
+                }
+                () = left => {
+                    // The link has handed over all that it ever will: that still goes out, and its answers come in.
+                    (held, is_left) = (None, true);
+                    while let Some(command) = commands.next_waiting() {
+                        self.obey(command).await;
                     }
                 }
                 () = world.close_flows.cancelled() => {
@@ -196,16 +241,38 @@ impl Task {
                 }
             }
             self.settle().await?;
+            if is_left && self.transactions.is_empty() {
+                return Ok(());
+            }
         }
+    }
+
+    /// Does what time asks for.
+    fn tick(&mut self, now: Instant) -> io::Result<Ended> {
+        let timed_out = |why| Err(io::Error::new(io::ErrorKind::TimedOut, why));
+        if self.whole_by.is_some_and(|by| by <= now) {
+            return timed_out("no whole message came in time");
+        }
+        match self.keepalive.as_mut().and_then(|keepalive| keepalive.tick(now)) {
+            // Between the octets of a message of ours there is no place for it, and there never is one: each is written
+            // as a whole.
+            Some(Due::Ping) => self.flow.pump.send(b"\r\n\r\n")?,
+            Some(Due::Dead) => return timed_out("the peer no longer answers pings"),
+            None => {}
+        }
+        if self.idle_at.is_some_and(|at| at <= now) {
+            if self.transactions.is_empty() {
+                return Ok(Ended::Yes);
+            }
+            self.idle_at = now.checked_add(self.idle);
+        }
+        Ok(Ended::No)
     }
 
     async fn read(&mut self, read: usize) -> io::Result<()> {
         let now = world::now();
-        if self.known == Known::Yes {
-            self.idle_at = now.checked_add(self.idle);
-        }
         self.framer.push(self.flow.pump.take(read));
-        let mut whole = false;
+        let (mut whole, mut used) = (false, false);
         loop {
             match self.framer.next() {
                 Ok(Some(Frame::Message(mut message))) => {
@@ -214,8 +281,11 @@ impl Task {
                         request.headers_mut().stamp_via(self.flow.remote);
                     }
                     let flow = self.flow();
-                    // A response to nothing of ours is dropped, and a refused request is already answered.
-                    let _received = self.transactions.receive(now, flow, message);
+                    match self.transactions.receive(now, flow, message) {
+                        Received::Refused => self.count_full(),
+                        // A response to nothing of ours is dropped.
+                        Received::New | Received::Matched | Received::Stray => {}
+                    }
                     self.settle().await?;
                 }
                 Ok(Some(Frame::Bad(bad))) => {
@@ -224,8 +294,18 @@ impl Task {
                 }
                 //= rfc5626#3.5.1
                 //# The server responds with a single CRLF.
-                Ok(Some(Frame::Ping)) => self.flow.pump.send(b"\r\n")?,
-                Ok(Some(Frame::Pong)) => {}
+                Ok(Some(Frame::Ping)) => {
+                    used = true;
+                    if let Some(keepalive) = &mut self.keepalive {
+                        keepalive.pinged(now);
+                    }
+                    self.flow.pump.send(b"\r\n")?;
+                }
+                Ok(Some(Frame::Pong)) => {
+                    if let Some(keepalive) = &mut self.keepalive {
+                        keepalive.pong(now);
+                    }
+                }
                 Ok(None) => break,
                 Err(error) => {
                     self.refuse(error.error.class(), &error.error, error.reply)?;
@@ -239,8 +319,19 @@ impl Task {
         if whole {
             self.known = Known::Yes;
         }
+        let between = self.framer.is_between_messages();
+        if whole || !between {
+            used = true;
+            if let Some(keepalive) = &mut self.keepalive {
+                keepalive.heard(now);
+            }
+        }
+        // The answer to a ping of ours does not keep a flow that nobody uses.
+        if used && self.known == Known::Yes {
+            self.idle_at = now.checked_add(self.idle);
+        }
         // Until its first message a peer has one deadline, which no keepalive moves.
-        match (self.known, self.framer.is_between_messages()) {
+        match (self.known, between) {
             (Known::No, _) => {}
             (Known::Yes, true) => self.whole_by = None,
             (Known::Yes, false) if whole || self.whole_by.is_none() => {
@@ -249,6 +340,14 @@ impl Task {
             (Known::Yes, false) => {}
         }
         Ok(())
+    }
+
+    /// There are too many transactions: the table has answered 503 by itself.
+    fn count_full(&self) {
+        let class = NotStarted::Full(0).class();
+        let metrics = &self.flow.world.metrics;
+        metrics.refused(self.flow.side, Protocol::Sip, class);
+        tracing::debug!(flow = %self.flow.id, side = %self.flow.side, class, "SIP request refused");
     }
 
     fn refuse(
@@ -272,6 +371,9 @@ impl Task {
     async fn obey(&mut self, command: Command) {
         let now = world::now();
         self.idle_at = now.checked_add(self.idle);
+        if let Some(keepalive) = &mut self.keepalive {
+            keepalive.used(now);
+        }
         match command {
             Command::Respond {
                 transaction,
@@ -279,39 +381,7 @@ impl Task {
             } => {
                 let _responded = self.transactions.respond(now, transaction, &response);
             }
-            Command::Request { mut request, token } => {
-                let branch = format!("z9hG4bK{}", hex(&world::random::<16>()));
-                let border = self.flow.world.border();
-                let via = Host::parse(border.edge().as_str())
-                    .and_then(|host| Via::new(self.flow.transport.clone(), host, None, &branch));
-                let started = match via {
-                    Ok(via) => {
-                        request.headers_mut().replace_vias(via.with_rport());
-                        self.transactions
-                            .request(now, self.flow(), &request)
-                            .map_err(|error| error.to_string())
-                    }
-                    Err(flaw) => Err(flaw.to_string()),
-                };
-                match started {
-                    Ok(transaction) => {
-                        self.tokens.insert(transaction, token);
-                    }
-                    Err(error) => {
-                        tracing::warn!(flow = %self.flow.id, error, "a SIP request of ours cannot be sent");
-                        self.flow
-                            .world
-                            .tell(
-                                token,
-                                Input::Returned {
-                                    token,
-                                    trouble: Trouble::Overload,
-                                },
-                            )
-                            .await;
-                    }
-                }
-            }
+            Command::Request(errand) => self.start(now, errand).await,
         }
     }
 
@@ -321,8 +391,11 @@ impl Task {
             match event {
                 Event::Transmit { octets, .. } => self.flow.pump.send(&octets)?,
                 Event::Request {
-                    transaction, request, ..
-                } => self.request(transaction, request).await,
+                    transaction,
+                    request,
+                    cancels,
+                    ..
+                } => self.request(transaction, request, cancels).await,
                 // We make no dialogs yet, so there is nothing that an ACK could confirm.
                 Event::Acknowledged { .. } => {}
                 Event::Response {
@@ -330,88 +403,18 @@ impl Task {
                     response,
                 } => {
                     if response.status().is_final()
-                        && let Some(token) = self.tokens.remove(&transaction)
+                        && let Some(errand) = self.errands.remove(&transaction)
                     {
-                        self.flow
-                            .world
-                            .tell(token, Input::Response { token, response })
-                            .await;
+                        self.responded(errand, response).await;
                     }
                 }
                 Event::Failed { transaction, failure } => self.failed(transaction, failure).await,
                 Event::Terminated { transaction } => {
-                    self.tokens.remove(&transaction);
+                    self.errands.remove(&transaction);
                 }
             }
         }
         Ok(())
-    }
-
-    /// A request of ours got no answer.
-    async fn failed(&mut self, transaction: TransactionId, failure: Failure) {
-        let Some(token) = self.tokens.remove(&transaction) else {
-            return;
-        };
-        let trouble = match failure {
-            Failure::Timeout => Trouble::Timeout,
-            Failure::Transport => Trouble::Broken,
-        };
-        self.flow
-            .world
-            .tell(token, Input::Returned { token, trouble })
-            .await;
-    }
-
-    /// Takes a new request through the checks, and answers it or hands it to its shard.
-    async fn request(&mut self, transaction: TransactionId, request: Box<Request>) {
-        let started = world::now();
-        let trace = Trace::new(u64::from_le_bytes(world::random()));
-        let border = self.flow.world.border();
-        tracing::debug!(
-            %trace, flow = %self.flow.id, side = %self.flow.side, method = %request.method(),
-            call_id = request.headers().call_id().as_str(), "SIP request received"
-        );
-        // The answer's place is kept before anything is done, so that no answer is ever lost for want of room.
-        let place = self.sender.reserve();
-        let admitted = if self.flow.world.refuse_new.is_cancelled() {
-            Err(border.refuse_while_stopping(&request))
-        } else if place.is_err() {
-            Err(border.refuse_for_overload(&request))
-        } else {
-            border.admit_sip(self.flow.side, *request, &mut self.flow.proof, world::today())
-        };
-        let metrics = &self.flow.world.metrics;
-        metrics
-            .translation
-            .observe(world::now().saturating_duration_since(started).as_secs_f64());
-        match admitted {
-            Ok(Admitted::Answer(response)) => self.respond(transaction, &response),
-            Ok(Admitted::Deliver(delivery)) => {
-                metrics.decided(delivery.permit().direction(), "allow");
-                let Ok(place) = place else { return };
-                let origin = SipOrigin { place, transaction };
-                let Some(shard) = self.flow.world.shard_of(delivery.pair()).cloned() else {
-                    return;
-                };
-                let input = Input::Deliver {
-                    delivery: delivery.traced(trace),
-                    origin: Some(origin),
-                };
-                // The peer is held back while the shard is busy: its octets wait in its own socket.
-                let _gone = shard.send(input).await;
-            }
-            Err(rejected) => {
-                metrics.refused(self.flow.side, Protocol::Sip, rejected.class());
-                if rejected.fault() == Fault::Policy {
-                    metrics.decided(self.flow.side.way(), "deny");
-                }
-                tracing::info!(
-                    %trace, flow = %self.flow.id, side = %self.flow.side, peer = %self.flow.remote,
-                    class = rejected.class(), why = %rejected, "SIP request refused"
-                );
-                self.respond(transaction, rejected.response());
-            }
-        }
     }
 
     fn respond(&mut self, transaction: TransactionId, response: &Response) {
@@ -425,25 +428,11 @@ impl Task {
     }
 
     /// Ends everything that still waits for this connection.
-    async fn fail_all(&mut self, commands: &mut queue::Receiver<Command>) {
+    async fn fail_all(&mut self) {
         self.transactions.flow_failed(world::now(), self.flow.id.get());
         while let Some(event) = self.transactions.poll() {
             if let Event::Failed { transaction, failure } = event {
                 self.failed(transaction, failure).await;
-            }
-        }
-        while let Some(command) = commands.next_waiting() {
-            if let Command::Request { token, .. } = command {
-                self.flow
-                    .world
-                    .tell(
-                        token,
-                        Input::Returned {
-                            token,
-                            trouble: Trouble::Broken,
-                        },
-                    )
-                    .await;
             }
         }
     }
@@ -454,10 +443,6 @@ impl Task {
             reliability: Reliability::Reliable,
         }
     }
-}
-
-fn hex(octets: &[u8]) -> String {
-    octets.iter().map(|octet| format!("{octet:02x}")).collect()
 }
 
 /// How long a peer may take to read the last words.

@@ -1,252 +1,372 @@
-//! The link to the SIP servers of a foreign domain: finds them, connects, proves them, and keeps a flow.
+//! The link to the SIP servers of a foreign domain: finds them, connects, proves them, and keeps a flow for each way that
+//! its users' routes lead.
 //!
-//! Targets are tried in the order of the route; the next one is taken when one cannot be connected to or cannot prove
-//! itself. A request that is already on a flow is not sent again elsewhere: it fails with the flow, and its sender is
-//! told, because nobody can know whether it arrived.
+//! Targets are tried in the order of the route; the next one is taken when one cannot be connected to, cannot prove
+//! itself, or answers 503, for then it has done nothing with the request (RFC 3263 §4.3). A request that is on a flow and
+//! gets no answer is not sent again elsewhere: it fails with the flow, and its sender is told, because nobody can know
+//! whether it arrived.
+
+pub(super) mod reach;
+mod ways;
+
+#[cfg(test)]
+mod tests;
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
-use rustls::pki_types::ServerName;
+use tokio_util::sync::{CancellationToken, DropGuard};
 
 use super::accept::FlowId;
 use super::attempts::Attempts;
+use super::discover;
 use super::pool::{Content, Letter};
-use super::proof::{self, Proof};
 use super::pump::Pump;
 use super::queue::{self, Refused};
 use super::sip_flow::{self, Command, Opened, SipFlow};
-use super::tls::{self, Wire};
 use super::world::{self, World};
-use super::{connect, discover};
-use crate::clock::Backoff;
 use crate::domain::Domain;
 use crate::gateway::{Input, Token, Trouble};
-use crate::identity::chain::Usage;
-use crate::pki::Alpn;
-use crate::route::{Host, Plan, Protocol, Route, Target, Transport};
-use crate::sip;
+use crate::limits;
+use crate::route::aside::Failure;
+use crate::route::select::Health;
+use crate::route::{LeftAlone, Plan, Protocol, Route, Target};
+use crate::sip::{self, Request, Response};
+use ways::Ways;
+
+/// A request of ours on its way to a server, with what it takes to try another one.
+#[derive(Debug)]
+pub struct Errand {
+    /// The request; its Via is made by the flow.
+    pub request: Box<Request>,
+    /// The way to its servers.
+    pub route: Box<Route>,
+    /// The name of the outcome.
+    pub token: Token,
+    /// After this it is not worth sending any more.
+    pub until: Instant,
+    /// The servers that have answered 503.
+    pub tried: Vec<Target>,
+}
+
+/// What a flow that a link has opened tells it, and hears from it.
+#[derive(Debug)]
+pub struct Keeper {
+    target: Target,
+    reports: queue::Sender<Report>,
+    let_go: CancellationToken,
+}
+
+/// What became of a request on a flow of ours, where it concerns the server as a whole.
+#[derive(Debug)]
+struct Report {
+    target: Target,
+    news: News,
+}
+
+#[derive(Debug)]
+enum News {
+    /// It answered 503.
+    Unavailable(Box<Errand>, Box<Response>),
+    /// It did not answer.
+    Silent,
+}
+
+impl Keeper {
+    /// The server takes nothing now: another one may. Gives both back where the link is gone or busy.
+    pub(super) fn unavailable(
+        &self,
+        errand: Box<Errand>,
+        response: Box<Response>,
+    ) -> Result<(), (Token, Box<Response>)> {
+        let report = Report {
+            target: self.target.clone(),
+            news: News::Unavailable(errand, response),
+        };
+        match self.reports.offer(report) {
+            Ok(()) => Ok(()),
+            Err(Refused::Full(report) | Refused::Closed(report)) => match report.news {
+                News::Unavailable(errand, response) => Err((errand.token, response)),
+                News::Silent => Ok(()),
+            },
+        }
+    }
+
+    /// The server has not answered a request.
+    pub(super) fn silent(&self) {
+        let report = Report {
+            target: self.target.clone(),
+            news: News::Silent,
+        };
+        // A link that is gone or busy learns it from the next request.
+        let _busy = self.reports.offer(report);
+    }
+
+    /// Cancelled when the link will send nothing more on the flow.
+    pub(super) fn let_go(&self) -> CancellationToken {
+        self.let_go.clone()
+    }
+}
 
 /// Carries letters until none has come for a while.
 pub async fn run(world: Arc<World>, remote: Domain, mut letters: queue::Receiver<Letter>) {
-    let idle = world.limits().net.sip_idle;
+    let (idle, entries) = (world.limits().net.sip_idle, world.limits().net.queue);
+    let (reports, mut reported) = queue::bounded("sip_report", entries, &world.metrics);
     let mut link = SipLink {
         world,
         remote,
-        live: None,
-        backoff: Backoff::new(FIRST_PAUSE, LONGEST_PAUSE),
-        pause: None,
+        ways: Ways::new(limits::WAYS_OF_A_LINK),
+        left_alone: LeftAlone::new(limits::SERVERS_LEFT_ALONE),
+        reports,
     };
     let close = link.world.close.clone();
     loop {
-        let letter = tokio::select! {
-            letter = letters.recv() => letter,
-            () = tokio::time::sleep(idle) => None,
-            () = close.cancelled() => None,
-        };
-        let Some(letter) = letter else { break };
-        link.carry(letter).await;
+        tokio::select! {
+            biased;
+            () = close.cancelled() => break,
+            // What one server did not take is older than what waits for its first.
+            Some(report) = reported.recv() => link.hear(report).await,
+            letter = letters.recv() => match letter {
+                Some(letter) => link.take(letter).await,
+                None => break,
+            },
+            () = tokio::time::sleep(idle) => break,
+        }
     }
     letters.close();
     while let Some(letter) = letters.next_waiting() {
-        link.give_back(letter.token, Trouble::Stopping).await;
+        match letter.token {
+            Some(token) if close.is_cancelled() => link.give_back(token, Trouble::Stopping).await,
+            // It came just as the link was to end for want of letters.
+            Some(_) | None => link.take(letter).await,
+        }
+    }
+    reported.close();
+    while let Some(report) = reported.next_waiting() {
+        if let News::Unavailable(errand, response) = report.news {
+            link.answered(errand.token, response).await;
+        }
     }
 }
 
 struct SipLink {
     world: Arc<World>,
     remote: Domain,
-    live: Option<Live>,
-    backoff: Backoff,
-    /// After a failure: until then letters are given back with it, and nothing is tried.
-    pause: Option<(Instant, Trouble)>,
+    ways: Ways<Arc<Live>>,
+    left_alone: LeftAlone,
+    reports: queue::Sender<Report>,
 }
 
-/// A flow that is up, and the way that led to it.
+/// A flow that is up. When the last way lets go of it, it ends.
+#[derive(Debug)]
 struct Live {
-    plans: Vec<Plan>,
+    target: Target,
     flow: queue::Sender<Command>,
+    _hold: DropGuard,
+}
+
+impl Live {
+    fn leads_to(&self, target: &Target) -> bool {
+        self.target == *target && !self.flow.is_closed()
+    }
 }
 
 impl SipLink {
-    async fn carry(&mut self, letter: Letter) {
-        let (Content::Request(mut request, route), Some(token)) = (letter.content, letter.token) else {
+    async fn take(&mut self, letter: Letter) {
+        let (Content::Request(request, route), Some(token)) = (letter.content, letter.token) else {
             return;
         };
+        let errand = Errand {
+            request,
+            route,
+            token,
+            until: letter.until,
+            tried: Vec::new(),
+        };
+        if let Err((token, trouble)) = self.carry(Box::new(errand)).await {
+            self.give_back(token, trouble).await;
+        }
+    }
+
+    /// Hands a request to a flow that its route leads to.
+    async fn carry(&mut self, mut errand: Box<Errand>) -> Result<(), (Token, Trouble)> {
+        let token = errand.token;
         // A flow that ended while it was idle takes nothing: one more connection is worth a try.
         for _ in 0..2 {
-            if let Err(trouble) = self.ensure(&route).await {
-                return self.give_back(Some(token), trouble).await;
-            }
+            let live = self
+                .ensure(&errand.route, &errand.tried)
+                .await
+                .map_err(|trouble| (token, trouble))?;
             // Opening takes time, and its sender may have been told by now that it failed.
-            if letter.until <= world::now() {
-                return self.give_back(Some(token), Trouble::Timeout).await;
+            if errand.until <= world::now() {
+                return Err((token, Trouble::Timeout));
             }
-            let Some(up) = self.live.as_ref() else { break };
-            match up.flow.offer(Command::Request { request, token }) {
-                Ok(()) => return,
-                Err(Refused::Full(_)) => return self.give_back(Some(token), Trouble::Overload).await,
-                Err(Refused::Closed(Command::Request { request: unsent, .. })) => request = unsent,
+            match live.flow.offer(Command::Request(errand)) {
+                Ok(()) => return Ok(()),
+                Err(Refused::Closed(Command::Request(unsent))) => errand = unsent,
+                Err(Refused::Full(_)) => return Err((token, Trouble::Overload)),
                 Err(Refused::Closed(Command::Respond { .. })) => break,
             }
         }
-        self.give_back(Some(token), Trouble::Broken).await;
+        Err((token, Trouble::Broken))
     }
 
-    /// Makes sure that there is a flow that this route would lead to.
-    async fn ensure(&mut self, route: &Route) -> Result<(), Trouble> {
-        if self
-            .live
-            .as_ref()
-            .is_some_and(|live| !live.flow.is_closed() && live.plans == route.plans())
+    /// A flow that this route leads to, to a server that was not tried yet.
+    async fn ensure(&mut self, route: &Route, tried: &[Target]) -> Result<Arc<Live>, Trouble> {
+        let sip = route.plans().iter().find(|plan| plan.protocol() == Protocol::Sip);
+        let plan = sip.ok_or(Trouble::NotFound)?;
+        let way = self.ways.of(plan);
+        if let Some(live) = &way.live
+            && !live.flow.is_closed()
+            && !tried.contains(&live.target)
         {
-            return Ok(());
+            return Ok(Arc::clone(live));
         }
-        self.live = None;
-        if let Some((until, trouble)) = self.pause
-            && until > world::now()
-        {
+        if let Some(trouble) = way.paused(world::now()) {
             return Err(trouble);
         }
+        let close = self.world.close.clone();
         let opened = tokio::select! {
-            opened = open(&self.world, &self.remote, route) => opened,
-            () = self.world.close.cancelled() => Err(Trouble::Stopping),
+            opened = self.open(plan, tried) => opened,
+            () = close.cancelled() => Err(Trouble::Stopping),
         };
-        match opened {
-            Ok(flow) => {
-                self.backoff.succeeded();
-                self.pause = None;
-                self.live = Some(Live {
-                    plans: route.plans().to_vec(),
-                    flow,
-                });
-                Ok(())
-            }
-            Err(trouble) => {
-                let pause = self.backoff.failed(u32::from_le_bytes(world::random()));
-                self.pause = world::now().checked_add(pause).map(|until| (until, trouble));
-                Err(trouble)
-            }
+        let way = self.ways.of(plan);
+        match &opened {
+            Ok(live) => way.opened(Arc::clone(live)),
+            // Of a server that answers, be it by 503, a plan has not failed.
+            Err(_) if !tried.is_empty() => {}
+            Err(trouble) => way.failed(world::now(), *trouble, u32::from_le_bytes(world::random())),
         }
+        opened
     }
 
-    async fn give_back(&self, token: Option<Token>, trouble: Trouble) {
-        if let Some(token) = token {
-            self.world.tell(token, Input::Returned { token, trouble }).await;
-        }
-    }
-}
-
-/// Opens a flow to the first target that can be reached and proves itself.
-async fn open(world: &Arc<World>, remote: &Domain, route: &Route) -> Result<queue::Sender<Command>, Trouble> {
-    let Some(plan) = route.plans().iter().find(|plan| plan.protocol() == Protocol::Sip) else {
-        return Err(Trouble::NotFound);
-    };
-    let mut attempts = Attempts::new(world, plan).await?;
-    while let Some(target) = attempts.next_target() {
-        match reach(world, remote, &target).await {
-            Ok(flow) => {
-                attempts.succeeded();
-                return Ok(flow);
+    /// Opens a flow to the first target that can be reached and proves itself, or finds one that is open already.
+    async fn open(&self, plan: &Plan, tried: &[Target]) -> Result<Arc<Live>, Trouble> {
+        let now = world::now();
+        let steps = discover::steps(plan, |target| {
+            if self.world.aside().is_set_aside(now, target) {
+                Health::Down
+            } else {
+                Health::Up
             }
-            Err(trouble) => attempts.failed(trouble),
-        }
-    }
-    Err(attempts.trouble())
-}
-
-async fn reach(
-    world: &Arc<World>,
-    remote: &Domain,
-    target: &Target,
-) -> Result<queue::Sender<Command>, Trouble> {
-    let limits = world.limits();
-    let addresses = discover::addresses(world, target).await?;
-    let (socket, address) = match connect::first(&addresses, limits.net.connect).await {
-        Ok(connected) => connected,
-        Err(error) => {
-            tracing::info!(peer = %remote, %target, %error, "a SIP server cannot be connected to");
-            return Err(Trouble::Unreachable);
-        }
-    };
-    let (wire, proof, transport) = match target.transport {
-        Transport::Tls => {
-            let (wire, proof) = secure(world, target, socket, address, limits.net.handshake).await?;
-            (wire, proof, sip::Transport::Tls)
-        }
-        Transport::Tcp => (Wire::Plain(socket), Proof::none(address), sip::Transport::Tcp),
-        Transport::Udp => {
-            tracing::warn!(peer = %remote, %target, "SIP over UDP is not available in this version");
-            return Err(Trouble::Unreachable);
-        }
-    };
-    let id = FlowId::fresh();
-    tracing::info!(peer = %remote, %target, flow = %id, "SIP flow opened");
-    let flow = SipFlow {
-        world: Arc::clone(world),
-        pump: Pump::new(wire, limits.net.write_buffer),
-        id,
-        side: target.side,
-        remote: address,
-        transport,
-        opened: Opened::ByUs,
-        proof,
-        alive: world.metrics.connection(target.side, Protocol::Sip, "made"),
-    };
-    let (sender, commands) = queue::bounded("sip_flow", limits.sip.transactions, &world.metrics);
-    let own = sender.clone();
-    world.supervisor.spawn("sip_flow", async move {
-        if let Err(error) = sip_flow::run(flow, own, commands).await {
-            tracing::info!(flow = %id, %error, "SIP flow broken");
-        }
-    });
-    Ok(sender)
-}
-
-/// TLS towards a server, and the check that it is the one that was meant (RFC 5922 §7.3).
-async fn secure(
-    world: &World,
-    target: &Target,
-    socket: tokio::net::TcpStream,
-    address: std::net::SocketAddr,
-    within: Duration,
-) -> Result<(Wire, Proof), Trouble> {
-    let Some(context) = world.context(target.tls.as_ref(), target.side) else {
-        tracing::warn!(%target, "there is no TLS context for this side: name one with tls = \"...\"");
-        return Err(Trouble::Untrusted);
-    };
-    let shown = match &target.host {
-        Host::Name(name) => ServerName::try_from(name.as_str().to_owned()),
-        Host::Address(_) => ServerName::try_from(target.domain.as_str().to_owned()),
-    };
-    let name = shown.unwrap_or_else(|_| ServerName::IpAddress(address.ip().into()));
-    match tls::connect(socket, &context, name, Alpn::None, None, within).await {
-        Ok((wire, facts)) => {
-            let mut proof = Proof::tls(world, context, facts, Usage::Server, address);
-            match proof.sip(
-                &target.domain,
-                target.tls.as_ref(),
-                &[proof::reference(&target.host)],
-            ) {
-                Ok(_authenticated) => Ok((wire, proof)),
-                Err(unproven) => {
-                    tracing::warn!(
-                        peer = %target.domain, %target, class = unproven.class(), why = %unproven,
-                        "a SIP server is not the one that was meant"
-                    );
-                    Err(Trouble::Untrusted)
+        });
+        let (mut trouble, mut waiting, mut asked) = (Trouble::NotFound, false, false);
+        // DNS is asked only when what stands before it has failed.
+        for step in steps {
+            let mut attempts = match Attempts::of_steps(&self.world, [step]).await {
+                Ok(attempts) => attempts,
+                Err(Trouble::NotFound) => continue,
+                Err(failed) => {
+                    trouble = failed;
+                    continue;
+                }
+            };
+            while let Some(target) = attempts.next_target() {
+                if tried.contains(&target) {
+                    continue;
+                }
+                if self.left_alone.has(&target, world::now()) {
+                    waiting = true;
+                    continue;
+                }
+                if let Some(live) = self.ways.flows().find(|live| live.leads_to(&target)) {
+                    return Ok(Arc::clone(live));
+                }
+                match self.connect(&target).await {
+                    Ok(live) => {
+                        attempts.succeeded();
+                        return Ok(live);
+                    }
+                    Err(failed) => {
+                        attempts.failed(failed);
+                        (trouble, asked) = (failed, true);
+                    }
                 }
             }
         }
-        Err(error) => {
-            world.metrics.tls_failed(target.side, error.reason());
-            tracing::warn!(peer = %target.domain, %target, class = error.reason(), %error, "TLS with a SIP server failed");
-            Err(Trouble::Untrusted)
+        if waiting && !asked {
+            tracing::info!(peer = %self.remote, "every SIP server of this domain has asked to be left alone for a while");
+            trouble = Trouble::Overload;
+        }
+        Err(trouble)
+    }
+
+    async fn connect(&self, target: &Target) -> Result<Arc<Live>, Trouble> {
+        let world = &self.world;
+        let limits = world.limits();
+        let (wire, reached) = reach::reach(world, &self.remote, target).await?;
+        let id = FlowId::fresh();
+        tracing::info!(peer = %self.remote, %target, flow = %id, "SIP flow opened");
+        let let_go = CancellationToken::new();
+        let flow = SipFlow {
+            world: Arc::clone(world),
+            pump: Pump::new(wire, limits.net.write_buffer),
+            id,
+            side: target.side,
+            remote: reached.address,
+            transport: reached.transport,
+            opened: Opened::ByUs(Keeper {
+                target: target.clone(),
+                reports: self.reports.clone(),
+                let_go: let_go.clone(),
+            }),
+            proof: reached.proof,
+            alive: world.metrics.connection(target.side, Protocol::Sip, "made"),
+        };
+        let (sender, commands) = queue::bounded("sip_flow", limits.sip.transactions, &world.metrics);
+        let own = sender.clone();
+        world.supervisor.spawn("sip_flow", async move {
+            if let Err(error) = sip_flow::run(flow, own, commands).await {
+                tracing::info!(flow = %id, %error, "SIP flow broken");
+            }
+        });
+        Ok(Arc::new(Live {
+            target: target.clone(),
+            flow: sender,
+            _hold: let_go.drop_guard(),
+        }))
+    }
+
+    /// Takes note of what a server did, and tries another one where it took nothing.
+    //
+    //= rfc3263#4.3
+    //# If a failure occurs, the client SHOULD create a new request, which is identical to the previous, but has a
+    //# different value of the Via branch ID than the previous
+    async fn hear(&mut self, report: Report) {
+        let Report { target, news } = report;
+        let now = world::now();
+        match news {
+            News::Silent => {
+                let random = u32::from_le_bytes(world::random());
+                self.world
+                    .aside()
+                    .failed(now, &target, Failure::Negotiation, random);
+                self.ways.leave(|live| live.target == target);
+            }
+            News::Unavailable(mut errand, response) => {
+                if let Some(wait) = sip::retry_after(&response) {
+                    tracing::info!(
+                        peer = %self.remote, %target, seconds = wait.as_secs(),
+                        "a SIP server asks to be left alone for a while"
+                    );
+                    self.left_alone.asked(&target, now, wait);
+                    self.ways.leave(|live| live.target == target);
+                }
+                let token = errand.token;
+                errand.tried.push(target);
+                let again = errand.tried.len() < limits::SERVERS_OF_A_REQUEST && errand.until > now;
+                if !again || self.carry(errand).await.is_err() {
+                    self.answered(token, response).await;
+                }
+            }
         }
     }
-}
 
-/// The first pause after a failure; letters that come within it are given back at once.
-const FIRST_PAUSE: Duration = Duration::from_millis(200);
-/// The longest pause: a peer that is back is found again within it.
-const LONGEST_PAUSE: Duration = Duration::from_secs(10);
+    async fn answered(&self, token: Token, response: Box<Response>) {
+        self.world.tell(token, Input::Response { token, response }).await;
+    }
+
+    async fn give_back(&self, token: Token, trouble: Trouble) {
+        self.world.tell(token, Input::Returned { token, trouble }).await;
+    }
+}

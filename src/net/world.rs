@@ -21,6 +21,7 @@ use crate::pki::{Context, Contexts};
 use crate::route::aside::Aside;
 use crate::route::{Side, TlsName};
 use crate::sip::Date;
+use crate::sip::transaction::Register;
 use crate::supervise::Supervisor;
 use crate::xmpp::DialbackSecret;
 
@@ -61,6 +62,10 @@ pub struct World {
     pub places: Places,
     /// Accepted XMPP streams by the foreign domain that they are proven for.
     pub streams: Streams,
+    /// How many SIP transactions are alive, and which requests are under way.
+    pub transactions: Register,
+    /// Places for connections on which answers are given whose own connection is gone.
+    pub late_answers: Semaphore,
     /// Places for questions to authoritative servers (dialback).
     pub verifications: Verifications,
     /// Cancelled when nothing new is taken any more.

@@ -28,6 +28,7 @@ pub struct Metrics {
     tasks: IntGaugeVec,
     node_up: IntGaugeVec,
     reloads: IntCounterVec,
+    late_answers: IntCounterVec,
     phase: IntGauge,
     /// Messages that wait for their outcome.
     pub pending: IntGauge,
@@ -127,6 +128,11 @@ impl Metrics {
                 &["domain", "node"],
             )?,
             reloads: counters("vestibule_reloads_total", "Configuration reloads.", &["result"])?,
+            late_answers: counters(
+                "vestibule_sip_late_answers_total",
+                "SIP answers whose connection was gone, by whether they were given on a new one.",
+                &["result"],
+            )?,
             phase,
             pending,
             translation,
@@ -198,6 +204,11 @@ impl Metrics {
     #[must_use]
     pub fn queue_full(&self, queue: &'static str) -> IntCounter {
         self.queue_full.with_label_values(&[queue])
+    }
+
+    /// Counts a SIP answer whose connection was gone. `result` is `given` or `lost`.
+    pub fn late_answer(&self, result: &'static str) {
+        self.late_answers.with_label_values(&[result]).inc();
     }
 
     /// Counts a reload. `result` is `taken`, `unchanged` or `refused`.

@@ -128,7 +128,7 @@ impl Leg<'_> {
 }
 
 /// The SRV records of a configured host for a configured transport, then the host itself.
-fn by_transport(template: Target) -> Discovery {
+pub(super) fn by_transport(template: Target) -> Discovery {
     let services: &[Service] = match (template.protocol, template.transport) {
         (Protocol::Xmpp, Transport::Tls) => &[Service::XmppsServer],
         (Protocol::Xmpp, Transport::Tcp | Transport::Udp) => &[Service::XmppServer],

@@ -4,6 +4,7 @@
 
 use std::fmt;
 
+use super::leg::by_transport;
 use super::select::{self, Health, Random, Weighted};
 use super::srv::SrvName;
 use super::{Host, Protocol, Target, Transport};
@@ -59,6 +60,21 @@ impl Plan {
     pub(super) fn new(protocol: Protocol, stages: Vec<Vec<Candidate>>) -> Self {
         let stages = stages.into_iter().filter(|stage| !stage.is_empty()).collect();
         Self { protocol, stages }
+    }
+
+    /// A plan with nothing but one target.
+    #[must_use]
+    pub fn to(target: Target) -> Self {
+        let stage = vec![Candidate::only(Step::Address(target.clone()))];
+        Self::new(target.protocol, vec![stage])
+    }
+
+    /// A plan for the host of a target, by the SRV records of its transport or, where it has none, as the target says.
+    #[must_use]
+    pub fn by_service(target: Target) -> Self {
+        let protocol = target.protocol;
+        let stage = vec![Candidate::only(Step::Discover(by_transport(target)))];
+        Self::new(protocol, vec![stage])
     }
 
     /// The protocol of all its steps.

@@ -62,7 +62,7 @@ pub enum NoRoute {
     #[error("{0} is neither a local nor a federated domain")]
     Unknown(Domain),
     /// A static route blocks the address.
-    #[error("{to} is blocked by the static route for {pattern}")]
+    #[error("a user of {} is blocked by a static route", to.domain())]
     Blocked {
         /// Who is meant.
         to: Party,
@@ -70,7 +70,7 @@ pub enum NoRoute {
         pattern: String,
     },
     /// Static routes allow nothing that is in service.
-    #[error("no route to {0} is in service")]
+    #[error("no route to this user of {} is in service", .0.domain())]
     NoneInService(Party),
 }
 

@@ -394,7 +394,7 @@ fn routes_out_of_service_blocked_or_final_change_what_follows() {
     assert_eq!(lines(&|routes| routes[0].state = block), all[1..]);
     assert_eq!(
         lines(&|routes| (routes[0].state, routes[1].state) = (block, out)),
-        ["403 u@a.x.example is blocked by the static route for a.x.example"]
+        ["403 a user of a.x.example is blocked by a static route"]
     );
     assert_eq!(lines(&|routes| routes[2].state = block), all[..2]);
 }

@@ -1,10 +1,10 @@
 //! What a user agent server, a proxy or a gateway checks in a well-formed request before it acts on it.
 //!
-//! A pure function of the request and of what we support; it knows no users, no policy and no dialogs. Loops and merged
-//! requests (482) need memory and are found elsewhere.
+//! A pure function of the request and of what we support; it knows no users, no policy and no dialogs. Merged requests
+//! (482) need memory and are found elsewhere ([`super::transaction::Register`]).
 //! RFC 3261 §8.2.1 to §8.2.3 and §16.3, in that order of checks.
 
-use super::{Method, Request, Response, StatusCode, Uri};
+use super::{Host, Method, Request, Response, StatusCode, Uri};
 
 /// What this element does with requests of the kind at hand.
 #[derive(Debug, Clone, Copy)]
@@ -55,6 +55,18 @@ pub fn inspect(request: &Request, supported: &Supported<'_>) -> Result<(), Rejec
     extensions(request, supported)?;
     content(request, supported)?;
     answer(request, supported)
+}
+
+/// Whether a request has gone through an element before that writes `name` without a port into its Vias. One that ends
+/// here has then looped, for we send nothing on as what it was.
+//
+//= rfc3261#16.3
+//# If the request contains a Via header field with a sent-by value that equals a value placed into previous requests by
+//# the proxy, the request has been forwarded by this element before.
+#[must_use]
+pub fn went_through(request: &Request, name: &Host) -> bool {
+    let mut vias = request.headers().vias();
+    vias.any(|via| via.port().is_none() && via.host() == name)
 }
 
 impl Rejection {

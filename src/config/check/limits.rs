@@ -55,6 +55,7 @@ pub(super) fn limits(document: &Document, findings: &mut Findings<'_, '_>) -> Li
             queue: net.queue,
             write_buffer: net.write_buffer_bytes,
             sip_idle: sip.idle_timeout.0,
+            sip_keepalive: sip.keepalive.0,
             drain: net.drain_timeout.0,
         },
     };
@@ -190,6 +191,7 @@ fn check(limits: &Limits, findings: &mut Findings<'_, '_>) {
         ("xmpp", "idle_timeout", limits.xmpp.idle),
         ("xmpp", "keepalive", limits.xmpp.keepalive),
         ("sip", "idle_timeout", limits.net.sip_idle),
+        ("sip", "keepalive", limits.net.sip_keepalive),
         ("interworking", "confirm_timeout", limits.gateway.confirm),
         ("interworking", "deliver_timeout", limits.gateway.deliver),
         ("limits", "handshake_timeout", limits.net.handshake),
@@ -241,10 +243,22 @@ fn check(limits: &Limits, findings: &mut Findings<'_, '_>) {
             );
         }
     }
-    if limits.xmpp.keepalive >= limits.xmpp.idle {
-        findings.warning(
-            key!["xmpp", "keepalive"],
-            "`keepalive` is not shorter than `idle_timeout`: quiet streams are closed before a keepalive is sent",
-        );
+    for (table, keepalive, idle, what) in [
+        ("xmpp", limits.xmpp.keepalive, limits.xmpp.idle, "streams"),
+        (
+            "sip",
+            limits.net.sip_keepalive,
+            limits.net.sip_idle,
+            "connections",
+        ),
+    ] {
+        if keepalive >= idle {
+            findings.warning(
+                key![table, "keepalive"],
+                &format!(
+                    "`keepalive` is not shorter than `idle_timeout`: quiet {what} are closed before a keepalive is sent"
+                ),
+            );
+        }
     }
 }

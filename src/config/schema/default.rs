@@ -68,6 +68,7 @@ impl Default for Sip {
             max_header_fields: limits.sip.header_fields,
             max_transactions: limits.sip.transactions,
             idle_timeout: Period(limits.net.sip_idle),
+            keepalive: Period(limits.net.sip_keepalive),
         }
     }
 }

@@ -137,7 +137,11 @@ impl Border {
         })
     }
 
-    fn prove(
+    /// Whether the far end of a flow may speak for a foreign domain on SIP, by that domain's entry.
+    ///
+    /// # Errors
+    /// [`Unproven`].
+    pub fn prove(
         &self,
         domain: &Domain,
         entry: &Federated,

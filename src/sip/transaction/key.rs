@@ -46,10 +46,26 @@ impl Key {
         Self::server(request, method)
     }
 
-    /// The key of the INVITE transaction that a CANCEL is about (RFC 3261 §9.2).
-    #[must_use]
-    pub fn of_cancelled(request: &Request) -> Self {
-        Self::server(request, &Method::Invite)
+    /// Before the keys of all transactions of the request's branch, whatever their method.
+    pub(super) fn before_all_methods(request: &Request) -> Self {
+        Self(Self::common(request).into())
+    }
+
+    /// Whether this is the key of a transaction of that branch ([`Key::before_all_methods`]).
+    pub(super) fn is_of(&self, branch: &Self) -> bool {
+        self.0.starts_with(&*branch.0)
+    }
+
+    /// Whether this is the key of a CANCEL itself.
+    pub(super) fn is_of_cancel(&self) -> bool {
+        let mut parts = self.0.rsplit(SEPARATOR);
+        let last = parts.next();
+        let method = if self.0.starts_with(OLD) {
+            parts.next()
+        } else {
+            last
+        };
+        method == Some(Method::Cancel.as_str())
     }
 
     /// The key under which an ACK in the style of RFC 2543 will look for the INVITE of `self` once a final response
@@ -76,9 +92,27 @@ impl Key {
         Self(text.into())
     }
 
+    fn server(request: &Request, method: &Method) -> Self {
+        let mut text = Self::common(request);
+        if !text.starts_with(OLD) {
+            text.push_str(method.as_str());
+            return Self(text.into());
+        }
+        // An ACK is looked for under its own name: its To tag is that of the response, not that of the INVITE.
+        let method = if *request.method() == Method::Ack {
+            request.method()
+        } else {
+            method
+        };
+        text.pop();
+        Self::old(&text, method.as_str(), request.headers().to().tag())
+    }
+
+    /// What the keys of all methods of one branch begin with.
+    //
     //= rfc3261#17.2.3
     //# the sent-by value in the top Via of the request is equal to the one in the request that created the transaction
-    fn server(request: &Request, method: &Method) -> Self {
+    fn common(request: &Request) -> String {
         let headers = request.headers();
         let via = headers.top_via();
         if let Some(branch) = cookie_branch(via) {
@@ -88,8 +122,7 @@ impl Key {
             text.push(SEPARATOR);
             push_sent_by(&mut text, via);
             text.push(SEPARATOR);
-            text.push_str(method.as_str());
-            return Self(text.into());
+            return text;
         }
         //= rfc3261#17.2.3
         //# The INVITE request matches a transaction if the Request-URI, To tag, From tag, Call-ID, CSeq, and top Via
@@ -97,20 +130,14 @@ impl Key {
         let mut common = OLD.to_owned();
         let _ = write!(
             common,
-            "{}{SEPARATOR}{}{SEPARATOR}{}{SEPARATOR}{}{SEPARATOR}{}",
+            "{}{SEPARATOR}{}{SEPARATOR}{}{SEPARATOR}{}{SEPARATOR}{}{SEPARATOR}",
             request.uri(),
             headers.from().tag().unwrap_or_default(),
             headers.call_id(),
             headers.cseq().number(),
             via,
         );
-        // An ACK is looked for under its own name: its To tag is that of the response, not that of the INVITE.
-        let method = if *request.method() == Method::Ack {
-            request.method()
-        } else {
-            method
-        };
-        Self::old(&common, method.as_str(), headers.to().tag())
+        common
     }
 
     fn old(common: &str, method: &str, to_tag: Option<&str>) -> Self {

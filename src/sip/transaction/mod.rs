@@ -13,6 +13,7 @@
 mod client;
 mod event;
 mod key;
+mod register;
 mod server;
 mod table;
 
@@ -24,6 +25,7 @@ use bytes::Bytes;
 pub use client::{ClientInput, ClientState, ClientTransaction};
 pub use event::{Event, Flow, NotStarted, Received, TransactionId};
 pub use key::Key;
+pub use register::{Merged, Register, UnderWay};
 pub use server::{Responded, ServerInput, ServerState, ServerTransaction};
 pub use table::Transactions;
 

@@ -4,7 +4,7 @@
 //! It opens nothing and sends nothing. RFC 3261 §17.1.3, §17.2.3, §18.1.2, §18.2.1; RFC 6026 §8.9 (a response that
 //! matches nothing is dropped).
 //!
-//! Invariants: at most [`SipLimits::transactions`] machines are alive; a message can reach only transactions of the flow
+//! Invariants: at most [`SipLimits::transactions`] machines are alive in all tables of one [`Register`]; a message can reach only transactions of the flow
 //! it came on, so no peer can answer, repeat or acknowledge what belongs to another; each machine is in `due` exactly
 //! once if it has a timer.
 
@@ -14,7 +14,10 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 
 use super::event::{Event, Flow, NotStarted, Received, TransactionId};
-use super::{ClientInput, ClientTransaction, Key, Output, Responded, ServerInput, ServerTransaction, Timers};
+use super::register::Place;
+use super::{
+    ClientInput, ClientTransaction, Key, Output, Register, Responded, ServerInput, ServerTransaction, Timers,
+};
 use crate::limits::SipLimits;
 use crate::sip::{Message, Method, Request, Response, StatusCode, write};
 
@@ -24,6 +27,7 @@ use crate::sip::{Message, Method, Request, Response, StatusCode, write};
 #[derive(Debug)]
 pub struct Transactions {
     limit: usize,
+    register: Register,
     timers: Timers,
     last_id: u64,
     alive: BTreeMap<TransactionId, Box<Entry>>,
@@ -33,11 +37,12 @@ pub struct Transactions {
 }
 
 impl Transactions {
-    /// An empty table.
+    /// An empty table, which shares the limit of transactions with all others of the register.
     #[must_use]
-    pub const fn new(limits: &SipLimits, timers: Timers) -> Self {
+    pub const fn new(limits: &SipLimits, timers: Timers, register: Register) -> Self {
         Self {
             limit: limits.transactions,
+            register,
             timers,
             last_id: 0,
             alive: BTreeMap::new(),
@@ -72,12 +77,11 @@ impl Transactions {
         if self.index.contains_key(&(flow.id, key.clone())) {
             return Err(NotStarted::Duplicate);
         }
-        if self.alive.len() >= self.limit {
-            return Err(NotStarted::Full(self.limit));
-        }
+        let place = self.register.take(self.alive.len(), self.limit);
+        let place = place.ok_or(NotStarted::Full(self.limit))?;
         let machine =
             ClientTransaction::new(now, request, flow.reliability, self.timers).ok_or(NotStarted::Ack)?;
-        Ok(self.insert(flow, key, Machine::Client(machine)))
+        Ok(self.insert(flow, key, Machine::Client(machine), place))
     }
 
     /// Answers a request that came as [`Event::Request`].
@@ -188,17 +192,17 @@ impl Transactions {
             });
             return Received::New;
         }
-        if self.alive.len() >= self.limit {
+        let Some(place) = self.register.take(self.alive.len(), self.limit) else {
             self.refuse(flow, &key, &request);
             return Received::Refused;
-        }
+        };
         let Some(machine) = ServerTransaction::new(now, &request, flow.reliability, self.timers) else {
             return Received::Stray;
         };
         let cancels = (*request.method() == Method::Cancel)
-            .then(|| self.index.get(&(flow.id, Key::of_cancelled(&request))).copied())
+            .then(|| self.cancelled(flow, &request))
             .flatten();
-        let transaction = self.insert(flow, key, Machine::Server(machine));
+        let transaction = self.insert(flow, key, Machine::Server(machine), place);
         self.events.push_back(Event::Request {
             transaction,
             flow: flow.id,
@@ -223,6 +227,28 @@ impl Transactions {
         Received::Stray
     }
 
+    /// The transaction that a CANCEL is about, whatever its method.
+    //
+    //= rfc3261#9.2
+    //# The TU of the server identifies the transaction it is to cancel by applying the procedures of Section 17.2.3
+    //# assuming the request method is anything but CANCEL or ACK, and using the transport.
+    fn cancelled(&self, flow: Flow, request: &Request) -> Option<TransactionId> {
+        let from = Key::before_all_methods(request);
+        let others = self.index.range((flow.id, from.clone())..);
+        others
+            .take_while(|((on, key), _)| *on == flow.id && key.is_of(&from))
+            .find(|((_, key), _)| !key.is_of_cancel())
+            .map(|(_, transaction)| *transaction)
+    }
+
+    /// The To tag of the answers that are given to a request here, so that all about it have the same.
+    #[must_use]
+    pub fn to_tag(&self, transaction: TransactionId) -> Option<String> {
+        self.alive
+            .get(&transaction)
+            .map(|entry| entry.key.stateless_tag())
+    }
+
     /// Answers 503 without a transaction: a repetition of the request gets the same answer (RFC 3261 §8.2.7).
     fn refuse(&mut self, flow: Flow, key: &Key, request: &Request) {
         let mut response = request.response(
@@ -243,7 +269,7 @@ impl Transactions {
         });
     }
 
-    fn insert(&mut self, flow: Flow, key: Key, machine: Machine) -> TransactionId {
+    fn insert(&mut self, flow: Flow, key: Key, machine: Machine, place: Place) -> TransactionId {
         self.last_id = self.last_id.saturating_add(1);
         let transaction = TransactionId::new(self.last_id);
         self.index.insert((flow.id, key.clone()), transaction);
@@ -253,6 +279,7 @@ impl Transactions {
             alias: None,
             due: None,
             machine,
+            _place: place,
         };
         self.alive.insert(transaction, Box::new(entry));
         self.settle(transaction);
@@ -294,6 +321,7 @@ struct Entry {
     alias: Option<Key>,
     due: Option<Instant>,
     machine: Machine,
+    _place: Place,
 }
 
 #[derive(Debug)]

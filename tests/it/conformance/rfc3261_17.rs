@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use vestibule::limits::SipLimits;
 use vestibule::refusal::Refuse as _;
 use vestibule::sip::transaction::{
-    Event, Failure, Flow, Received, Reliability, Responded, Timers, TransactionId, Transactions,
+    Event, Failure, Flow, Received, Register, Reliability, Responded, Timers, TransactionId, Transactions,
 };
 use vestibule::sip::{Message, Request, StatusCode, Via, parse};
 
@@ -43,7 +43,7 @@ impl Table {
     fn new() -> Self {
         Self {
             start: Instant::now(),
-            transactions: Transactions::new(&SipLimits::default(), Timers::default()),
+            transactions: Transactions::new(&SipLimits::default(), Timers::default(), Register::new()),
             sent: None,
             asked: None,
         }

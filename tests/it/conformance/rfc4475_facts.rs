@@ -12,7 +12,9 @@ use std::time::Instant;
 use vestibule::limits::SipLimits;
 use vestibule::sip::frame::Frame;
 use vestibule::sip::inspect::Role;
-use vestibule::sip::transaction::{Event, Flow, Key, Received, Reliability, Responded, Timers, Transactions};
+use vestibule::sip::transaction::{
+    Event, Flow, Key, Received, Register, Reliability, Responded, Timers, Transactions,
+};
 use vestibule::sip::{Message, Method, NameAddr, ParseError, SipUri, StatusCode, Transport, Uri};
 
 use super::rfc4475_reading::{datagram, frames, octets, rejection, request};
@@ -472,13 +474,13 @@ fn assert_is_told_apart_as_in_rfc_2543(message: &Message) {
         .headers_mut()
         .set_from(message.headers().from().clone().with_tag("another"));
     assert_ne!(of(&other), of(message));
-    let mut table = Transactions::new(&SipLimits::default(), Timers::default());
+    let mut table = Transactions::new(&SipLimits::default(), Timers::default(), Register::new());
     let received = [message, &again, &other].map(|each| table.receive(now(), UDP, each.clone()));
     assert_eq!(received, [Received::New, Received::Matched, Received::New]);
 }
 
 fn assert_is_acknowledged_as_in_rfc_2543(invite: &Message) {
-    let mut table = Transactions::new(&SipLimits::default(), Timers::default());
+    let mut table = Transactions::new(&SipLimits::default(), Timers::default(), Register::new());
     assert_eq!(table.receive(now(), UDP, invite.clone()), Received::New);
     let Some(Event::Request { transaction, .. }) = table.poll() else {
         panic!("the INVITE comes up");
@@ -504,7 +506,7 @@ fn table_with_invite(via: &str, response: &Message) -> (Transactions, Message) {
         response.headers().cseq(),
     );
     let invite = datagram(text.as_bytes()).unwrap();
-    let mut table = Transactions::new(&SipLimits::default(), Timers::default());
+    let mut table = Transactions::new(&SipLimits::default(), Timers::default(), Register::new());
     table.request(now(), UDP, request(&invite)).unwrap();
     (table, response.clone())
 }

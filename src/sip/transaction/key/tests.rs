@@ -63,11 +63,17 @@ fn a_request_matches_by_branch_sent_by_and_method() {
 }
 
 #[test]
-fn a_cancel_finds_its_invite() {
-    for text in [INVITE.to_owned(), old(INVITE)] {
-        let cancel = request(&text.replace("INVITE", "CANCEL"));
-        assert_eq!(Key::of_cancelled(&cancel), key(&text));
-        assert_ne!(Key::of_received(&cancel), key(&text));
+fn a_cancel_is_about_whatever_has_its_branch() {
+    for (method, original) in [("INVITE", INVITE), ("MESSAGE", MESSAGE)] {
+        for text in [original.to_owned(), old(original)] {
+            let cancel = request(&text.replace(method, "CANCEL"));
+            let of_branch = Key::before_all_methods(&cancel);
+            let (of_cancel, about) = (Key::of_received(&cancel), key(&text));
+            assert!(about.is_of(&of_branch) && of_branch < about && !about.is_of_cancel());
+            assert!(of_cancel.is_of(&of_branch) && of_cancel.is_of_cancel());
+            let other = key(&text.replace("a.example.com", "c.example.com"));
+            assert!(!other.is_of(&of_branch));
+        }
     }
 }
 

@@ -20,7 +20,7 @@ const TLS: Flow = Flow {
 };
 
 fn empty() -> Transactions {
-    Transactions::new(&SipLimits::default(), Timers::default())
+    Transactions::new(&SipLimits::default(), Timers::default(), Register::new())
 }
 
 fn events(table: &mut Transactions) -> Vec<Event> {
@@ -179,12 +179,34 @@ fn a_cancel_comes_up_with_the_invite_it_is_about() {
 }
 
 #[test]
+fn a_cancel_comes_up_with_whatever_it_is_about_and_never_with_a_cancel() {
+    let (clock, mut table) = (Clock::new(), empty());
+    let cancel = MESSAGE.replace("MESSAGE", "CANCEL");
+    assert_eq!(table.receive(clock.at(0), TLS, message(&cancel)), Received::New);
+    assert_eq!(words(&mut table), "request CANCEL");
+
+    let (clock, mut table) = (Clock::new(), empty());
+    let about = open(&mut table, clock, TLS, MESSAGE);
+    open(&mut table, clock, UDP, &MESSAGE.replace("message1", "message0"));
+    assert_eq!(table.receive(clock.at(1), TLS, message(&cancel)), Received::New);
+    match table.poll() {
+        Some(Event::Request { cancels, .. }) => assert_eq!(cancels, Some(about)),
+        other => panic!("{other:?}"),
+    }
+    assert_eq!(table.receive(clock.at(1), UDP, message(&cancel)), Received::New);
+    assert_eq!(words(&mut table), "request CANCEL", "another flow has no say");
+}
+
+#[test]
 fn over_the_limit_a_request_is_answered_503_with_retry_after_and_holds_nothing() {
     let limits = SipLimits {
         transactions: 1,
         ..SipLimits::default()
     };
-    let (clock, mut table) = (Clock::new(), Transactions::new(&limits, Timers::default()));
+    let (clock, mut table) = (
+        Clock::new(),
+        Transactions::new(&limits, Timers::default(), Register::new()),
+    );
     open(&mut table, clock, TLS, MESSAGE);
     let other = MESSAGE.replace("z9hG4bKmessage1", "z9hG4bKmessage2");
     for _ in 0..2 {

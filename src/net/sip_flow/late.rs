@@ -1,0 +1,231 @@
+//! Answers to requests whose connection is gone: they are given on a new one, to whoever proves to be the sender.
+//!
+//! RFC 3261 §18.2.2, RFC 3263 §5. Where the request came from is tried first, then the host that its Via names, if that
+//! is the sender's own: nobody makes us connect to the hosts of others. An answer that nobody takes is counted and
+//! logged; its request was acted on all the same, and its sender has seen his connection break.
+
+use std::net::SocketAddr;
+use std::num::NonZeroU16;
+use std::sync::Arc;
+
+use super::{Command, SipFlow};
+use crate::domain::Domain;
+use crate::gateway::{Input, Trouble};
+use crate::net::accept::FlowId;
+use crate::net::discover;
+use crate::net::pump::Pump;
+use crate::net::queue;
+use crate::net::sip_link::reach::{self, Reached};
+use crate::net::world::World;
+use crate::route::{self, Federated, Plan, Protocol, Side, Target};
+use crate::sip::{self, Response, ResponseTarget, Uri, Via, write};
+
+/// Leaves behind what gives the answers that the requests of a flow still wait for.
+pub(super) fn leave(flow: &SipFlow, commands: queue::Receiver<Command>) {
+    let answers = Answers {
+        world: Arc::clone(&flow.world),
+        id: flow.id,
+        side: flow.side,
+        transport: flow.transport.clone(),
+        connection: Connection::Untried,
+    };
+    let world = &flow.world;
+    world.supervisor.spawn("sip_answers", answers.give(commands));
+}
+
+struct Answers {
+    world: Arc<World>,
+    /// The flow that is gone.
+    id: FlowId,
+    side: Side,
+    transport: sip::Transport,
+    connection: Connection,
+}
+
+/// The one new connection that takes all the answers of a flow.
+enum Connection {
+    Untried,
+    Open(Box<Open>),
+    /// It is not tried again for the next answer.
+    Failed,
+}
+
+struct Open {
+    reached: Reached,
+    pump: Pump,
+}
+
+/// Why an answer was not given.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+enum Lost {
+    #[error("its sender is no domain that the configuration knows")]
+    Unknown,
+    #[error("too many answers wait for new connections")]
+    Overload,
+    #[error("no server of its sender could be reached, or none proved itself")]
+    Unreachable,
+    #[error("the new connection broke")]
+    Broken,
+}
+
+impl Answers {
+    /// Gives answers until none can come any more.
+    async fn give(mut self, mut commands: queue::Receiver<Command>) {
+        let stopping = self.world.close_flows.clone();
+        loop {
+            let command = tokio::select! {
+                command = commands.recv() => command,
+                () = stopping.cancelled() => None,
+            };
+            match command {
+                Some(Command::Respond { response, .. }) => self.answer(&response).await,
+                Some(Command::Request(errand)) => {
+                    let (token, trouble) = (errand.token, Trouble::Broken);
+                    self.world.tell(token, Input::Returned { token, trouble }).await;
+                }
+                None => break,
+            }
+        }
+        if let Connection::Open(open) = self.connection {
+            let _late = tokio::time::timeout(super::FAREWELL, open.pump.close()).await;
+        }
+    }
+
+    async fn answer(&mut self, response: &Response) {
+        let domain = match response.headers().from().uri() {
+            Uri::Sip(uri) => uri.host().domain(),
+            Uri::Other(_) => None,
+        };
+        let given = match &domain {
+            Some(domain) => self.try_to(domain, response).await,
+            None => Err(Lost::Unknown),
+        };
+        let peer = domain.as_ref().map_or("?", Domain::as_str);
+        let status = response.status();
+        match given {
+            Ok(()) => {
+                self.world.metrics.late_answer("given");
+                tracing::info!(flow = %self.id, peer, %status, "a SIP answer whose connection is gone was given on a new one");
+            }
+            Err(lost) => {
+                self.world.metrics.late_answer("lost");
+                tracing::warn!(
+                    flow = %self.id, peer, %status, why = %lost,
+                    "a SIP answer is lost with its connection; its request was acted on"
+                );
+            }
+        }
+    }
+
+    async fn try_to(&mut self, domain: &Domain, response: &Response) -> Result<(), Lost> {
+        let world = Arc::clone(&self.world);
+        let border = world.border();
+        let foreign = border.table().local(domain).is_none();
+        let entry = border.table().foreign(domain).filter(|_| foreign);
+        let entry = entry
+            .filter(|entry| entry.protocol.includes(Protocol::Sip))
+            .ok_or(Lost::Unknown)?;
+        if let Connection::Untried = self.connection {
+            let _place = world.late_answers.try_acquire().map_err(|_full| Lost::Overload)?;
+            self.connection = match self.connect(domain, entry, response).await {
+                Some(open) => Connection::Open(Box::new(open)),
+                None => Connection::Failed,
+            };
+        }
+        let Connection::Open(open) = &mut self.connection else {
+            return Err(Lost::Unreachable);
+        };
+        // A clearing house sends for many: each answer is for a domain that this server may speak for.
+        if border.prove(domain, entry, &mut open.reached.proof).is_err() {
+            return Err(Lost::Unreachable);
+        }
+        let mut octets = Vec::new();
+        write::response(response, &mut octets);
+        let sent = open.pump.send(&octets).is_ok() && open.pump.drain().await.is_ok();
+        if !sent {
+            self.connection = Connection::Failed;
+            return Err(Lost::Broken);
+        }
+        Ok(())
+    }
+
+    //= rfc3261#18.2.2
+    //# If that connection is no longer open, the server SHOULD open a connection to the IP address in the "received"
+    //# parameter, if present, using the port in the "sent-by" value, or the default port for that transport, if no port
+    //# is specified.
+    //= rfc3261#18.2.2
+    //# If that connection attempt fails, the server SHOULD use the procedures in [4] for servers in order to determine
+    //# the IP address and port to open the connection and send the response to.
+    async fn connect(&self, domain: &Domain, entry: &Federated, response: &Response) -> Option<Open> {
+        let via = response.headers().top_via();
+        for plan in self.plans(domain, entry, via) {
+            for target in discover::targets(&self.world, &plan).await.unwrap_or_default() {
+                if let Some(open) = self.reach(domain, entry, &target).await {
+                    return Some(open);
+                }
+            }
+        }
+        None
+    }
+
+    /// Connects, and believes the server only if it proves the domain as it would have to for a request of its own.
+    async fn reach(&self, domain: &Domain, entry: &Federated, target: &Target) -> Option<Open> {
+        let (wire, mut reached) = reach::connect(&self.world, domain, target).await.ok()?;
+        let proven = self.world.border().prove(domain, entry, &mut reached.proof);
+        if let Err(unproven) = proven {
+            tracing::info!(peer = %domain, class = unproven.class(), "a SIP server is not the one that sent a request");
+            return None;
+        }
+        let pump = Pump::new(wire, self.world.limits().net.write_buffer);
+        Some(Open { reached, pump })
+    }
+
+    fn plans(&self, domain: &Domain, entry: &Federated, via: &Via) -> Vec<Plan> {
+        let transport = match self.transport {
+            sip::Transport::Tls => route::Transport::Tls,
+            sip::Transport::Udp
+            | sip::Transport::Tcp
+            | sip::Transport::Sctp
+            | sip::Transport::Ws
+            | sip::Transport::Wss
+            | sip::Transport::Other(_) => route::Transport::Tcp,
+        };
+        let template = |host, port: Option<u16>| Target {
+            protocol: Protocol::Sip,
+            transport,
+            side: self.side,
+            host,
+            port: port
+                .and_then(NonZeroU16::new)
+                .unwrap_or_else(|| Protocol::Sip.default_port(transport)),
+            domain: domain.clone(),
+            tls: entry.tls.clone(),
+        };
+        let mut plans = Vec::new();
+        if let ResponseTarget::Address(address) = via.response_target() {
+            let address: SocketAddr = address;
+            let target = template(route::Host::Address(address.ip()), Some(address.port()));
+            plans.push(Plan::to(target));
+        }
+        if let Some(name) = via.host().domain()
+            && is_own(&name, domain, entry)
+        {
+            let target = template(route::Host::Name(name), via.port());
+            plans.push(match via.port() {
+                Some(_) => Plan::to(target),
+                None => Plan::by_service(target),
+            });
+        }
+        plans
+    }
+}
+
+/// Whether a host belongs to a peer, by its name or by the configuration.
+fn is_own(host: &Domain, domain: &Domain, entry: &Federated) -> bool {
+    host == domain
+        || host.is_below(domain)
+        || entry
+            .routes
+            .iter()
+            .any(|route| matches!(&route.next_hop.host, route::Host::Name(name) if name == host))
+}

@@ -1,0 +1,108 @@
+//! Connecting to one SIP server: TCP, TLS, and the check that it is the one that was meant.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use rustls::pki_types::ServerName;
+use tokio::net::TcpStream;
+
+use crate::domain::Domain;
+use crate::gateway::Trouble;
+use crate::identity::chain::Usage;
+use crate::net::proof::{self, Proof};
+use crate::net::tls::{self, Wire};
+use crate::net::world::World;
+use crate::net::{connect as race, discover};
+use crate::pki::Alpn;
+use crate::route::{Host, Target, Transport};
+use crate::sip;
+
+/// What a new connection leads to.
+#[derive(Debug)]
+pub(in crate::net) struct Reached {
+    pub(in crate::net) proof: Proof,
+    pub(in crate::net) transport: sip::Transport,
+    pub(in crate::net) address: SocketAddr,
+}
+
+/// Connects to a target for `remote`, and makes sure that over TLS it is the one that was meant (RFC 5922 §7.3).
+pub(in crate::net) async fn reach(
+    world: &World,
+    remote: &Domain,
+    target: &Target,
+) -> Result<(Wire, Reached), Trouble> {
+    let (wire, mut reached) = connect(world, remote, target).await?;
+    if target.transport == Transport::Tls {
+        let next_hop = [proof::reference(&target.host)];
+        let proven = reached.proof.sip(&target.domain, target.tls.as_ref(), &next_hop);
+        if let Err(unproven) = proven {
+            tracing::warn!(
+                peer = %target.domain, %target, class = unproven.class(), why = %unproven,
+                "a SIP server is not the one that was meant"
+            );
+            return Err(Trouble::Untrusted);
+        }
+    }
+    Ok((wire, reached))
+}
+
+/// Connects to a target for `remote`. What it proves is not looked at yet.
+pub(in crate::net) async fn connect(
+    world: &World,
+    remote: &Domain,
+    target: &Target,
+) -> Result<(Wire, Reached), Trouble> {
+    if target.transport == Transport::Udp {
+        tracing::warn!(peer = %remote, %target, "SIP over UDP is not available in this version");
+        return Err(Trouble::Unreachable);
+    }
+    let limits = world.limits();
+    let addresses = discover::addresses(world, target).await?;
+    let (socket, address) = match race::first(&addresses, limits.net.connect).await {
+        Ok(connected) => connected,
+        Err(error) => {
+            tracing::info!(peer = %remote, %target, %error, "a SIP server cannot be connected to");
+            return Err(Trouble::Unreachable);
+        }
+    };
+    let (wire, proof, transport) = match target.transport {
+        Transport::Tls => {
+            let (wire, proof) = secure(world, target, socket, address, limits.net.handshake).await?;
+            (wire, proof, sip::Transport::Tls)
+        }
+        Transport::Tcp | Transport::Udp => (Wire::Plain(socket), Proof::none(address), sip::Transport::Tcp),
+    };
+    let reached = Reached {
+        proof,
+        transport,
+        address,
+    };
+    Ok((wire, reached))
+}
+
+/// TLS towards a server.
+async fn secure(
+    world: &World,
+    target: &Target,
+    socket: TcpStream,
+    address: SocketAddr,
+    within: Duration,
+) -> Result<(Wire, Proof), Trouble> {
+    let Some(context) = world.context(target.tls.as_ref(), target.side) else {
+        tracing::warn!(%target, "there is no TLS context for this side: name one with tls = \"...\"");
+        return Err(Trouble::Untrusted);
+    };
+    let shown = match &target.host {
+        Host::Name(name) => ServerName::try_from(name.as_str().to_owned()),
+        Host::Address(_) => ServerName::try_from(target.domain.as_str().to_owned()),
+    };
+    let name = shown.unwrap_or_else(|_| ServerName::IpAddress(address.ip().into()));
+    match tls::connect(socket, &context, name, Alpn::None, None, within).await {
+        Ok((wire, facts)) => Ok((wire, Proof::tls(world, context, facts, Usage::Server, address))),
+        Err(error) => {
+            world.metrics.tls_failed(target.side, error.reason());
+            tracing::warn!(peer = %target.domain, %target, class = error.reason(), %error, "TLS with a SIP server failed");
+            Err(Trouble::Untrusted)
+        }
+    }
+}

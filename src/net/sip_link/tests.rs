@@ -1,0 +1,279 @@
+//! A link between made-up shards and peers that speak SIP over TCP.
+
+#![allow(clippy::wildcard_enum_match_arm, reason = "tests that expect one thing")]
+
+use tokio::net::TcpListener;
+
+use super::super::tests::{Trial, Wire, listener, pass};
+use super::*;
+use crate::limits::SipLimits;
+use crate::policy::Party;
+use crate::sip::frame::Frame;
+use crate::sip::{Message, parse};
+
+const PEER: &str = "contoso.example";
+
+/// An entry for the peer with these routes: user, port and priority.
+fn entry(routes: &[(&str, u16, u16)]) -> String {
+    let routes: Vec<_> = routes
+        .iter()
+        .map(|(user, port, priority)| {
+            format!(
+                "{{ next_hop = \"127.0.0.1\", port = {port}, transport = \"tcp\", user = \"{user}\", priority = {priority}, \
+                 allow_less_specific = false }}"
+            )
+        })
+        .collect();
+    format!(
+        "[[federate]]\ndomain = \"{PEER}\"\nprotocol = \"sip\"\ntls = \"public\"\nroutes = [{}]\n",
+        routes.join(", ")
+    )
+}
+
+/// A running link.
+struct Linked {
+    trial: Trial,
+    letters: queue::Sender<Letter>,
+    sent: u64,
+}
+
+impl Linked {
+    fn new(text: &str) -> Self {
+        let trial = Trial::new(text);
+        let (letters, receiver) = queue::bounded("link", 100, &trial.world.metrics);
+        let remote = Domain::parse(PEER).unwrap();
+        trial
+            .world
+            .supervisor
+            .spawn("sip_link", run(Arc::clone(&trial.world), remote, receiver));
+        Self {
+            trial,
+            letters,
+            sent: 0,
+        }
+    }
+
+    /// Sends a message to a user of the peer.
+    fn send(&mut self, user: &str) -> Token {
+        self.sent += 1;
+        let number = self.sent;
+        let text = format!(
+            "MESSAGE sip:{user}@{PEER} SIP/2.0\r\nVia: SIP/2.0/TCP edge.example;branch=z9hG4bK{number}\r\n\
+             Max-Forwards: 70\r\nTo: <sip:{user}@{PEER}>\r\nFrom: <sip:bob@local.example>;tag=b\r\n\
+             Call-ID: call-{number}\r\nCSeq: 1 MESSAGE\r\nContent-Length: 0\r\n\r\n"
+        );
+        let Message::Request(request) = parse::message(text.as_bytes(), &SipLimits::default()).unwrap()
+        else {
+            panic!("{text}");
+        };
+        let to = Party::new(Some(user), Domain::parse(PEER).unwrap());
+        let border = self.trial.world.border();
+        let route = border.table().lookup(&to, Protocol::Xmpp).unwrap();
+        let token = Token::new(0, number);
+        let letter = Letter {
+            content: Content::Request(Box::new(request), Box::new(route)),
+            token: Some(token),
+            until: world::now() + std::time::Duration::from_secs(3600),
+        };
+        self.letters.offer(letter).unwrap();
+        token
+    }
+
+    /// The status that a message of ours was answered with.
+    async fn outcome(&mut self, of: Token) -> Result<u16, Trouble> {
+        match self.trial.told().await {
+            Input::Response { token, response } if token == of => Ok(response.status().code()),
+            Input::Returned { token, trouble } if token == of => Err(trouble),
+            other => panic!("{other:?}"),
+        }
+    }
+}
+
+/// Nobody has connected since.
+async fn is_left_alone(listener: &TcpListener) -> bool {
+    let waited = tokio::time::timeout(std::time::Duration::from_millis(20), listener.accept());
+    waited.await.is_err()
+}
+
+/// Answers the next request.
+async fn answers(wire: &mut Wire, status: u16, more: &str) -> Request {
+    let request = wire.request().await;
+    wire.answer(&request, status, more).await;
+    request
+}
+
+#[tokio::test]
+async fn users_with_routes_of_their_own_keep_their_flows() {
+    let ((one, port_one), (two, port_two)) = (listener().await, listener().await);
+    let mut link = Linked::new(&entry(&[("ann", port_one, 1), ("ben", port_two, 1)]));
+    let mut wires = Vec::new();
+    for round in 0..3 {
+        for (number, (user, server)) in [("ann", &one), ("ben", &two)].into_iter().enumerate() {
+            let token = link.send(user);
+            if round == 0 {
+                wires.push(Wire::accept(server).await);
+            }
+            let request = answers(&mut wires[number], 200, "").await;
+            assert!(request.uri().to_string().contains(user));
+            assert_eq!(link.outcome(token).await, Ok(200));
+        }
+    }
+    assert!(is_left_alone(&one).await && is_left_alone(&two).await);
+}
+
+#[tokio::test]
+async fn one_way_too_many_lets_go_of_the_oldest_whose_answers_still_come() {
+    let mut listeners = Vec::new();
+    let mut routes = Vec::new();
+    let users: Vec<String> = (0..=limits::WAYS_OF_A_LINK)
+        .map(|n| format!("user{n}x"))
+        .collect();
+    for user in &users {
+        let (listener, port) = listener().await;
+        listeners.push(listener);
+        routes.push((user.as_str(), port, 1));
+    }
+    let mut link = Linked::new(&entry(&routes));
+    let mut wires = Vec::new();
+    let mut first = None;
+    for (user, listener) in users.iter().zip(&listeners) {
+        let token = link.send(user);
+        let mut wire = Wire::accept(listener).await;
+        let request = wire.request().await;
+        if first.is_none() {
+            first = Some((token, request));
+        } else {
+            wire.answer(&request, 200, "").await;
+            assert_eq!(link.outcome(token).await, Ok(200));
+        }
+        wires.push(wire);
+    }
+    let (token, request) = first.unwrap();
+    wires[0].answer(&request, 202, "").await;
+    assert_eq!(link.outcome(token).await, Ok(202));
+    assert_eq!(wires[0].frame().await, None, "the flow is not kept for nobody");
+    let token = link.send(&users[1]);
+    answers(&mut wires[1], 200, "").await;
+    assert_eq!(link.outcome(token).await, Ok(200));
+}
+
+#[tokio::test]
+async fn a_request_that_a_server_does_not_take_is_sent_to_the_next_once() {
+    let ((one, port_one), (two, port_two)) = (listener().await, listener().await);
+    let mut link = Linked::new(&entry(&[("*", port_one, 1), ("*", port_two, 2)]));
+    let token = link.send("ann");
+    let mut first = Wire::accept(&one).await;
+    let asked = answers(&mut first, 503, "Retry-After: 30\r\n").await;
+    let mut second = Wire::accept(&two).await;
+    let again = answers(&mut second, 200, "").await;
+    assert_eq!(link.outcome(token).await, Ok(200));
+    let branch = |request: &Request| request.headers().top_via().branch().unwrap().to_owned();
+    assert_ne!(branch(&asked), branch(&again));
+    assert_eq!(asked.headers().call_id(), again.headers().call_id());
+
+    // Who asked to be left alone is: his flow ends, and nothing is sent to him for his time.
+    assert_eq!(first.frame().await, None);
+    let token = link.send("ann");
+    answers(&mut second, 200, "").await;
+    assert_eq!(link.outcome(token).await, Ok(200));
+    drop((second, two));
+    pass(5).await;
+    let token = link.send("ann");
+    assert_eq!(link.outcome(token).await, Err(Trouble::Unreachable));
+    assert!(is_left_alone(&one).await);
+    // And when it is over he is asked again.
+    pass(30).await;
+    let token = link.send("ann");
+    answers(&mut Wire::accept(&one).await, 200, "").await;
+    assert_eq!(link.outcome(token).await, Ok(200));
+}
+
+#[tokio::test]
+async fn where_no_server_takes_a_request_its_sender_hears_the_answer() {
+    let ((one, port_one), (two, port_two)) = (listener().await, listener().await);
+    let mut link = Linked::new(&entry(&[("*", port_one, 1), ("*", port_two, 2)]));
+    let token = link.send("ann");
+    let mut first = Wire::accept(&one).await;
+    answers(&mut first, 503, "").await;
+    let mut second = Wire::accept(&two).await;
+    answers(&mut second, 503, "").await;
+    assert_eq!(link.outcome(token).await, Ok(503));
+    assert!(link.trial.is_quiet(), "it is told once");
+
+    let mut link = Linked::new(&entry(&[("*", port_one, 1)]));
+    let token = link.send("ann");
+    let mut wire = Wire::accept(&one).await;
+    answers(&mut wire, 503, "Retry-After: 60\r\n").await;
+    assert_eq!(link.outcome(token).await, Ok(503));
+    let token = link.send("ann");
+    assert_eq!(link.outcome(token).await, Err(Trouble::Overload));
+    assert_eq!(wire.frame().await, None);
+    assert!(is_left_alone(&one).await);
+}
+
+#[tokio::test]
+async fn a_server_that_cannot_be_reached_is_passed_over_and_one_that_is_silent_set_aside() {
+    let gone = listener().await.1;
+    let ((one, port_one), (two, port_two)) = (listener().await, listener().await);
+    let mut link = Linked::new(&entry(&[("*", gone, 1), ("*", port_one, 2), ("*", port_two, 3)]));
+    let token = link.send("ann");
+    let mut first = Wire::accept(&one).await;
+    let _unanswered = first.request().await;
+    pass(33).await;
+    // Nobody knows what became of it: it is not sent again.
+    assert_eq!(link.outcome(token).await, Err(Trouble::Timeout));
+    assert_eq!(first.frame().await, None);
+    let token = link.send("ann");
+    let mut second = Wire::accept(&two).await;
+    answers(&mut second, 200, "").await;
+    assert_eq!(link.outcome(token).await, Ok(200));
+}
+
+#[tokio::test]
+async fn a_quiet_flow_is_pinged_and_ends_when_a_peer_that_answered_no_longer_does() {
+    let (server, port) = listener().await;
+    let mut link = Linked::new(&format!(
+        "{}[sip]\nkeepalive = \"60s\"\n",
+        entry(&[("*", port, 1)])
+    ));
+    let token = link.send("ann");
+    let mut wire = Wire::accept(&server).await;
+    answers(&mut wire, 200, "").await;
+    assert_eq!(link.outcome(token).await, Ok(200));
+    // From here on only timers are left.
+    tokio::time::pause();
+    let sent = world::now();
+    // A double CRLF is framed as a pong and a ping.
+    assert_eq!(wire.frame().await, Some(Frame::Pong));
+    assert_eq!(wire.frame().await, Some(Frame::Ping));
+    wire.send("\r\n").await;
+    assert_eq!(wire.frame().await, Some(Frame::Pong));
+    assert_eq!(wire.frame().await, Some(Frame::Ping));
+    assert_eq!(wire.frame().await, None);
+    let lived = (world::now() - sent).as_secs();
+    assert!((105..=131).contains(&lived), "{lived}");
+}
+
+#[tokio::test]
+async fn a_peer_that_knows_no_pings_keeps_its_flow_until_it_is_idle() {
+    let (server, port) = listener().await;
+    let text = format!(
+        "{}[sip]\nkeepalive = \"60s\"\nidle_timeout = \"500s\"\n",
+        entry(&[("*", port, 1)])
+    );
+    let mut link = Linked::new(&text);
+    let token = link.send("ann");
+    let mut wire = Wire::accept(&server).await;
+    answers(&mut wire, 200, "").await;
+    assert_eq!(link.outcome(token).await, Ok(200));
+    // From here on only timers are left.
+    tokio::time::pause();
+    let sent = world::now();
+    let mut pings = 0;
+    while let Some(frame) = wire.frame().await {
+        pings += usize::from(frame == Frame::Ping);
+    }
+    let lived = (world::now() - sent).as_secs();
+    assert!((499..=501).contains(&lived), "{lived}");
+    assert!((7..=8).contains(&pings), "{pings}");
+}
