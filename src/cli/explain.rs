@@ -1,23 +1,29 @@
 //! `vestibule explain`: the chain of evidence for one message, by the functions that the running proxy uses.
+//!
+//! A made-up message of the kind that is asked about goes through the proxy's own border; what it says is what is shown.
+
+mod trial;
 
 use std::io::{self, Write};
 
 use serde::Serialize;
 
+use self::trial::Fate;
 use super::map::Address;
 use super::{Exit, ExplainArgs, Form, write_json};
-use crate::config::{Settings, Translation};
+use crate::config::Settings;
 use crate::domain::Domain;
 use crate::net::settings::{IdentityRule, Protocol, Side, TlsName, TlsVersion};
-use crate::policy::security::Security;
+use crate::policy::security::{Security, Tls};
 use crate::policy::{Direction, Kind, Party, Query, Verdict, explain};
-use crate::route::{Destination, Federated, Link, Local, Role, Route, Speaks};
+use crate::route::{Destination, Federated, Link, Local, Route, Speaks, Transport};
 use crate::sip::Uri;
 
 /// Everything that was found, in the order in which a message meets it.
 #[derive(Debug, Serialize)]
 struct Explanation {
     kind: &'static str,
+    sample: &'static str,
     arrives_by: &'static str,
     direction: Option<&'static str>,
     from: Spellings,
@@ -30,6 +36,7 @@ struct Explanation {
     tls: Vec<String>,
     passes: bool,
     because: String,
+    sender_is_told: Option<String>,
 }
 
 #[derive(Debug, Serialize)]
@@ -73,76 +80,87 @@ fn explanation(settings: &Settings, arguments: &ExplainArgs) -> Result<Explanati
     let to = Address::read(&arguments.to).map_err(|why| format!("--to {}: {why}", arguments.to))?;
     let sender = party(&from).ok_or_else(|| format!("--from {}: it has no domain", arguments.from))?;
     let addressee = party(&to).ok_or_else(|| format!("--to {}: it has no domain", arguments.to))?;
-    let kind = Kind::from(arguments.kind);
+    let asked = Kind::from(arguments.kind);
     let origin = match (arguments.proto, &from, &to) {
         (Some(word), _, _) => word.into(),
         (None, Address::Sip(_), _) | (None, _, Address::Sip(_)) => Protocol::Sip,
         (None, Address::Xmpp(_), Address::Xmpp(_)) => spoken_by(settings, sender.domain()),
     };
-    let mut explanation = Explanation {
-        kind: kind.as_str(),
-        arrives_by: origin.as_str(),
-        direction: None,
-        from: spellings(&from),
-        to: spellings(&to),
-        sender_proof: Vec::new(),
-        policy: Vec::new(),
-        route: Vec::new(),
-        leaves_by: Vec::new(),
-        translation: Vec::new(),
-        tls: Vec::new(),
-        passes: false,
-        because: String::new(),
-    };
     let is_local = |party: &Party| settings.table.local(party.domain()).is_some();
-    let (direction, foreign, own) = match (is_local(&sender), is_local(&addressee)) {
-        (true, false) => (Direction::Outbound, &addressee, &sender),
-        (false, true) => (Direction::Inbound, &sender, &addressee),
-        (true, true) => {
-            explanation.because = "both domains are local: this does not pass the edge".to_owned();
-            return Ok(explanation);
-        }
-        (false, false) => {
-            explanation.because = "neither domain is local: the edge relays for nobody else".to_owned();
-            return Ok(explanation);
-        }
+    let (direction, side) = if is_local(&sender) {
+        (Direction::Outbound, Side::Inside)
+    } else {
+        (Direction::Inbound, Side::Outside)
     };
-    explanation.direction = Some(direction.as_str());
-    explanation.sender_proof = proof_of(settings, &sender, origin, direction);
+    let trial = trial::of(settings, (&from, &to), asked, (origin, side));
+    let kind = trial.as_ref().map_or(asked, |trial| trial.kind);
+    let (foreign, own) = match direction {
+        Direction::Outbound => (&addressee, &sender),
+        Direction::Inbound => (&sender, &addressee),
+    };
     let query = Query {
         direction,
         foreign,
         own,
         kind,
     };
-    explanation.policy = explain::chain(&settings.rules, &query);
     let decision = settings.rules.decide(&query);
-    if decision.verdict() != Verdict::Allow {
-        explanation.because = format!("policy refuses it: {}", decision.because());
-        return Ok(explanation);
-    }
-    let route = match settings.table.lookup(&addressee, origin) {
-        Ok(route) => route,
-        Err(why) => {
-            explanation.because = format!("there is no route: {why}");
-            return Ok(explanation);
-        }
+    let mut explanation = Explanation {
+        kind: kind.as_str(),
+        sample: trial.as_ref().map_or("none", |trial| trial.sample),
+        arrives_by: origin.as_str(),
+        direction: (is_local(&sender) != is_local(&addressee)).then_some(direction.as_str()),
+        from: spellings(&from),
+        to: spellings(&to),
+        sender_proof: proof_of(settings, &sender, origin, direction),
+        policy: explain::chain(&settings.rules, &query),
+        route: Vec::new(),
+        leaves_by: Vec::new(),
+        translation: Vec::new(),
+        tls: Vec::new(),
+        passes: false,
+        because: String::new(),
+        sender_is_told: None,
     };
-    explanation.route = route.describe();
-    explanation.tls = tls_of(settings, &route, direction);
-    explanation.leaves_by = route
-        .plans()
-        .iter()
-        .map(|plan| plan.protocol().as_str())
-        .collect();
-    let translation = translation(settings, &explanation, &route, (origin, kind));
-    match translation {
-        Ok(lines) => {
-            explanation.translation = lines;
+    if direction == Direction::Outbound && *addressee.domain() == settings.edge.name && !is_local(&addressee)
+    {
+        explanation.policy = vec!["not asked: nodes of ours may always ask the edge itself".to_owned()];
+    } else if decision.verdict() == Verdict::Allow
+        && explanation.direction.is_some()
+        && let Ok(route) = settings.table.lookup(&addressee, origin)
+    {
+        explanation.route = route.describe();
+        explanation.tls = tls_of(settings, &route, direction);
+    }
+    match trial.map(|trial| trial.fate) {
+        Err(why) => explanation.because = why,
+        Ok(Fate::Refused { why, .. }) if is_local(&sender) && is_local(&addressee) => {
+            explanation.because = format!("both domains are local, and need no edge between them: {why}");
+        }
+        Ok(Fate::Refused { why, told }) => {
+            explanation.because = why;
+            explanation.sender_is_told = Some(told);
+        }
+        Ok(Fate::Dropped) => {
+            "it is dropped, as the other protocol has no word for it and nobody waits for it"
+                .clone_into(&mut explanation.because);
+        }
+        Ok(Fate::Answered) => {
+            explanation.passes = true;
+            "the edge answers it by itself".clone_into(&mut explanation.because);
+        }
+        Ok(Fate::Delivered { route, translation }) => {
             explanation.passes = true;
             explanation.because = decision.because();
+            explanation.translation.push(translation);
+            explanation.route = route.describe();
+            explanation.tls = tls_of(settings, &route, direction);
+            explanation.leaves_by = route
+                .plans()
+                .iter()
+                .map(|plan| plan.protocol().as_str())
+                .collect();
         }
-        Err(why) => explanation.because = why,
     }
     Ok(explanation)
 }
@@ -198,7 +216,7 @@ fn proof_of(settings: &Settings, sender: &Party, origin: Protocol, direction: Di
             let proven = entry.via.as_ref().unwrap_or(domain);
             match origin {
                 Protocol::Xmpp => vec![format!(
-                    "XMPP: the peer proves {proven} by {}",
+                    "XMPP: the peer proves {proven}: {}",
                     methods(entry.xmpp.inbound)
                 )],
                 Protocol::Sip => vec![format!(
@@ -229,18 +247,18 @@ fn inside(settings: &Settings, local: &Local) -> String {
             link.port
         ),
         (Link::S2s, Some(name)) => format!(
-            "inside, {}: {}",
+            "inside, {}: TLS required; {}",
             local.protocol,
             context(settings, Some(name), local.protocol)
         ),
-        (Link::S2s, None) => format!("inside, {}: no TLS context is configured", local.protocol),
+        (Link::S2s, None) => format!("inside, {}: no TLS, as no context is configured", local.protocol),
     }
 }
 
 fn outside(settings: &Settings, entry: &Federated, protocol: Protocol, direction: Direction) -> String {
     let context = context(settings, entry.tls.as_ref(), protocol);
     match protocol {
-        Protocol::Sip => format!("{}, sip: {context}", Side::Outside),
+        Protocol::Sip => format!("{}, sip: {}; {context}", Side::Outside, sip_requirement(entry)),
         Protocol::Xmpp => {
             let security = match direction {
                 Direction::Outbound => entry.xmpp.outbound,
@@ -251,10 +269,29 @@ fn outside(settings: &Settings, entry: &Federated, protocol: Protocol, direction
     }
 }
 
+/// Whether TLS is required, and what then proves a domain.
 fn methods(security: Security) -> String {
+    let tls = match security.tls {
+        Tls::Required => "TLS required",
+        Tls::Optional => "TLS optional",
+        Tls::Off => "TLS never",
+    };
     match security.check() {
-        Ok(methods) => methods.to_string(),
-        Err(why) => why.to_string(),
+        Ok(methods) => format!("{tls}; {methods}"),
+        Err(why) => format!("{tls}; {why}"),
+    }
+}
+
+/// Whether a domain is reached by SIP over TLS alone.
+fn sip_requirement(entry: &Federated) -> &'static str {
+    let is_plain = |transport: &Transport| match transport {
+        Transport::Tls => false,
+        Transport::Tcp | Transport::Udp => true,
+    };
+    if entry.routes.iter().any(|route| is_plain(&route.transport)) {
+        "TLS where the route says so"
+    } else {
+        "TLS required"
     }
 }
 
@@ -281,65 +318,6 @@ fn context(settings: &Settings, name: Option<&TlsName>, protocol: Protocol) -> S
     }
 }
 
-/// What happens to the addresses between the protocols, or why nothing can.
-fn translation(
-    settings: &Settings,
-    explanation: &Explanation,
-    route: &Route,
-    (origin, kind): (Protocol, Kind),
-) -> Result<Vec<String>, String> {
-    if let Destination::Local(local) = route.destination()
-        && local.protocol == Protocol::Sip
-    {
-        return Err(
-            "the nodes of the domain speak SIP, and this version delivers to XMPP nodes only".to_owned(),
-        );
-    }
-    let mut lines = Vec::new();
-    let mut reasons = Vec::new();
-    for plan in route.plans() {
-        let protocol = plan.protocol();
-        if protocol == origin {
-            lines.push(format!("{protocol}: none needed"));
-            continue;
-        }
-        if settings.interworking.translation == Translation::Off {
-            reasons.push("translation is off ([edge] interworking = false)".to_owned());
-            continue;
-        }
-        if kind != Kind::Im {
-            reasons.push(format!("this version translates messages, and not {kind}"));
-            continue;
-        }
-        if let Destination::Local(local) = route.destination()
-            && local.role != Role::User
-        {
-            reasons.push("rooms and file transfers cannot be addressed from SIP in this version".to_owned());
-            continue;
-        }
-        let spelling = |spellings: &Spellings| match protocol {
-            Protocol::Sip => spellings.sip.clone(),
-            Protocol::Xmpp => spellings.xmpp.clone(),
-        };
-        match (spelling(&explanation.from), spelling(&explanation.to)) {
-            (Spelling::Is(from), Spelling::Is(to)) => {
-                lines.push(format!("{origin} to {protocol}: from {from}, to {to}"));
-            }
-            (Spelling::None { why }, _) => {
-                reasons.push(format!("the sender has no {protocol} address: {why}"));
-            }
-            (Spelling::Is(_), Spelling::None { why }) => {
-                reasons.push(format!("the addressee has no {protocol} address: {why}"));
-            }
-        }
-    }
-    if lines.is_empty() {
-        return Err(reasons.join("; "));
-    }
-    lines.extend(reasons);
-    Ok(lines)
-}
-
 fn write_text(explanation: &Explanation, out: &mut dyn Write) -> io::Result<()> {
     let spelling = |spellings: &Spellings| {
         let one = |spelling: &Spelling| match spelling {
@@ -353,8 +331,8 @@ fn write_text(explanation: &Explanation, out: &mut dyn Write) -> io::Result<()> 
     let direction = explanation.direction.unwrap_or("through the edge: no");
     writeln!(
         out,
-        "message      {}, {direction}, by {}",
-        explanation.kind, explanation.arrives_by
+        "message      {}, {direction}, by {}: {}",
+        explanation.kind, explanation.arrives_by, explanation.sample
     )?;
     for (title, lines) in [
         ("sender proof", &explanation.sender_proof),
@@ -369,5 +347,9 @@ fn write_text(explanation: &Explanation, out: &mut dyn Write) -> io::Result<()> 
         }
     }
     let outcome = if explanation.passes { "passes" } else { "refused" };
-    writeln!(out, "{:<12} {outcome}: {}", "outcome", explanation.because)
+    writeln!(out, "{:<12} {outcome}: {}", "outcome", explanation.because)?;
+    match &explanation.sender_is_told {
+        Some(told) => writeln!(out, "{:<12} {told}", "sender hears"),
+        None => Ok(()),
+    }
 }

@@ -78,6 +78,15 @@ pub(super) enum Part {
     },
 }
 
+/// What goes out to the next hop.
+#[derive(Debug, Clone, Copy)]
+pub enum Carried<'d> {
+    /// By XMPP.
+    Stanza(&'d Stanza),
+    /// By SIP.
+    Request(&'d Request),
+}
+
 /// The relation that a message goes over, whatever its flows.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Link {
@@ -119,6 +128,22 @@ impl Delivery {
     /// The rule that let it pass.
     pub const fn permit(&self) -> &Permit {
         &self.permit
+    }
+
+    /// The way to its next hop.
+    pub const fn route(&self) -> &Route {
+        &self.route
+    }
+
+    /// What goes out, in the protocol of its next hop.
+    #[must_use]
+    pub fn carried(&self) -> Carried<'_> {
+        match &self.payload {
+            Payload::ToXmpp { stanza, .. }
+            | Payload::Forward { stanza, .. }
+            | Payload::Pass { stanza, .. } => Carried::Stanza(stanza),
+            Payload::ToSip { request, .. } => Carried::Request(request),
+        }
     }
 
     /// The relation that it will go over.

@@ -8,7 +8,8 @@
 
 use crate::policy::Kind;
 use crate::route::Role;
-use crate::sip::{Method, Request};
+
+use crate::sip::{Event, Method, Request};
 use crate::xml::Element;
 use crate::xmpp::stanza::{self, IqType, MessageType, PresenceType};
 use crate::xmpp::{Stanza, ns};
@@ -30,6 +31,13 @@ pub(super) fn kind_of(request: &Request, role: Option<Role>) -> Kind {
         (Some(Role::Chat), _) => Kind::Groupchat,
         (Some(Role::FileTransfer), _) => Kind::FileTransfer,
         (Some(Role::User) | None, Method::Message) => Kind::Im,
+        (Some(Role::User) | None, Method::Subscribe | Method::Notify | Method::Publish) => {
+            match request.headers().event().map(Event::package) {
+                Some("presence" | "presence.winfo") => Kind::Presence,
+                Some("conference") => Kind::Groupchat,
+                Some(_) | None => Kind::Other,
+            }
+        }
         (Some(Role::User) | None, _) => Kind::Other,
     }
 }

@@ -256,6 +256,70 @@ fn explain_shows_why_a_message_is_refused() {
 }
 
 #[test]
+fn explain_says_what_the_border_says() {
+    let etc = Etc::new();
+    let xmpp = format!(
+        "{XMPP_ONLY}\n\
+         [[policy.exception]]\ndomain = \"quiet.example\"\ndirection = \"inbound\"\n\
+         [[policy.block]]\naddress = \"mallory@partner.org\"\n\
+         [[policy.block]]\naddress = \"oscar@partner.org\"\nstyle = \"explicit\"\n\
+         [[local]]\ndomain = \"rooms.example.com\"\nprotocol = \"xmpp\"\nrole = \"chat\"\n\
+         nodes = [{{ host = \"imp1.inside.example\" }}]\n"
+    );
+    let explain = |text: &str, from: &str, to: &str, more: &[&str]| {
+        let arguments: Vec<&str> = ["explain", "--from", from, "--to", to]
+            .iter()
+            .chain(more)
+            .copied()
+            .collect();
+        said(&etc, &vestibule(&etc, text, &arguments))
+    };
+    let outputs = [
+        // One way, and back.
+        explain(&xmpp, "a@quiet.example", "b@example.com", &[]),
+        explain(&xmpp, "b@example.com", "a@quiet.example", &[]),
+        // Blocks in both styles.
+        explain(&xmpp, "mallory@partner.org", "b@example.com", &[]),
+        explain(&xmpp, "oscar@partner.org", "b@example.com", &[]),
+        // A chat node decides what kind it is.
+        explain(&xmpp, "a@partner.org", "tea@rooms.example.com", &[]),
+        // What the edge answers by itself.
+        explain(
+            SIP_TO_XMPP,
+            "romeo@example.com",
+            "partner.example",
+            &["--kind", "other"],
+        ),
+        explain(
+            SIP_TO_XMPP,
+            "sip:a@partner.example",
+            "sip:example.com",
+            &["--kind", "other", "--proto", "sip"],
+        ),
+        explain(
+            SIP_TO_XMPP,
+            "b@example.com",
+            "edge.example.com",
+            &["--kind", "other"],
+        ),
+        // What SIP has no word for.
+        explain(
+            SIP_TO_XMPP,
+            "romeo@example.com",
+            "juliet@partner.example",
+            &["--kind", "presence"],
+        ),
+        explain(
+            SIP_TO_XMPP,
+            "a@partner.example",
+            "b@example.com",
+            &["--kind", "file-transfer"],
+        ),
+    ];
+    insta::assert_snapshot!(outputs.join("----\n"));
+}
+
+#[test]
 fn map_shows_an_address_in_both_protocols() {
     let etc = Etc::new();
     let outputs: Vec<String> = [

@@ -10,7 +10,7 @@ use crate::gateway::rejection::{Refused, Rejected, Unproven, tag};
 use crate::gateway::translate;
 use crate::identity::Authenticated;
 use crate::interwork::address::{self, Sips};
-use crate::policy::{Decision, Direction, Party, Query};
+use crate::policy::{Decision, Direction, Kind, Party, Query};
 use crate::route::{Destination, Federated, Local, Protocol, Role, Route, Side};
 use crate::sip::inspect::{self, Supported};
 use crate::sip::{Date, Method, NameAddr, Request, Response, StatusCode, Uri};
@@ -127,13 +127,22 @@ impl Border {
         Err(Rejected::of(request, &refused))
     }
 
+    /// The kind of traffic that a request from outside is.
+    #[must_use]
+    pub fn kind_of_request(&self, request: &Request) -> Kind {
+        kind_of(request, party(request.uri()).and_then(|to| self.role_of(&to)))
+    }
+
+    fn role_of(&self, to: &Party) -> Option<Role> {
+        self.table.local(to.domain()).map(|local| local.role)
+    }
+
     fn decide_sip(&self, request: &Request, from: &Party, to: &Party) -> Decision {
-        let role = self.table.local(to.domain()).map(|local| local.role);
         self.rules.decide(&Query {
             direction: Direction::Inbound,
             foreign: from,
             own: to,
-            kind: kind_of(request, role),
+            kind: kind_of(request, self.role_of(to)),
         })
     }
 

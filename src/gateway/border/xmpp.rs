@@ -86,6 +86,19 @@ impl Border {
         }
     }
 
+    /// The kind of traffic that a stanza from `side` is; the first, where it is of two.
+    #[must_use]
+    pub fn kind_of_stanza(&self, side: Side, stanza: &Stanza) -> Kind {
+        let own = match side.way() {
+            Direction::Inbound => stanza.to(),
+            Direction::Outbound => stanza.from(),
+        };
+        let role = self.table.local(own.domain()).map(|local| local.role);
+        let (kind::Kinds::One(kind) | kind::Kinds::Either(kind, _) | kind::Kinds::Both(kind, _)) =
+            kinds_of(stanza, role);
+        kind
+    }
+
     /// What policy says, by the kinds that the stanza is of.
     fn judge(&self, stanza: &Stanza, ends: Ends<'_>) -> Result<Permit, Refusal> {
         let role = self.table.local(ends.own.domain()).map(|local| local.role);

@@ -1,8 +1,8 @@
 //! The table of docs/admin-guide.md, row by row.
 
 use super::*;
-use crate::limits::XmlLimits;
-use crate::xml;
+use crate::limits::{SipLimits, XmlLimits};
+use crate::{sip, xml};
 use Kinds::{Both, Either, One};
 
 fn stanza(text: &str) -> Stanza {
@@ -281,5 +281,36 @@ fn a_local_domain_of_rooms_or_files_decides_by_itself() {
         assert_eq!(kinds_of(&stanza, Some(Role::Chat)), chat, "{text}");
         assert_eq!(kinds_of(&stanza, Some(Role::FileTransfer)), transfer, "{text}");
         assert_eq!(kinds_of(&stanza, Some(Role::User)), kinds(text), "{text}");
+    }
+}
+
+#[test]
+fn requests_are_of_the_kind_of_their_method_and_their_event() {
+    let request = |method: &str, event: &str| {
+        let text = format!(
+            "{method} sip:b@two.example SIP/2.0\r\nVia: SIP/2.0/TLS one.example;branch=z9hG4bK1\r\n\
+             From: <sip:a@one.example>;tag=1\r\nTo: <sip:b@two.example>\r\nCall-ID: 1\r\nCSeq: 1 {method}\r\n\
+             {event}Content-Length: 0\r\n\r\n"
+        );
+        match sip::parse::message(text.as_bytes(), &SipLimits::default()).unwrap() {
+            sip::Message::Request(request) => request,
+            sip::Message::Response(_) => panic!("{text}"),
+        }
+    };
+    for (method, event, kind) in [
+        ("MESSAGE", "", Kind::Im),
+        ("SUBSCRIBE", "Event: presence\r\n", Kind::Presence),
+        ("NOTIFY", "Event: presence;id=1\r\n", Kind::Presence),
+        ("PUBLISH", "Event: presence\r\n", Kind::Presence),
+        ("SUBSCRIBE", "Event: presence.winfo\r\n", Kind::Presence),
+        ("SUBSCRIBE", "Event: conference\r\n", Kind::Groupchat),
+        ("SUBSCRIBE", "Event: dialog\r\n", Kind::Other),
+        ("OPTIONS", "", Kind::Other),
+        ("INVITE", "", Kind::Other),
+    ] {
+        let request = request(method, event);
+        assert_eq!(kind_of(&request, None), kind, "{method} {event}");
+        assert_eq!(kind_of(&request, Some(Role::Chat)), Kind::Groupchat);
+        assert_eq!(kind_of(&request, Some(Role::FileTransfer)), Kind::FileTransfer);
     }
 }
