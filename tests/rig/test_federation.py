@@ -18,17 +18,17 @@ FEDERATED = 'protocol = "xmpp"\ntls = "public"\n[[policy.exception]]\ndomain = "
 class XmppFederation(unittest.TestCase):
     """partner.lan is allowed by an exception, stranger.lan is nobody's peer; one outside Prosody at a time plays either."""
 
-    def federation(self, domain, certificate=None, secure=True, terms=""):
+    def federation(self, domain, certificate=None, secure=True, terms="", more=""):
         """bob inside, dave at a foreign server outside."""
         rig = self.rig = Rig()
         self.addCleanup(rig.close)
         authority = Authority(rig)
         resolver.start(rig, {"example.lan": rig.address("node")}, rig.address("edge_inside"))
-        resolver.start(rig, {"example.lan": rig.address("edge_outside"), domain: rig.address("relay")}, role="outside_resolver")
+        resolver.start(rig, {"example.lan": rig.address("edge_outside"), "edge.lan": rig.address("edge_outside"), domain: rig.address("relay")}, role="outside_resolver")
         node = prosody.Prosody(rig, "example.lan", authority.issue("node", ["example.lan"]), authority)
         foreign = prosody.Prosody(rig, domain, authority.issue(domain, [certificate or domain]), authority, role="relay",
                                   secure=secure, resolver="outside_resolver")
-        self.edge = Vestibule(rig, BINARY, authority, "example.lan", {"partner.lan": terms + FEDERATED})
+        self.edge = Vestibule(rig, BINARY, authority, "example.lan", {"partner.lan": terms + FEDERATED + more})
         clients = []
         for server, user in ((node, "bob"), (foreign, "dave")):
             server.register(user, "secret")
@@ -71,6 +71,29 @@ class XmppFederation(unittest.TestCase):
         dave.wait_for_error(dave.send("bob@example.lan", "hello"))
         bob.wait_for_error(bob.send("dave@partner.lan", "hello"))
         self.assertEqual([], [event for event in bob.events.all() + dave.events.all() if event[0] == "message"])
+
+    def test_the_edge_answers_queries_to_its_own_name_from_both_sides(self):
+        bob, dave = self.federation("partner.lan")
+        ping, disco = '<ping xmlns="urn:xmpp:ping" />', '<query xmlns="http://jabber.org/protocol/disco#info" />'
+        for client in (bob, dave):
+            self.assertIn('type="result"', client.ask("edge.lan", ping)[5])
+            self.assertIn('category="component"', client.ask("edge.lan", disco)[5])
+            self.assertIn("service-unavailable", client.ask("edge.lan", '<query xmlns="jabber:iq:version" />')[5])
+
+    def test_queries_between_the_users_of_both_sides_are_answered_by_their_servers(self):
+        bob, dave = self.federation("partner.lan")
+        ping = '<ping xmlns="urn:xmpp:ping" />'
+        self.assertIn('type="result"', bob.ask("partner.lan", ping)[5])
+        self.assertIn('type="result"', dave.ask("example.lan", ping)[5])
+        self.assertIn("service-unavailable", dave.ask("bob@example.lan/nowhere", ping)[5])
+
+    def test_a_politely_blocked_user_hears_nothing_of_an_edge(self):
+        bob, dave = self.federation("partner.lan", more='\n[[policy.block]]\naddress = "dave@partner.lan"')
+        error = dave.wait_for_error(dave.send("bob@example.lan", "are you there?"))
+        self.assertEqual("service-unavailable", error[3])
+        self.assertNotIn("edge", error[5])
+        self.assertNotIn("<text", error[5])
+        self.assertEqual([], [event for event in bob.events.all() if event[0] == "message"])
 
     def test_without_sasl_the_domains_are_proven_by_dialback_over_tls(self):
         bob, dave = self.federation("partner.lan", secure=False,
