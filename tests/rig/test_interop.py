@@ -8,6 +8,7 @@ from xml.etree import ElementTree
 
 import dmz
 from matrix import KINDS, Matrix, foreign, local, room_service
+from rig import wait_until
 
 BINARY = os.environ["VESTIBULE_BINARY"]
 LOGS = os.environ.get("VESTIBULE_LOGS")
@@ -19,6 +20,7 @@ WAYS = [("external", "external"), ("dialback", "dialback"), ("plain", "dialback"
 IN_ORDER = 500
 LARGE = 200_000
 TOO_LARGE = 300_000
+AMID = 50
 
 matrix = None
 
@@ -101,6 +103,16 @@ class Large(unittest.TestCase):
                     bob.wait_for_message(body)
                     bob.send(dave.jid, body)
                     dave.wait_for_message(body)
+
+
+    def test_the_sender_of_a_larger_one_is_told_and_traffic_goes_on(self):
+        for outside, inside in pairs():
+            with self.subTest(outside=outside, inside=inside):
+                dave, bob = matrix.user(foreign(outside, "direct")), matrix.user(local(inside, "direct"))
+                for sender, receiver in ((dave, bob), (bob, dave)):
+                    sent = sender.send(receiver.jid, "x" * TOO_LARGE)
+                    sender.wait_for_error(sent)
+                    matrix.comes_through(sender, receiver)
 
 
 class Presence(unittest.TestCase):
@@ -208,6 +220,56 @@ class Queries(unittest.TestCase):
                     self.assertEqual("result", other.ask("", card.format(name), "set")[2])
                     self.assertIn(name, user.ask(other.jid, '<vCard xmlns="vcard-temp"/>')[5])
                     self.assertEqual("error", user.ask(f"nobody@{domain}", '<query xmlns="urn:example:unknown"/>')[2])
+
+
+class Restarts(unittest.TestCase):
+    """A server is killed amid messages to its users and started again: each message arrives or is reported to its sender, and then
+    traffic comes back by itself."""
+
+    def test_a_server_outside(self):
+        for kind, server in matrix.outside.items():
+            with self.subTest(kind=kind):
+                self._restart(server, foreign(kind, "external"), [local(inside, "external") for inside in KINDS])
+
+    def test_a_server_inside(self):
+        for kind, server in matrix.inside.items():
+            with self.subTest(kind=kind):
+                self._restart(server, local(kind, "external"), [foreign(outside, "external") for outside in KINDS])
+
+    def _restart(self, server, to, from_):
+        before = matrix.user(to)
+        senders = [matrix.user(domain) for domain in from_]
+        sent = {}
+
+        def send(count):
+            for number in range(count):
+                for sender in senders:
+                    body = f"{number + len(sent)} from {sender.jid}"
+                    sent[sender.send(before.jid, body)] = body
+        send(AMID)
+        for sender in senders:
+            before.events.wait(lambda event, sender=sender: event[0] == "message" and event[1].startswith(sender.jid)
+                               and event[2] in sent.values(), "some of them")
+        server.process.popen.kill()
+        send(AMID)
+        server.process.stop()
+        server.spawn().ready()
+        matrix.forget(server)
+        after = matrix.user(to)
+
+        def accounted():
+            delivered = {event[2] for user in (before, after) for event in user.events.all() if event[0] == "message"}
+            reported = {sent[event[2]] for sender in senders for event in sender.events.all() if event[0] == "error" and event[2] in sent}
+            return delivered & set(sent.values()), reported
+        try:
+            wait_until(lambda: set.union(*accounted()) >= set(sent.values()), "every message is delivered or reported")
+        finally:
+            delivered, reported = accounted()
+            print(f"({to}: {len(delivered)} delivered, {len(reported)} reported, {len(delivered & reported)} both, of {len(sent)}) ",
+                  end="", flush=True)
+        for sender in senders:
+            matrix.comes_through(sender, after)
+            matrix.comes_through(after, sender)
 
 
 if __name__ == "__main__":

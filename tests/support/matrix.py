@@ -4,12 +4,15 @@ Each outside server has a foreign domain for each way in which a domain can be p
 which it can be linked, with one user everywhere. So every combination is there at once, and no server is started twice.
 """
 
+import time
+
 import chat
 import dmz
 import ejabberd
 import prosody
 import resolver
 from pki import Authority
+from rig import Failed, wait_until
 from vestibule import Vestibule
 
 KINDS = {"prosody": prosody.Domains, "ejabberd": ejabberd.Domains}
@@ -128,6 +131,21 @@ class Matrix:
         server = self.server(domain)
         name = "dave" if domain.endswith(".peers.lan") else "bob"
         return chat.Client(self.rig, f"{name}@{domain}", "secret", server.address, self.authority, self.rig.where(server.role))
+
+    def comes_through(self, sender, receiver, deadline=60):
+        """Sends one message after the other, the next when the last was reported as failed, until one arrives."""
+        end = time.monotonic() + deadline
+        while True:
+            body = f"once more, {time.monotonic()}"
+            sent = sender.send(receiver.jid, body)
+
+            def known():
+                return [event[0] for event in receiver.events.all() if event[0] == "message" and event[2] == body] or [
+                    event[0] for event in sender.events.all() if event[0] == "error" and event[2] == sent]
+            if wait_until(known, f"{sender.jid} to {receiver.jid}: a message that arrives or is reported")[0] == "message":
+                return
+            if time.monotonic() > end:
+                raise Failed(f"nothing from {sender.jid} to {receiver.jid} comes through any more")
 
     def forget(self, server):
         """Forgets the sessions at a server that is no more."""
