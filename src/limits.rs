@@ -78,6 +78,10 @@ pub struct SipLimits {
     pub transactions: usize,
 }
 
+/// How many times the bound of an element an element may be that is skipped rather than ending its stream (16): its
+/// sender is told, and the others on the stream are not harmed. It costs no memory.
+pub const SKIPPED_ELEMENTS: usize = 16;
+
 /// Bounds of the XML reader.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct XmlLimits {

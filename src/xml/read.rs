@@ -40,7 +40,9 @@ pub fn document(bytes: &[u8], limits: &XmlLimits) -> Result<Element, XmlError> {
             Kind::Element => root = Some(tree(octets, &Scopes::default(), limits)?),
             Kind::Space => {}
             // Pieces of streams.
-            Kind::Opening(_) | Kind::Closing => return Err(XmlError::NotWellFormed(Rule::Markup)),
+            Kind::Opening(_) | Kind::Closing | Kind::Start | Kind::Skipped => {
+                return Err(XmlError::NotWellFormed(Rule::Markup));
+            }
         }
     }
     root.filter(|_| rest.is_empty())

@@ -4,11 +4,14 @@
 //! may arrive in any portions. It bounds the size of pieces and tags and the depth, and refuses the markup that
 //! RFC 6120 §11.1 forbids as soon as it begins. It reads no names and no values: `read` does.
 
+mod skip;
+
 use memchr::{memchr, memchr2, memmem};
 
 use super::error::{Construct, Rule, XmlError};
 use super::syntax::is_space;
 use crate::limits::XmlLimits;
+use skip::Excess;
 
 /// A whole piece at the start of the buffer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -29,6 +32,10 @@ pub(super) enum Kind {
     Element,
     /// The end tag of a stream.
     Closing,
+    /// The start tag of an element that is too big, and will be skipped.
+    Start,
+    /// A part of an element that is skipped.
+    Skipped,
 }
 
 /// How an opening tag ends.
@@ -62,8 +69,13 @@ pub(super) struct Splitter {
     tag: usize,
     /// Elements that are open in the present piece.
     depth: usize,
+    /// Octets of the start tag of the present element; 0 before its end.
+    head: usize,
     /// Octets of the prolog that are already consumed.
     prolog: usize,
+    excess: Excess,
+    /// Octets of the present element that were passed over, while it is skipped.
+    skipped: Option<usize>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -113,7 +125,10 @@ impl Splitter {
             seen: 0,
             tag: 0,
             depth: 0,
+            head: 0,
             prolog: 0,
+            excess: Excess::Refused,
+            skipped: None,
         }
     }
 
@@ -123,13 +138,16 @@ impl Splitter {
     /// appends.
     pub(super) fn next(&mut self, buffer: &[u8]) -> Result<Option<Piece>, XmlError> {
         let (limit, over) = self.bound();
+        if let Some(already) = self.skipped {
+            return self.skip_on(buffer, already, over);
+        }
         // The machine never sees more than the bound, so that it stops at the same octet however the input is cut.
         let within = buffer.get(..limit).unwrap_or(buffer);
         let piece = self.advance(within)?;
         match piece {
             Some(piece) => self.finish(piece),
             // What fills the bound and is not whole will not be whole within it.
-            None if buffer.len() >= limit => return Err(over),
+            None if buffer.len() >= limit => return self.overflow(over),
             None => {}
         }
         Ok(piece)
@@ -159,12 +177,13 @@ impl Splitter {
         self.seen = 0;
         self.tag = 0;
         self.depth = 0;
+        self.head = 0;
         self.phase = match piece.kind {
             Kind::Declaration => Phase::Prolog,
             Kind::Opening(Ending::Open) => Phase::Content,
             Kind::Opening(Ending::Empty) | Kind::Closing => Phase::Done,
             Kind::Element if self.subject == Subject::Document => Phase::Done,
-            Kind::Element => Phase::Content,
+            Kind::Element | Kind::Start | Kind::Skipped => Phase::Content,
             Kind::Space if self.phase == Phase::Start => Phase::Prolog,
             Kind::Space => self.phase,
         };
@@ -367,6 +386,9 @@ impl Splitter {
             });
         }
         if ending == Ending::Open {
+            if self.depth == 0 {
+                self.head = len;
+            }
             self.depth = self.depth.saturating_add(1);
         }
         (self.depth == 0).then_some(Piece {

@@ -30,6 +30,9 @@ pub enum StreamItem {
     Open(StreamHeader),
     /// A first-level element: a stanza, or an element of negotiation.
     Element(Element),
+    /// The start tag of a first-level element that was too big, as an empty element; what it held is lost. Only after
+    /// [`skip_oversized`](StreamReader::skip_oversized).
+    Oversized(Element),
     /// White space between elements: a keepalive (RFC 6120 §4.6.1). A run of it may come in more than one item.
     Whitespace,
     /// The end of the stream; always last.
@@ -98,6 +101,12 @@ impl StreamReader {
         *self = Self::new(&self.limits);
     }
 
+    /// From now on, and until a restart, an element that is too big is skipped and told of, and does not end the stream
+    /// unless it is [many times](crate::limits::SKIPPED_ELEMENTS) too big.
+    pub const fn skip_oversized(&mut self) {
+        self.splitter.skip_excess();
+    }
+
     /// Octets pushed that are not part of an item given yet.
     #[must_use]
     pub fn buffered(&self) -> usize {
@@ -137,14 +146,13 @@ impl StreamReader {
                     };
                     Some(StreamItem::Open(StreamHeader { element, scopes }))
                 }
-                Kind::Element => {
-                    let none = Scopes::default();
-                    let scopes = match &self.opening {
-                        Opening::Seen { scopes, .. } => scopes,
-                        Opening::Awaited | Opening::Empty | Opening::Closed => &none,
-                    };
-                    Some(StreamItem::Element(read::tree(octets, scopes, &self.limits)?))
+                Kind::Element => Some(StreamItem::Element(self.opening.tree(octets, &self.limits)?)),
+                Kind::Start => {
+                    let tag = octets.strip_suffix(b">").unwrap_or(octets);
+                    let empty = [tag, b"/>"].concat();
+                    Some(StreamItem::Oversized(self.opening.tree(&empty, &self.limits)?))
                 }
+                Kind::Skipped => None,
                 Kind::Closing => {
                     if !self.opening.is_closed_by(octets) {
                         return Err(XmlError::NotWellFormed(Rule::EndTag));
@@ -228,6 +236,16 @@ enum Opening {
 }
 
 impl Opening {
+    /// Reads a first-level element within the scopes of the root.
+    fn tree(&self, octets: &[u8], limits: &XmlLimits) -> Result<Element, XmlError> {
+        let none = Scopes::default();
+        let scopes = match self {
+            Self::Seen { scopes, .. } => scopes,
+            Self::Awaited | Self::Empty | Self::Closed => &none,
+        };
+        read::tree(octets, scopes, limits)
+    }
+
     /// Whether `octets`, an end tag, names what the opening tag named, byte for byte.
     fn is_closed_by(&self, octets: &[u8]) -> bool {
         let Self::Seen { tag, .. } = self else {

@@ -163,7 +163,11 @@ impl Component {
             }
             (Phase::Open, StreamItem::Element(element)) => {
                 self.wire.has_moved(now);
-                self.receive(element)?;
+                self.receive(Stanza::from_element(element, ns::COMPONENT))?;
+            }
+            (Phase::Open, StreamItem::Oversized(element)) => {
+                self.wire.has_moved(now);
+                self.receive(Err(Stanza::refuse_oversized(element, ns::COMPONENT)))?;
             }
             (Phase::AwaitHeader | Phase::AwaitHandshake | Phase::Open, _) => {
                 return Err(StreamRefusal::UnexpectedElement);
@@ -172,8 +176,8 @@ impl Component {
         Ok(())
     }
 
-    fn receive(&mut self, element: Element) -> Result<(), StreamRefusal> {
-        match Stanza::from_element(element, ns::COMPONENT) {
+    fn receive(&mut self, read: Result<Stanza, BadStanza>) -> Result<(), StreamRefusal> {
+        match read {
             // A component is addressed as itself and as nobody else (XEP-0114 §1).
             Ok(stanza) if *stanza.to().domain() != self.domain => return Err(StreamRefusal::ToUnproven),
             Ok(mut stanza) => {
@@ -186,6 +190,9 @@ impl Component {
             Err(BadStanza::NotAddressed) => return Err(StreamRefusal::NotAddressed),
             Err(BadStanza::InvalidFrom) => return Err(StreamRefusal::FromUnproven),
             Err(BadStanza::Refused(refused)) => {
+                if refused.to().is_some_and(|to| *to.domain() != self.domain) {
+                    return Err(StreamRefusal::ToUnproven);
+                }
                 if let Some(answer) = refused.error_reply(&Jid::from(self.domain.clone())) {
                     self.wire.event(Event::Answer(answer));
                 }

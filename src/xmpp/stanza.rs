@@ -168,7 +168,25 @@ impl Stanza {
             from,
             to,
             condition,
+            text: None,
         })))
+    }
+
+    /// Why a first-level element that is too big to be read goes no further; `element` is its start tag alone.
+    #[must_use]
+    pub fn refuse_oversized(element: Element, content: &str) -> BadStanza {
+        match Self::from_element(element, content) {
+            Ok(stanza) => BadStanza::Refused(Box::new(RefusedStanza {
+                may_be_answered: stanza.kind.may_be_answered(),
+                name: stanza.kind.to_error(),
+                id: stanza.id().map(str::to_owned),
+                from: stanza.from,
+                to: Some(stanza.to),
+                condition: Condition::PolicyViolation,
+                text: Some("the stanza is too big"),
+            })),
+            Err(bad) => bad,
+        }
     }
 
     /// What it is.
@@ -372,6 +390,7 @@ pub struct RefusedStanza {
     from: Jid,
     to: Option<Jid>,
     condition: Condition,
+    text: Option<&'static str>,
     may_be_answered: bool,
 }
 
@@ -395,6 +414,12 @@ impl RefusedStanza {
         &self.from
     }
 
+    /// Whom it is for, where that is an address.
+    #[must_use]
+    pub const fn to(&self) -> Option<&Jid> {
+        self.to.as_ref()
+    }
+
     /// The error for its sender, from its recipient, or from `host` where that is what is malformed (RFC 6120 §8.3.1
     /// forbids to repeat a malformed address). `None` where an error would answer an error.
     #[must_use]
@@ -403,8 +428,11 @@ impl RefusedStanza {
             return None;
         }
         let from = self.to.as_ref().unwrap_or(host).clone();
-        let mut answer = Stanza::new(self.name, from, self.from.clone())
-            .with_child(StanzaError::new(self.condition).to_element());
+        let mut error = StanzaError::new(self.condition);
+        if let Some(text) = self.text {
+            error = error.with_text(text);
+        }
+        let mut answer = Stanza::new(self.name, from, self.from.clone()).with_child(error.to_element());
         if let Some(id) = &self.id {
             answer = answer.with_id(id);
         }

@@ -205,7 +205,8 @@ fn read_element(reader: &mut StreamReader) -> anyhow::Result<Element> {
     reader.push(black_box(STANZA.as_bytes()));
     match reader.next()? {
         Some(StreamItem::Element(element)) => Ok(element),
-        Some(StreamItem::Open(_) | StreamItem::Whitespace | StreamItem::Close) | None => {
+        Some(StreamItem::Open(_) | StreamItem::Oversized(_) | StreamItem::Whitespace | StreamItem::Close)
+        | None => {
             anyhow::bail!("no stanza")
         }
     }

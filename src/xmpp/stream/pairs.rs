@@ -100,7 +100,9 @@ impl Open {
                 self.check_refused(wire)
             }
             ("verify", ns::DIALBACK) if wire.is_writable() => answer_verify(wire, secret, &self.to, &element),
-            ("message" | "presence" | "iq", ns::SERVER) => self.stanza(wire, element),
+            ("message" | "presence" | "iq", ns::SERVER) => {
+                self.stanza(wire, Stanza::from_element(element, ns::SERVER))
+            }
             //= rfc6120#4.8.3
             //# If an entity receives a first-level child
             //# element qualified by a content namespace it does not support, it MUST
@@ -109,6 +111,17 @@ impl Open {
             _ if wire.is_writable() => Err(StreamRefusal::UnexpectedElement),
             _ => Ok(()),
         }
+    }
+
+    /// Tells the sender of a stanza that was too big to be read, of which there is only the start tag.
+    pub(super) fn oversized(
+        &self,
+        wire: &mut Wire,
+        now: Instant,
+        element: Element,
+    ) -> Result<(), StreamRefusal> {
+        wire.has_moved(now);
+        self.stanza(wire, Err(Stanza::refuse_oversized(element, ns::SERVER)))
     }
 
     /// Takes the answer to a question that a pair waits for.
@@ -162,12 +175,16 @@ impl Open {
         Ok(self.check_refused(wire))
     }
 
-    fn stanza(&self, wire: &mut Wire, element: Element) -> Result<(), StreamRefusal> {
+    fn stanza(&self, wire: &mut Wire, read: Result<Stanza, BadStanza>) -> Result<(), StreamRefusal> {
         if !self.proven().any(|_| true) {
             return Err(StreamRefusal::NotAuthenticated);
         }
         let is_proven = |from: &Jid| self.proven().any(|pair| pair.from == *from.domain());
-        let mut stanza = match Stanza::from_element(element, ns::SERVER) {
+        let is_pair = |from: &Jid, to: &Jid| {
+            self.proven()
+                .any(|pair| pair.from == *from.domain() && pair.to == *to.domain())
+        };
+        let mut stanza = match read {
             Ok(stanza) => stanza,
             Err(BadStanza::NotAStanza) => return Err(StreamRefusal::UnexpectedElement),
             Err(BadStanza::NotAddressed) => return Err(StreamRefusal::NotAddressed),
@@ -175,6 +192,9 @@ impl Open {
             Err(BadStanza::Refused(refused)) => {
                 if !is_proven(refused.from()) {
                     return Err(StreamRefusal::FromUnproven);
+                }
+                if refused.to().is_some_and(|to| !is_pair(refused.from(), to)) {
+                    return Err(StreamRefusal::ToUnproven);
                 }
                 if let Some(answer) = refused.error_reply(&Jid::from(self.to.clone())) {
                     wire.event(Event::Answer(answer));
@@ -191,10 +211,7 @@ impl Open {
         //= rfc6120#8.1.1.2
         //# The domainpart of the JID contained in the stanza's 'to'
         //# attribute MUST match the FQDN of the receiving server
-        let is_pair = self
-            .proven()
-            .any(|pair| pair.from == *stanza.from().domain() && pair.to == *stanza.to().domain());
-        if !is_pair {
+        if !is_pair(stanza.from(), stanza.to()) {
             return Err(StreamRefusal::ToUnproven);
         }
         if let Some(language) = &self.header.language {

@@ -179,6 +179,9 @@ impl Receiving {
             (Phase::Open(mut open), StreamItem::Element(element)) => open
                 .element(&mut self.wire, now, &self.secret, element)
                 .map(|()| Phase::Open(open)),
+            (Phase::Open(open), StreamItem::Oversized(element)) => open
+                .oversized(&mut self.wire, now, element)
+                .map(|()| Phase::Open(open)),
             (
                 Phase::Hello(_)
                 | Phase::AwaitHost(..)

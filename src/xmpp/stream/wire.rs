@@ -193,9 +193,11 @@ impl Wire {
         self.header = OwnHeader::Unsent;
     }
 
-    /// The first pair is proven: the limits on strangers end, those on silence begin.
+    /// The first pair is proven: the limits on strangers end, those on silence begin. A stanza that is too big is the
+    /// sender's affair from now on, and not that of all who share the stream.
     pub(in crate::xmpp) fn has_authenticated(&mut self, now: Instant) {
         if self.allowance.take().is_some() {
+            self.reader.skip_oversized();
             self.timers.clear(Timer::Establish);
             self.timers.set(Timer::Idle, now, self.limits.idle);
             self.timers.set(Timer::Keepalive, now, self.limits.keepalive);

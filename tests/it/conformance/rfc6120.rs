@@ -696,6 +696,74 @@ fn section_8_3_a_malformed_stanza_of_a_proven_sender_is_answered_and_the_stream_
 }
 
 #[test]
+fn section_13_12_the_sender_of_a_stanza_that_is_too_big_is_told_and_the_stream_goes_on() {
+    let big = "x".repeat(300_000);
+    let cases = [
+        (
+            "<message from='a@there.example' to='b@here.example' id='7'>",
+            "</message>",
+            Some("7"),
+        ),
+        (
+            "<iq from='a@there.example' to='b@here.example' type='set' id='8'>",
+            "</iq>",
+            Some("8"),
+        ),
+        (
+            "<iq from='a@there.example' to='b@here.example' type='result' id='9'>",
+            "</iq>",
+            None,
+        ),
+        (
+            "<message from='a@there.example' to='b@here.example' type='error'>",
+            "</message>",
+            None,
+        ),
+    ];
+    for (start, end, told) in cases {
+        let mut here = receiving(Start::Tls(SHOWN), Answers::serving(external()));
+        here.feed(HEADER).feed(&auth("=")).feed(HEADER);
+        here.feed(&format!("{start}<body>{big}</body>{end}{MESSAGE}"));
+        let answers: Vec<_> = here
+            .events
+            .iter()
+            .filter_map(|event| match event {
+                Event::Answer(answer) => Some((
+                    answer.error().unwrap().condition().as_str().to_owned(),
+                    answer.from().to_string(),
+                    answer.to().to_string(),
+                    answer.id().unwrap().to_owned(),
+                )),
+                _ => None,
+            })
+            .collect();
+        let expected = told.map(|id| {
+            let [condition, from, to] =
+                ["policy-violation", "b@here.example", "a@there.example"].map(str::to_owned);
+            (condition, from, to, id.to_owned())
+        });
+        assert_eq!(answers, expected.into_iter().collect::<Vec<_>>(), "{start}");
+        assert_eq!((here.stanzas(), here.refusal()), (1, None), "{start}");
+    }
+    // Only for the pair that is proven, and only from there.
+    for (start, error) in [
+        (
+            "<message from='a@other.example' to='b@here.example'>",
+            "invalid-from",
+        ),
+        (
+            "<message from='a@there.example' to='b@elsewhere.example'>",
+            "host-unknown",
+        ),
+    ] {
+        let mut here = receiving(Start::Tls(SHOWN), Answers::serving(external()));
+        here.feed(HEADER).feed(&auth("=")).feed(HEADER);
+        here.feed(&format!("{start}{big}</message>"));
+        assert_eq!(here.stream_error(), Some(error), "{start}");
+    }
+}
+
+#[test]
 fn section_8_a_stream_of_ours_carries_nothing_to_us() {
     let terms = settings(Tls::Off, Sasl::Off, Dialback::On);
     let mut there = initiating(Start::Plain, terms, Answers::serving(terms));

@@ -87,6 +87,26 @@ fn section_3_stanzas_cross_in_the_component_namespace() {
 }
 
 #[test]
+fn a_node_is_told_of_a_stanza_that_is_too_big_and_the_component_stays() {
+    let mut component = component();
+    component.feed(ANSWER).feed("<handshake/>").said();
+    let big = "x".repeat(300_000);
+    component.feed(&format!(
+        "<message from='b@here.example' to='a@plays.shakespeare.lit' id='7'><body>{big}</body></message>"
+    ));
+    let Some(Event::Answer(answer)) = component.events.last() else {
+        panic!("no answer: {:?}", component.events);
+    };
+    assert_eq!(answer.error().unwrap().condition().as_str(), "policy-violation");
+    assert_eq!(
+        (answer.to().to_string(), answer.id()),
+        ("b@here.example".to_owned(), Some("7"))
+    );
+    component.feed("<message from='b@here.example' to='a@plays.shakespeare.lit'/>");
+    assert_eq!(component.stanzas(), 1);
+}
+
+#[test]
 fn section_3_what_the_node_refuses_is_told_in_words_of_the_configuration() {
     let error = |word: &str| {
         format!("<stream:error><{word} xmlns='urn:ietf:params:xml:ns:xmpp-streams'/></stream:error>")

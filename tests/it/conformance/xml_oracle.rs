@@ -45,6 +45,8 @@ pub(crate) fn read(input: &[u8], portions: impl IntoIterator<Item = usize>) -> R
                     reading.elements.push(root);
                 }
                 Ok(Some(StreamItem::Element(element))) => reading.elements.push(element),
+                // Nobody asked for it here: it would be a difference.
+                Ok(Some(StreamItem::Oversized(element))) => reading.elements.push(element),
                 // How much of a run of white space has come says nothing about the stream.
                 Ok(Some(StreamItem::Whitespace)) => continue,
                 Ok(Some(StreamItem::Close)) => reading.closed = true,
