@@ -41,9 +41,20 @@ pub const REASON_CHARACTERS: usize = 128;
 /// Targets that are known to have failed a short while ago (10,000); further ones are not remembered.
 pub const TARGETS_SET_ASIDE: usize = 10_000;
 
-/// SRV records of one name, after those of lower priority, that lead to targets (32); NAPTR records of one domain, too.
-/// More are a mistake or an attack, and nobody waits until so many have been tried.
-pub const RECORDS_FOLLOWED: usize = 32;
+/// Records of one name and kind that are looked at (1,000); more are dropped.
+pub const RECORDS_OF_A_NAME: usize = 1_000;
+
+/// Targets that SRV records lead to (32): those that come first. Nobody waits until more have been tried.
+pub const TARGETS_OF_A_SERVICE: usize = 32;
+
+/// Services that the NAPTR records of a domain lead to (8).
+pub const SERVICES_OF_A_DOMAIN: usize = 8;
+
+/// Answers of DNS that are kept (4,096).
+pub const DNS_ANSWERS_KEPT: usize = 4_096;
+
+/// Records in all of them together (65,536).
+pub const DNS_RECORDS_KEPT: usize = 65_536;
 
 /// Addresses of one host that are tried (16).
 pub const ADDRESSES_OF_A_HOST: usize = 16;

@@ -1,10 +1,17 @@
 //! Carrying out the steps of a plan: asking DNS where the plan says so, and giving the targets in order.
 
+use std::future::ready;
 use std::net::{IpAddr, SocketAddr};
+use std::sync::OnceLock;
 
-use super::dns::{DnsError, Resolver};
+use tokio::net::TcpStream;
+
+use super::connect::{self, ConnectError};
+use super::dns::{DnsError, Family, Resolver};
 use super::world::{self, World};
+use crate::domain::Domain;
 use crate::gateway::Trouble;
+use crate::limits::TARGETS_OF_A_SERVICE;
 use crate::route::select::Health;
 use crate::route::srv::{self, Answer, SrvName, SrvRecord};
 use crate::route::{Discovery, Host, Inward, Lookup, Plan, Side, Step, Target, naptr};
@@ -49,36 +56,76 @@ pub async fn of_steps(world: &World, steps: impl IntoIterator<Item = Step>) -> R
     }
 }
 
-/// The socket addresses of a target. The name of a foreign server leads to none that stands inside.
+/// Connects to a target. The name of a foreign server leads to no address that stands inside.
 ///
 /// # Errors
-/// [`Trouble`] where its name cannot be resolved.
-pub async fn addresses(world: &World, target: &Target) -> Result<Vec<SocketAddr>, Trouble> {
+/// [`Trouble`] where its name cannot be resolved, or nobody answers.
+pub async fn connect(world: &World, target: &Target) -> Result<(TcpStream, SocketAddr), Trouble> {
+    let within = world.limits().net.connect;
+    let none = || ready(Vec::new());
+    let failures: [OnceLock<DnsError>; 2] = Default::default();
+    let [failure_v6, failure_v4] = &failures;
+    let connected = match &target.host {
+        Host::Address(address) => {
+            let address = SocketAddr::new(*address, target.port.get());
+            connect::first(none(), ready(vec![address]), within).await
+        }
+        Host::Name(name) => {
+            let v6 = addresses(world, target, name, Family::V6, failure_v6);
+            let v4 = addresses(world, target, name, Family::V4, failure_v4);
+            connect::first(v6, v4, within).await
+        }
+    };
+    connected.map_err(|error| {
+        if let ConnectError::NoAddress = error {
+            let failed = |failure: &&DnsError| matches!(failure, DnsError::Failed { .. });
+            let known = || failures.iter().filter_map(OnceLock::get);
+            if let Some(error) = known().find(failed).or_else(|| known().next()) {
+                log(target, error, "a server's address cannot be looked up");
+            }
+            return if known().any(|failure| failed(&failure)) {
+                Trouble::Timeout
+            } else {
+                Trouble::NotFound
+            };
+        }
+        log(target, &error, "a server cannot be connected to");
+        Trouble::Unreachable
+    })
+}
+
+/// The addresses of one family; why there are none goes to `failure`.
+async fn addresses(
+    world: &World,
+    target: &Target,
+    name: &Domain,
+    family: Family,
+    failure: &OnceLock<DnsError>,
+) -> Vec<SocketAddr> {
+    let mut addresses = match world.dns(target.side).addresses(name, family).await {
+        Ok(addresses) => addresses,
+        Err(error) => {
+            let _first = failure.set(error);
+            return Vec::new();
+        }
+    };
+    match target.side {
+        Side::Inside => world.nodes.saw(name, family, &addresses),
+        Side::Outside => addresses.retain(|address| leads_outside(world, target, *address)),
+    }
     let port = target.port.get();
-    match &target.host {
-        Host::Address(address) => Ok(vec![SocketAddr::new(*address, port)]),
-        Host::Name(name) => match world.dns(target.side).addresses(name).await {
-            Ok(mut addresses) => {
-                match target.side {
-                    Side::Inside => world.nodes.saw(name, &addresses),
-                    Side::Outside => addresses.retain(|address| leads_outside(world, target, *address)),
-                }
-                if addresses.is_empty() {
-                    return Err(Trouble::NotFound);
-                }
-                Ok(addresses
-                    .into_iter()
-                    .map(|address| SocketAddr::new(address, port))
-                    .collect())
-            }
-            Err(error) => {
-                tracing::info!(peer = %target.domain, %error, "a server's address cannot be looked up");
-                Err(match error {
-                    DnsError::NotFound { .. } => Trouble::NotFound,
-                    DnsError::Failed { .. } => Trouble::Timeout,
-                })
-            }
-        },
+    addresses
+        .into_iter()
+        .map(|address| SocketAddr::new(address, port))
+        .collect()
+}
+
+/// Nodes are looked at again and again; what changes is told there.
+fn log(target: &Target, error: &impl std::fmt::Display, what: &str) {
+    let peer = &target.domain;
+    match target.side {
+        Side::Outside => tracing::info!(%peer, %target, %error, "{what}"),
+        Side::Inside => tracing::debug!(%peer, %target, %error, "{what}"),
     }
 }
 
@@ -99,29 +146,81 @@ fn leads_outside(world: &World, target: &Target, address: IpAddr) -> bool {
 
 async fn discover(dns: &Resolver, discovery: &Discovery) -> Result<Vec<Target>, DnsError> {
     for lookup in &discovery.lookups {
-        let names = match lookup {
-            Lookup::Srv(names) => names.clone(),
+        let answer = match lookup {
+            Lookup::Srv(names) => services(dns, names.clone(), &discovery.template).await?,
             Lookup::Naptr(domain) => match dns.naptr(domain).await {
-                Ok(records) => naptr::select(&records, &discovery.transports),
-                Err(DnsError::NotFound { .. }) => continue,
+                Ok(records) => {
+                    let names = naptr::select(&records, &discovery.transports);
+                    one_by_one(dns, names, &discovery.template).await?
+                }
+                Err(DnsError::NotFound { .. }) => Answer::Nothing,
                 Err(error) => return Err(error),
             },
         };
-        let mut answers: Vec<(SrvName, Vec<SrvRecord>)> = Vec::new();
-        for name in names {
-            match dns.srv(&name).await {
-                Ok(records) => answers.push((name, records)),
-                Err(DnsError::NotFound { .. }) => {}
-                Err(error) => return Err(error),
-            }
-        }
-        match srv::targets(&answers, &discovery.template, &mut pick) {
+        match answer {
             Answer::Nothing => {}
             Answer::NotOffered => return Ok(Vec::new()),
             Answer::Targets(targets) => return Ok(targets),
         }
     }
     Ok(discovery.fallback.iter().cloned().collect())
+}
+
+/// The targets of services whose order is binding, as NAPTR records give it (RFC 3263 §4.1).
+async fn one_by_one(dns: &Resolver, names: Vec<SrvName>, template: &Target) -> Result<Answer, DnsError> {
+    let mut all = Answer::Nothing;
+    for name in names {
+        all = match (all, services(dns, vec![name], template).await?) {
+            (Answer::Targets(mut known), Answer::Targets(more)) => {
+                known.extend(more);
+                known.truncate(TARGETS_OF_A_SERVICE);
+                Answer::Targets(known)
+            }
+            (known @ Answer::Targets(_), _) => known,
+            (Answer::NotOffered, Answer::Nothing) => Answer::NotOffered,
+            (_, found) => found,
+        };
+    }
+    Ok(all)
+}
+
+/// The targets of services that are one list.
+async fn services(dns: &Resolver, names: Vec<SrvName>, template: &Target) -> Result<Answer, DnsError> {
+    let mut answers: Vec<(SrvName, Vec<SrvRecord>)> = Vec::new();
+    let mut failed = None;
+    for (name, said) in ask_all(dns, names).await {
+        match said {
+            Ok(records) => answers.push((name, records)),
+            Err(DnsError::NotFound { .. }) => {}
+            Err(error) => failed = Some(error),
+        }
+    }
+    match (srv::targets(&answers, template, &mut pick), failed) {
+        // What is known of one service is used, whatever became of the question for the other. But where that leads
+        // nowhere, there may be records that we could not see, and nothing else may stand for them.
+        (Answer::Nothing | Answer::NotOffered, Some(error)) => Err(error),
+        (answer, _) => Ok(answer),
+    }
+}
+
+/// Asks for the records of all these names at once: a question that is answered late holds up no other.
+async fn ask_all(dns: &Resolver, names: Vec<SrvName>) -> Vec<(SrvName, Result<Vec<SrvRecord>, DnsError>)> {
+    let mut names = names.into_iter();
+    let mut said = Vec::new();
+    // No plan mixes more than two.
+    while let Some(name) = names.next() {
+        match names.next() {
+            Some(other) => {
+                let (first, second) = tokio::join!(dns.srv(&name), dns.srv(&other));
+                said.extend([(name, first), (other, second)]);
+            }
+            None => {
+                let alone = dns.srv(&name).await;
+                said.push((name, alone));
+            }
+        }
+    }
+    said
 }
 
 /// A uniform number from 0 to `most`.

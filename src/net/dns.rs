@@ -1,27 +1,33 @@
-//! DNS lookups, through hickory with our rules: names are always fully qualified (no search list), answers of outside
-//! lookups never come from the hosts file, and time-outs are short.
+//! DNS lookups by our rules: names are always fully qualified (no search list), answers of outside lookups never come from
+//! the hosts file, and every question has its answer or its failure within seconds, whatever others are asking.
 //!
 //! What the answers mean and in which order targets are tried is decided by `route::srv`.
 
+mod ask;
+mod cache;
+#[cfg(test)]
+mod tests;
+
 use std::net::{IpAddr, SocketAddr};
-use std::time::Duration;
+use std::sync::{Arc, Mutex, PoisonError};
 
-use hickory_resolver::TokioResolver;
-use hickory_resolver::config::{
-    ConnectionConfig, NameServerConfig, ResolveHosts, ResolverConfig, ResolverOpts,
-};
-use hickory_resolver::net::NetError;
-use hickory_resolver::net::runtime::TokioRuntimeProvider;
-use hickory_resolver::proto::rr::{RData, RecordType};
+use hickory_resolver::proto::op::Query;
+use hickory_resolver::proto::rr::{Name, RData, RecordType};
 
+use self::ask::{Heard, Servers, Why};
+use self::cache::{Answer, Cache};
+use super::world;
 use crate::domain::Domain;
+use crate::limits::ADDRESSES_OF_A_HOST;
 use crate::route::naptr::NaptrRecord;
 use crate::route::srv::{SrvName, SrvRecord};
 
 /// Looks names up. Clones share the cache.
 #[derive(Clone)]
 pub struct Resolver {
-    resolver: TokioResolver,
+    servers: Servers,
+    cache: Arc<Mutex<Cache>>,
+    hosts: Arc<hickory_resolver::Hosts>,
 }
 
 /// Which hosts file a resolver believes.
@@ -31,6 +37,15 @@ pub enum Hosts {
     File,
     /// None: for foreign names, which nobody inside may answer for.
     Ignored,
+}
+
+/// A kind of address.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Family {
+    /// AAAA records.
+    V6,
+    /// A records.
+    V4,
 }
 
 /// Why a lookup gave nothing.
@@ -62,21 +77,19 @@ impl Resolver {
     /// # Errors
     /// [`DnsError::Failed`] where the system's configuration cannot be read.
     pub fn new(servers: &[SocketAddr], hosts: Hosts) -> Result<Self, DnsError> {
-        let failed = |error: NetError| DnsError::Failed {
+        let servers = Servers::new(servers).map_err(|error| DnsError::Failed {
             name: "the resolver's configuration".to_owned(),
             kind: "system",
             why: error.to_string(),
+        })?;
+        let hosts = match hosts {
+            Hosts::File => hickory_resolver::Hosts::from_system().unwrap_or_default(),
+            Hosts::Ignored => hickory_resolver::Hosts::default(),
         };
-        let mut builder = if servers.is_empty() {
-            TokioResolver::builder_tokio().map_err(failed)?
-        } else {
-            let servers = servers.iter().map(name_server).collect();
-            let config = ResolverConfig::from_parts(None, Vec::new(), servers);
-            TokioResolver::builder_with_config(config, TokioRuntimeProvider::default())
-        };
-        rules(builder.options_mut(), hosts);
         Ok(Self {
-            resolver: builder.build().map_err(failed)?,
+            servers,
+            cache: Arc::default(),
+            hosts: Arc::new(hosts),
         })
     }
 
@@ -86,25 +99,26 @@ impl Resolver {
     /// [`DnsError`].
     pub async fn srv(&self, name: &SrvName) -> Result<Vec<SrvRecord>, DnsError> {
         let mut found = Vec::new();
-        for data in self.lookup(&name.to_fqdn(), RecordType::SRV, "SRV").await? {
-            // A CNAME on the way stands among the answers, too.
+        for data in self.lookup(&name.to_fqdn(), RecordType::SRV, "SRV").await?.iter() {
             let RData::SRV(srv) = data else { continue };
-            let (priority, weight, port) = (srv.priority, srv.weight, srv.port);
-            if srv.target.is_root() {
-                found.push(SrvRecord {
-                    priority,
-                    weight,
-                    port,
-                    target: None,
-                });
-            } else if let Ok(target) = Domain::parse(&srv.target.to_ascii()) {
-                found.push(SrvRecord {
-                    priority,
-                    weight,
-                    port,
-                    target: Some(target),
-                });
-            }
+            let target = if srv.target.is_root() {
+                None
+            } else {
+                // A target that is no host name leads nowhere, but it is there: the domain does name its servers.
+                match Domain::parse(&srv.target.to_ascii()) {
+                    Ok(target) => Some(target),
+                    Err(why) => {
+                        tracing::info!(%name, %why, "an SRV record has a target that is no host name");
+                        None
+                    }
+                }
+            };
+            found.push(SrvRecord {
+                priority: srv.priority,
+                weight: srv.weight,
+                port: srv.port,
+                target,
+            });
         }
         Ok(found)
     }
@@ -115,7 +129,8 @@ impl Resolver {
     /// [`DnsError`].
     pub async fn naptr(&self, domain: &Domain) -> Result<Vec<NaptrRecord>, DnsError> {
         let mut found = Vec::new();
-        for data in self.lookup(&domain.to_fqdn(), RecordType::NAPTR, "NAPTR").await? {
+        let records = self.lookup(&domain.to_fqdn(), RecordType::NAPTR, "NAPTR").await?;
+        for data in records.iter() {
             let RData::NAPTR(naptr) = data else { continue };
             let text = |octets: &[u8]| std::str::from_utf8(octets).map(str::to_owned);
             let (Ok(flags), Ok(services), Ok(regexp)) =
@@ -135,51 +150,62 @@ impl Resolver {
         Ok(found)
     }
 
-    /// The addresses of a host, IPv6 and IPv4 interleaved, IPv6 first (RFC 8305 §4).
+    /// The addresses of a host in one family, at most [`ADDRESSES_OF_A_HOST`].
     ///
     /// # Errors
-    /// [`DnsError`] where neither kind of address was found.
-    pub async fn addresses(&self, host: &Domain) -> Result<Vec<IpAddr>, DnsError> {
-        let name = host.to_fqdn();
-        let (v6, v4) = tokio::join!(
-            self.lookup(&name, RecordType::AAAA, "AAAA"),
-            self.lookup(&name, RecordType::A, "A"),
-        );
-        let addresses = |records: &Result<Vec<RData>, DnsError>| -> Vec<IpAddr> {
-            records.iter().flatten().filter_map(RData::ip_addr).collect()
+    /// [`DnsError`].
+    pub async fn addresses(&self, host: &Domain, family: Family) -> Result<Vec<IpAddr>, DnsError> {
+        let (kind, word) = match family {
+            Family::V6 => (RecordType::AAAA, "AAAA"),
+            Family::V4 => (RecordType::A, "A"),
         };
-        let found = interleave(addresses(&v6), addresses(&v4));
-        if !found.is_empty() {
-            return Ok(found);
-        }
-        match (v6, v4) {
-            (Err(error @ DnsError::Failed { .. }), _) | (_, Err(error @ DnsError::Failed { .. })) => {
-                Err(error)
-            }
-            _ => Err(DnsError::NotFound {
-                name,
-                kind: "A or AAAA",
-            }),
-        }
+        let records = self.lookup(&host.to_fqdn(), kind, word).await?;
+        Ok(records
+            .iter()
+            .filter_map(RData::ip_addr)
+            .take(ADDRESSES_OF_A_HOST)
+            .collect())
     }
 
-    async fn lookup(&self, name: &str, kind: RecordType, word: &'static str) -> Result<Vec<RData>, DnsError> {
-        match self.resolver.lookup(name, kind).await {
-            Ok(lookup) => Ok(lookup
+    async fn lookup(&self, text: &str, kind: RecordType, word: &'static str) -> Answer {
+        let failed = |why| DnsError::Failed {
+            name: text.to_owned(),
+            kind: word,
+            why,
+        };
+        let absent = || DnsError::NotFound {
+            name: text.to_owned(),
+            kind: word,
+        };
+        let name = Name::from_ascii(text).map_err(|error| failed(error.to_string()))?;
+        if let Some(lookup) = self.hosts.lookup_static_host(&Query::query(name.clone(), kind)) {
+            return Ok(lookup
                 .answers()
                 .iter()
                 .map(|record| record.data.clone())
-                .collect()),
-            Err(error) if error.is_no_records_found() => Err(DnsError::NotFound {
-                name: name.to_owned(),
-                kind: word,
-            }),
-            Err(error) => Err(DnsError::Failed {
-                name: name.to_owned(),
-                kind: word,
-                why: error.to_string(),
-            }),
+                .collect());
         }
+        //= rfc6761#6.3
+        //# Name resolution APIs and libraries SHOULD NOT send queries for localhost names to their configured caching DNS
+        //# server(s).
+        if NOT_IN_DNS.iter().any(|local| is_below(text, local)) {
+            return Err(absent());
+        }
+        if let Some(kept) = self.cache().get(world::now(), &name, kind) {
+            return kept;
+        }
+        let Heard { said, ttl } = self.servers.ask(&name, kind).await;
+        let answer = match said {
+            Ok(records) => Ok(records.into()),
+            Err(Why::Absent) => Err(absent()),
+            Err(Why::Failed(why)) => Err(failed(why)),
+        };
+        self.cache().keep(world::now(), name, kind, answer.clone(), ttl);
+        answer
+    }
+
+    fn cache(&self) -> std::sync::MutexGuard<'_, Cache> {
+        self.cache.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -189,52 +215,11 @@ impl std::fmt::Debug for Resolver {
     }
 }
 
-fn name_server(address: &SocketAddr) -> NameServerConfig {
-    let at_port = |mut connection: ConnectionConfig| {
-        connection.port = address.port();
-        connection
-    };
-    let connections = vec![at_port(ConnectionConfig::udp()), at_port(ConnectionConfig::tcp())];
-    NameServerConfig::new(address.ip(), true, connections)
+fn is_below(name: &str, top: &str) -> bool {
+    name.strip_suffix('.')
+        .and_then(|name| name.strip_suffix(top))
+        .is_some_and(|rest| rest.is_empty() || rest.ends_with('.'))
 }
 
-fn rules(options: &mut ResolverOpts, hosts: Hosts) {
-    options.use_hosts_file = match hosts {
-        Hosts::File => ResolveHosts::Always,
-        Hosts::Ignored => ResolveHosts::Never,
-    };
-    options.attempts = 2;
-    options.timeout = Duration::from_secs(3);
-    options.case_randomization = true;
-    options.try_tcp_on_error = true;
-    options.positive_min_ttl = Some(SHORTEST);
-    options.negative_min_ttl = Some(SHORTEST);
-    options.positive_max_ttl = Some(LONGEST);
-    options.negative_max_ttl = Some(LONGEST);
-}
-
-fn interleave(first: Vec<IpAddr>, second: Vec<IpAddr>) -> Vec<IpAddr> {
-    let longest = first.len().max(second.len());
-    (0..longest)
-        .flat_map(|i| [first.get(i).copied(), second.get(i).copied()])
-        .flatten()
-        .collect()
-}
-
-/// An answer is kept at least this long, so that a TTL of 0 does not make us ask for every message.
-const SHORTEST: Duration = Duration::from_secs(30);
-/// An answer is kept at most this long, so that a mistake in somebody's zone passes.
-const LONGEST: Duration = Duration::from_secs(3600);
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn addresses_alternate_by_family_with_ipv6_first() {
-        let v6 = |n: u16| IpAddr::from([0x2001, 0xdb8, 0, 0, 0, 0, 0, n]);
-        let v4 = |n: u8| IpAddr::from([192, 0, 2, n]);
-        assert_eq!(interleave(vec![v6(1), v6(2)], vec![v4(1)]), [v6(1), v4(1), v6(2)]);
-        assert_eq!(interleave(vec![], vec![v4(1), v4(2)]), [v4(1), v4(2)]);
-    }
-}
+/// Names that DNS knows nothing of (RFC 6761 §6.3, §6.4; RFC 7686).
+const NOT_IN_DNS: [&str; 3] = ["localhost", "invalid", "onion"];

@@ -10,7 +10,6 @@ use std::time::Duration;
 
 use tokio::task::JoinSet;
 
-use super::connect;
 use super::discover;
 use super::world::{self, World};
 use crate::domain::Domain;
@@ -62,12 +61,7 @@ async fn look(world: &Arc<World>) {
             let Some((_, target)) = users.first() else {
                 return (users, NodeState::Down);
             };
-            let within = world.limits().net.connect;
-            let reached = match discover::addresses(&world, target).await {
-                Ok(addresses) => connect::first(&addresses, within).await.is_ok(),
-                Err(_) => false,
-            };
-            if reached {
+            if discover::connect(&world, target).await.is_ok() {
                 world.aside().answered(target);
                 (users, NodeState::Up)
             } else {

@@ -8,7 +8,7 @@ use std::time::Instant;
 use tokio::sync::{Semaphore, watch};
 use tokio_util::sync::CancellationToken;
 
-use super::dns::Resolver;
+use super::dns::{Family, Resolver};
 use super::pool::Pool;
 use super::queue;
 use super::sip_flow::SipOrigin;
@@ -98,7 +98,9 @@ pub struct Streams(Arc<Mutex<HashMap<Domain, usize>>>);
 
 /// The addresses that the names of our nodes led to when they were last looked up.
 #[derive(Debug, Clone, Default)]
-pub struct NodeAddresses(Arc<Mutex<HashMap<Domain, Vec<IpAddr>>>>);
+pub struct NodeAddresses(Arc<Mutex<KnownNodes>>);
+
+type KnownNodes = HashMap<(Domain, Family), Vec<IpAddr>>;
 
 /// The place of one stream of a domain, given back when it is dropped.
 #[derive(Debug)]
@@ -146,9 +148,9 @@ impl Streams {
 
 impl NodeAddresses {
     /// Takes note of where the name of a node leads now.
-    pub fn saw(&self, name: &Domain, addresses: &[IpAddr]) {
+    pub fn saw(&self, name: &Domain, family: Family, addresses: &[IpAddr]) {
         let mut nodes = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        nodes.insert(name.clone(), addresses.to_vec());
+        nodes.insert((name.clone(), family), addresses.to_vec());
     }
 
     /// Whether a node stands there.

@@ -10,7 +10,7 @@ use super::tls::{self, Wire};
 use super::world::{self, World};
 use super::xmpp_driver::{Driver, Secure, Turn};
 use super::xmpp_machine::Machine;
-use super::{connect, discover, xmpp_terms};
+use super::{discover, xmpp_terms};
 use crate::domain::Domain;
 use crate::gateway::Trouble;
 use crate::identity::chain::Usage;
@@ -172,13 +172,7 @@ async fn dial(
     machine: impl FnOnce(Start, &Secure) -> Machine,
 ) -> Result<Driver, Trouble> {
     let limits = world.limits();
-    let addresses = discover::addresses(world, target).await?;
-    let (socket, address) = connect::first(&addresses, limits.net.connect)
-        .await
-        .map_err(|error| {
-            tracing::info!(peer = %target.domain, %target, %error, "an XMPP server cannot be connected to");
-            Trouble::Unreachable
-        })?;
+    let (socket, address) = discover::connect(world, target).await?;
     // Inside, TLS is spoken only where the domain names a context: a node on the same host often has none.
     let context = match target.side {
         Side::Inside | Side::Outside if encryption == Encryption::Without => None,

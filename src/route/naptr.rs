@@ -2,6 +2,7 @@
 
 use super::Transport;
 use super::srv::SrvName;
+use crate::limits::SERVICES_OF_A_DOMAIN;
 
 /// One NAPTR record, as it came.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -41,6 +42,7 @@ pub fn select(records: &[NaptrRecord], supported: &[Transport]) -> Vec<SrvName> 
     usable.sort_by_key(|(record, _)| (record.order, record.preference));
     usable
         .into_iter()
+        .take(SERVICES_OF_A_DOMAIN)
         .map(|(record, transport)| SrvName::replacement(&record.replacement, transport))
         .collect()
 }

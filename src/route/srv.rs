@@ -8,6 +8,7 @@ use std::num::NonZeroU16;
 use super::select::{self, Health, Random, Weighted};
 use super::{Host, Target, Transport};
 use crate::domain::Domain;
+use crate::limits::TARGETS_OF_A_SERVICE;
 
 /// A service that is found by SRV records.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -70,7 +71,8 @@ pub fn order(records: &[SrvRecord], random: Random<'_>) -> Vec<SrvRecord> {
 /// Makes targets of the answers to the questions of one step, taken together as if they were one set (XEP-0368 §5: a
 /// client that asks for both services mixes their records).
 ///
-/// Each target is `template` with the record's host and port and the transport of its question.
+/// Each target is `template` with the record's host and port and the transport of its question. At most
+/// [`TARGETS_OF_A_SERVICE`] are given.
 pub fn targets(answers: &[(SrvName, Vec<SrvRecord>)], template: &Target, random: Random<'_>) -> Answer {
     let all: Vec<_> = answers
         .iter()
@@ -102,7 +104,8 @@ pub fn targets(answers: &[(SrvName, Vec<SrvRecord>)], template: &Target, random:
     if ordered.is_empty() {
         return Answer::NotOffered;
     }
-    Answer::Targets(ordered.into_iter().map(|candidate| candidate.target).collect())
+    let targets = ordered.into_iter().map(|candidate| candidate.target);
+    Answer::Targets(targets.take(TARGETS_OF_A_SERVICE).collect())
 }
 
 impl Service {

@@ -115,9 +115,7 @@ class Targets(Federation):
     def test_the_next_srv_target_is_taken_when_the_first_cannot_be_connected_to(self):
         bob, dave = self.set_up(["--srv-host=_xmpp-server._tcp.partner.lan,dead.lan,5269,1,1",
                                  "--srv-host=_xmpp-server._tcp.partner.lan,live.lan,5269,2,1"], {"dead.lan": "$dead", "live.lan": "$relay"})
-        sent = [f"number {number}" for number in range(20)]
-        for body in sent:
-            bob.send("dave@partner.lan", body)
+        sent = self.send_many(bob)
         dave.wait_for_message(sent[-1])
         self.assertEqual(sent, [event[2] for event in dave.events.all() if event[0] == "message"], "nothing lost, nothing out of order")
         self.assertIn("dead.lan:5269", self.edge.process.output())
@@ -132,13 +130,21 @@ class Targets(Federation):
                 bob, dave = self.set_up(["--srv-host=_xmpp-server._tcp.partner.lan,bad.lan,5269,1,1",
                                          "--srv-host=_xmpp-server._tcp.partner.lan,live.lan,5269,2,1"], {"bad.lan": "$dead", "live.lan": "$relay"})
                 bad = Listener(self.rig, self.rig.address("dead"), 5269, behave)
-                sent = [f"number {number}" for number in range(20)]
-                for body in sent:
-                    bob.send("dave@partner.lan", body)
+                sent = self.send_many(bob)
                 dave.wait_for_message(sent[-1])
                 self.assertEqual(sent, [event[2] for event in dave.events.all() if event[0] == "message"])
                 self.assertEqual(1, bad.connections)
                 self.rig.close()
+
+    def send_many(self, bob):
+        """Sends many messages, most of them while vestibule is looking for a server that works. Only one goes out while the node's own
+        stream is set up: Prosody sends what comes between its SASL success and the stream features before what waited for them."""
+        sent = [f"number {number}" for number in range(20)]
+        bob.send("dave@partner.lan", sent[0])
+        self.node.process.wait_for_text("connection example.lan->partner.lan complete")
+        for body in sent[1:]:
+            bob.send("dave@partner.lan", body)
+        return sent
 
     def test_direct_tls_is_used_where_the_records_say_so(self):
         bob, dave = self.set_up(["--srv-host=_xmpps-server._tcp.partner.lan,live.lan,5270,1,1"], {"live.lan": "$relay", "partner.lan": "$dead"},
@@ -179,7 +185,6 @@ class Targets(Federation):
                 ("ourselves", [], {"partner.lan": "$edge_inside"}),
                 ("this machine", ["--srv-host=_xmpps-server._tcp.partner.lan,live.lan,9"], {"live.lan": "127.0.0.1"}),
                 ("mapped into IPv6", ["--srv-host=_xmpp-server._tcp.partner.lan,live.lan,5269", "--host-record=live.lan,::ffff:127.0.0.1"], {}),
-                ("a name of this machine", ["--srv-host=_xmpp-server._tcp.partner.lan,localhost,5269"], {}),
                 ("a private network", ["--srv-host=_xmpp-server._tcp.partner.lan,live.lan,5269"], {"live.lan": "10.1.2.3"})):
             with self.subTest(what):
                 bob, _dave = self.set_up(records, answers)
@@ -195,6 +200,8 @@ class Nodes(Federation):
         bob, dave = self.set_up([], {"partner.lan": "$relay"}, configure=[
             ('nodes = [{ host = "', 'nodes = [{ host = "$node2", port = 5269, priority = 2 }, { host = "')])
         bobs = [bob, self.user(self.inside("node2"), "bob@example.lan")]
+        dave.send("bob@example.lan", "the stream is set up")
+        bob.wait_for_message("the stream is set up")
         sent = {}
         for number in range(MESSAGES):
             body = f"message {number}"
@@ -205,7 +212,7 @@ class Nodes(Federation):
 
         def accounted():
             reported = {sent[event[2]] for event in dave.events.all() if event[0] == "error"}
-            delivered = [[event[2] for event in at.events.all() if event[0] == "message"] for at in bobs]
+            delivered = [[event[2] for event in at.events.all() if event[0] == "message" and event[2] in sent.values()] for at in bobs]
             return (delivered, reported) if set(delivered[0] + delivered[1]) | reported >= set(sent.values()) else None
         delivered, reported = wait_until(accounted, "every message is delivered or reported", 60)
         print(f"({len(delivered[0])} and {len(delivered[1])} delivered, {len(reported)} reported, of {len(sent)}) ", end="", flush=True)

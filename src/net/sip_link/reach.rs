@@ -9,10 +9,10 @@ use tokio::net::TcpStream;
 use crate::domain::Domain;
 use crate::gateway::Trouble;
 use crate::identity::chain::Usage;
+use crate::net::discover;
 use crate::net::proof::{self, Proof};
 use crate::net::tls::{self, Wire};
 use crate::net::world::World;
-use crate::net::{connect as race, discover};
 use crate::pki::Alpn;
 use crate::route::{Host, Target, Transport};
 use crate::sip;
@@ -57,14 +57,7 @@ pub(in crate::net) async fn connect(
         return Err(Trouble::Unreachable);
     }
     let limits = world.limits();
-    let addresses = discover::addresses(world, target).await?;
-    let (socket, address) = match race::first(&addresses, limits.net.connect).await {
-        Ok(connected) => connected,
-        Err(error) => {
-            tracing::info!(peer = %remote, %target, %error, "a SIP server cannot be connected to");
-            return Err(Trouble::Unreachable);
-        }
-    };
+    let (socket, address) = discover::connect(world, target).await?;
     let (wire, proof, transport) = match target.transport {
         Transport::Tls => {
             let (wire, proof) = secure(world, target, socket, address, limits.net.handshake).await?;
