@@ -4,13 +4,14 @@
 //! functions that the running proxy asks.
 
 mod explain;
+mod manual;
 mod map;
 mod report;
 
 use std::io::{self, Write};
 use std::path::PathBuf;
 
-use clap::{CommandFactory, Parser, Subcommand, ValueEnum};
+use clap::{Parser, Subcommand, ValueEnum};
 
 use crate::app;
 use crate::config;
@@ -47,8 +48,7 @@ enum Command {
     Explain(ExplainArgs),
     /// Print how a SIP address looks on XMPP, and the reverse.
     Map(MapArgs),
-    /// Print the manual page, or that of one command.
-    #[command(hide = true)]
+    /// Print the manual page (roff), or that of one command: vestibule man | man -l -
     Man(ManArgs),
 }
 
@@ -138,7 +138,7 @@ pub fn execute(
     };
     let form = if cli.json { Form::Json } else { Form::Text };
     match cli.command {
-        Command::Man(arguments) => print_manual(arguments.of.as_deref(), out, err),
+        Command::Man(arguments) => manual::print(arguments.of.as_deref(), out, err),
         Command::Map(arguments) => map::print(&arguments.address, form, out, err),
         Command::Check => {
             let mut read = config::load(&cli.config);
@@ -197,25 +197,6 @@ impl From<ProtocolWord> for Protocol {
         match word {
             ProtocolWord::Sip => Self::Sip,
             ProtocolWord::Xmpp => Self::Xmpp,
-        }
-    }
-}
-
-fn print_manual(of: Option<&str>, out: &mut dyn Write, err: &mut dyn Write) -> io::Result<Exit> {
-    let mut whole = Cli::command();
-    whole.build();
-    let page = match of {
-        None => Some(&whole),
-        Some(name) => whole.find_subcommand(name),
-    };
-    match page {
-        Some(page) => {
-            clap_mangen::Man::new(page.clone()).render(out)?;
-            Ok(Exit::Good)
-        }
-        None => {
-            writeln!(err, "there is no command {}", of.unwrap_or_default())?;
-            Ok(Exit::Usage)
         }
     }
 }

@@ -29,7 +29,6 @@ pub(super) async fn serve(
             _ = hangup.recv() => match reload(&started, &settings, file, level) {
                 Ok(taken) => {
                     started.world.metrics.reloaded("taken");
-                    tracing::info!("the configuration was read again and is in force");
                     settings = taken;
                 }
                 Err(error) => {
@@ -70,6 +69,9 @@ fn reload(
     level.set(&after.log.level)?;
     started.live.replace(&started.world, &after, contexts);
     let parts: Vec<_> = parts.into_iter().map(change::Part::as_str).collect();
-    tracing::info!(changed = parts.join(", "), "taken up");
+    tracing::info!(
+        changed = parts.join(", "),
+        "the configuration and its files were read again and are in force"
+    );
     Ok(after)
 }

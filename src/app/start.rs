@@ -84,6 +84,7 @@ pub(super) async fn start(
         None => contexts,
     };
     let (world, live, inputs) = assemble(settings, contexts)?;
+    note_certificates(&world, &world.contexts.borrow());
     for (number, inputs) in (0_u8..).zip(inputs) {
         let gateway = Gateway::new(
             number,
@@ -133,6 +134,7 @@ pub(super) async fn start(
 impl Live {
     /// Puts another configuration in force: what is new counts from now on, what is under way goes on.
     pub(crate) fn replace(&self, world: &Arc<World>, settings: &Settings, contexts: Contexts) {
+        note_certificates(world, &contexts);
         self.contexts.send_replace(Arc::new(contexts));
         self.default_tls.send_replace(default_tls(settings));
         self.limits.send_replace(Arc::new(settings.limits.clone()));
@@ -148,6 +150,17 @@ pub(crate) fn contexts(settings: &Settings) -> anyhow::Result<Contexts> {
         let lines: Vec<_> = problems.iter().map(PkiError::to_string).collect();
         anyhow!("certificates cannot be used:\n  {}", lines.join("\n  "))
     })
+}
+
+/// Until when our certificates count, for the metrics.
+fn note_certificates(world: &World, contexts: &Contexts) {
+    let known = contexts.iter().flat_map(|(name, context)| {
+        context.own().iter().filter_map(|own| {
+            let path = own.path().display().to_string();
+            Some((name.to_string(), path, own.not_after()?))
+        })
+    });
+    world.metrics.certificates(known);
 }
 
 /// Why an address cannot be listened on, with what most often mends it.

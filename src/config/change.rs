@@ -224,7 +224,7 @@ impl fmt::Display for NeedsRestart {
         let parts: Vec<String> = self.because.iter().map(ToString::to_string).collect();
         write!(
             f,
-            "the new configuration is not taken up: {} can only change with a restart; the old one stays in force",
+            "{} can only change with a restart: undo that in the file, or restart the proxy",
             parts.join(", ")
         )
     }

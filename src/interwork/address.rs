@@ -209,7 +209,9 @@ pub fn phone_context(uri: &SipUri) -> Option<&str> {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum AddressError {
     /// `tel:` or another scheme that RFC 7247 does not map.
-    #[error("the URI's scheme has no counterpart in XMPP; a policy may name a domain for it")]
+    #[error(
+        "the URI's scheme has no counterpart in XMPP, as it names no domain; a number is written sip:+4930123456@example.com"
+    )]
     Scheme,
     /// `sips:`, and the policy is to refuse it.
     #[error("a sips: URI asks for TLS on every hop, which XMPP cannot promise (sips_over_xmpp = reject)")]

@@ -12,7 +12,7 @@ use crate::gateway::Trouble;
 use crate::observe::health::NodeState;
 use crate::route::aside::Failure;
 use crate::route::select::Health;
-use crate::route::{Plan, Side, Step, Target};
+use crate::route::{Link, Plan, Side, Step, Target};
 
 /// The targets of a destination that are still to be tried.
 #[derive(Debug)]
@@ -97,18 +97,22 @@ impl Attempts {
             let random = u32::from_le_bytes(world::random());
             self.world.aside().failed(world::now(), &target, failure, random);
         }
-        // A node that answers and refuses one pair is up all the same.
-        self.saw(
-            &target,
-            match trouble {
-                Trouble::NotFound | Trouble::Unreachable | Trouble::Timeout => NodeState::Down,
-                Trouble::Untrusted
-                | Trouble::Refused
-                | Trouble::Broken
-                | Trouble::Overload
-                | Trouble::Stopping => NodeState::Up,
-            },
-        );
+        match trouble {
+            Trouble::NotFound | Trouble::Unreachable | Trouble::Timeout => {
+                self.saw(&target, NodeState::Down);
+            }
+            // A node that answers and refuses one pair is up all the same; but one that refuses a component may refuse
+            // every one, as with a wrong secret: it is up when it has taken one.
+            Trouble::Untrusted
+            | Trouble::Refused
+            | Trouble::Broken
+            | Trouble::Overload
+            | Trouble::Stopping => {
+                if !self.is_component(&target) {
+                    self.saw(&target, NodeState::Up);
+                }
+            }
+        }
     }
 
     /// The current target works.
@@ -123,6 +127,12 @@ impl Attempts {
     #[must_use]
     pub const fn trouble(&self) -> Trouble {
         self.trouble
+    }
+
+    fn is_component(&self, target: &Target) -> bool {
+        let border = self.world.border();
+        let local = border.table().local(&target.domain);
+        target.side == Side::Inside && local.is_some_and(|local| matches!(local.link, Link::Component(_)))
     }
 
     fn saw(&self, target: &Target, seen: NodeState) {

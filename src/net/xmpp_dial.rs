@@ -131,7 +131,7 @@ async fn opened(mut driver: Driver, target: &Target) -> Result<(Driver, Event), 
         match event {
             Event::Authenticated { .. } | Event::Verified(_) => return Ok((driver, event)),
             Event::Refused(refusal) => {
-                tracing::warn!(peer = %target.domain, %target, class = refusal.class(), why = %refusal, "an XMPP server was refused by us");
+                tracing::warn!(peer = %target.domain, %target, class = refusal.class(), why = %refusal, "no stream with an XMPP server");
                 let is_of_tls = matches!(
                     refusal,
                     StreamRefusal::TlsUnavailable | StreamRefusal::CertificateUnproven

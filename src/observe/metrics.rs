@@ -29,6 +29,7 @@ pub struct Metrics {
     node_up: IntGaugeVec,
     reloads: IntCounterVec,
     late_answers: IntCounterVec,
+    certificates: IntGaugeVec,
     phase: IntGauge,
     /// Messages that wait for their outcome.
     pub pending: IntGauge,
@@ -127,6 +128,11 @@ impl Metrics {
                 "1 where the inside node answers.",
                 &["domain", "node"],
             )?,
+            certificates: gauges(
+                "vestibule_certificate_expiry_timestamp_seconds",
+                "When the first certificate of a chain of ours ends, in seconds since 1970.",
+                &["context", "chain"],
+            )?,
             reloads: counters("vestibule_reloads_total", "Configuration reloads.", &["result"])?,
             late_answers: counters(
                 "vestibule_sip_late_answers_total",
@@ -182,6 +188,14 @@ impl Metrics {
         let gauge = self.connections.with_label_values(labels);
         gauge.inc();
         Alive(gauge)
+    }
+
+    /// Replaces what is known of our own certificates: TLS context, file, and the last second at which it counts.
+    pub fn certificates(&self, known: impl IntoIterator<Item = (String, String, i64)>) {
+        self.certificates.reset();
+        for (context, chain, end) in known {
+            self.certificates.with_label_values(&[&context, &chain]).set(end);
+        }
     }
 
     /// Counts a failed TLS handshake.
@@ -277,6 +291,8 @@ mod tests {
             Outcome::Failed,
         );
         metrics.refused(Side::Outside, Protocol::Sip, "bad_header");
+        metrics.certificates([("old".to_owned(), "/tls/old.pem".to_owned(), 1)]);
+        metrics.certificates([("public".to_owned(), "/tls/edge.pem".to_owned(), 1_924_992_000)]);
         let alive = metrics.connection(Side::Inside, Protocol::Xmpp, "made");
         let health = Health::new();
         health.enter(Phase::Running);
@@ -287,10 +303,15 @@ mod tests {
             r#"vestibule_refusals_total{class="bad_header",protocol="sip",side="outside"} 1"#,
             r#"vestibule_connections{protocol="xmpp",role="made",side="inside"} 1"#,
             r#"vestibule_tasks{task="shard"} 2"#,
+            r#"vestibule_certificate_expiry_timestamp_seconds{chain="/tls/edge.pem",context="public"} 1924992000"#,
             "vestibule_phase 1",
         ] {
             assert!(text.lines().any(|l| l == line), "{line} is not in:\n{text}");
         }
+        assert!(
+            !text.contains("/tls/old.pem"),
+            "a certificate that is used no more"
+        );
         drop(alive);
         let text = metrics.text(&health, []).unwrap();
         assert!(text.contains(r#"vestibule_connections{protocol="xmpp",role="made",side="inside"} 0"#));

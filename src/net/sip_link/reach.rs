@@ -14,7 +14,7 @@ use crate::net::proof::{self, Proof};
 use crate::net::tls::{self, Wire};
 use crate::net::world::World;
 use crate::pki::Alpn;
-use crate::route::{Host, Target, Transport};
+use crate::route::{Host, Protocol, Target, Transport};
 use crate::sip;
 
 /// What a new connection leads to.
@@ -36,9 +36,12 @@ pub(in crate::net) async fn reach(
         let next_hop = [proof::reference(&target.host)];
         let proven = reached.proof.sip(&target.domain, target.tls.as_ref(), &next_hop);
         if let Err(unproven) = proven {
+            world
+                .metrics
+                .refused(target.side, Protocol::Sip, unproven.class());
             tracing::warn!(
                 peer = %target.domain, %target, class = unproven.class(), why = %unproven,
-                "a SIP server is not the one that was meant"
+                "the certificate of a SIP server does not prove that it is the one that was meant"
             );
             return Err(Trouble::Untrusted);
         }

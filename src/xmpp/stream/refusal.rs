@@ -107,7 +107,7 @@ pub enum StreamRefusal {
     #[error("the peer went on naming domains after too many of them were refused")]
     TooManyRefused,
     /// Not authenticated in time.
-    #[error("the stream was not established within xmpp.establish")]
+    #[error("the stream was not established within [xmpp] establish_timeout")]
     EstablishTimeout,
     /// The node does not know the component.
     #[error("the node does not serve this component: add it to the node's configuration")]
@@ -116,7 +116,10 @@ pub enum StreamRefusal {
     #[error("the node says that this component is connected already")]
     ComponentConflict,
     /// The node refuses the secret.
-    #[error("the node refuses the component's secret")]
+    #[error(
+        "the node refuses the component's secret: component_secret at the node, or its like, and `secret` of the \
+         [[local]] table have to be the same"
+    )]
     ComponentSecret,
 }
 
