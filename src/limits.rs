@@ -136,8 +136,16 @@ pub struct XmppLimits {
     pub refused_pairs: usize,
     /// Stanzas that wait while a stream is set up (1,000).
     pub queued_stanzas: usize,
-    /// Streams alive at once (1,000).
+    /// Octets of the stanzas that wait for one link, about (8 MiB).
+    pub queued_bytes: usize,
+    /// Streams alive at once that others opened, and as many that we opened, on each side (1,000).
     pub connections: usize,
+    /// Of the streams that others opened, those on which nothing is proven yet (500).
+    pub strangers: usize,
+    /// Of them, those from one address, or one /64 of IPv6 (400).
+    pub strangers_of_network: usize,
+    /// How long a peer over its rate is held back before what it sends is refused (2 s).
+    pub held_back: Duration,
     /// Streams alive at once with one foreign domain (20).
     pub connections_per_domain: usize,
     /// The first pause of a link after a failure (200 ms); letters that come within it are given back at once.
@@ -146,6 +154,10 @@ pub struct XmppLimits {
     pub longest_pause: Duration,
     /// The longest pause between tries to reach a node of ours (10 s: one that is back is found again within it).
     pub longest_pause_of_node: Duration,
+    /// Time for a peer to answer a request for acknowledgement before it is taken for dead (60 s; XEP-0198).
+    pub acknowledge: Duration,
+    /// The least time between keepalives, however impatient a peer says it is (5 s; XEP-0478).
+    pub least_keepalive: Duration,
     /// Stanzas of one stream that may wait to be acknowledged (1,000; XEP-0198); over it nothing more is written.
     pub unacknowledged: usize,
 }
@@ -153,8 +165,10 @@ pub struct XmppLimits {
 /// Bounds of the gateway core.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct GatewayLimits {
-    /// Messages that wait for their outcome at once (10,000).
+    /// Messages that wait for their outcome at once (10,000), in each shard.
     pub pending_messages: usize,
+    /// Octets that they take together, about (64 MiB), in each shard.
+    pub pending_bytes: usize,
     /// How long the gateway waits for the XMPP side to confirm or refuse a stanza before it takes silence for
     /// success on a live stream (3 s; specification: interworking §4).
     pub confirm: Duration,
@@ -183,6 +197,8 @@ pub struct NetLimits {
     pub connect: Duration,
     /// Entries of each bounded queue between tasks (1,024).
     pub queue: usize,
+    /// Octets of the messages that wait for one shard, about (32 MiB); over it flows are held back.
+    pub queue_bytes: usize,
     /// Octets waiting to be written to one connection (1 MiB); over it the connection is too slow and is closed.
     pub write_buffer: usize,
     /// Quiet time after which an idle SIP connection is closed (600 s).
@@ -232,11 +248,17 @@ impl Default for XmppLimits {
             pending_verifications: 1_000,
             refused_pairs: 100,
             queued_stanzas: 1_000,
+            queued_bytes: 8 << 20,
             connections: 1_000,
+            strangers: 500,
+            strangers_of_network: 400,
+            held_back: Duration::from_secs(2),
             connections_per_domain: 20,
             first_pause: Duration::from_millis(200),
             longest_pause: Duration::from_secs(300),
             longest_pause_of_node: Duration::from_secs(10),
+            acknowledge: Duration::from_secs(60),
+            least_keepalive: Duration::from_secs(5),
             unacknowledged: 1_000,
         }
     }
@@ -246,6 +268,7 @@ impl Default for GatewayLimits {
     fn default() -> Self {
         Self {
             pending_messages: 10_000,
+            pending_bytes: 64 << 20,
             confirm: Duration::from_secs(3),
             deliver: Duration::from_secs(30),
             pager_message_bytes: 1_300,
@@ -263,6 +286,7 @@ impl Default for NetLimits {
             first_message: Duration::from_secs(30),
             connect: Duration::from_secs(5),
             queue: 1_024,
+            queue_bytes: 32 << 20,
             write_buffer: 1 << 20,
             sip_idle: Duration::from_secs(600),
             sip_keepalive: Duration::from_secs(120),

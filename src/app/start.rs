@@ -14,11 +14,14 @@ use super::user::{Closed, RunAs};
 use crate::admin;
 use crate::config::Settings;
 use crate::domain::{Domain, DomainPattern};
-use crate::gateway::{AnswerIds, Border, Gateway, Link};
+use crate::gateway::{AnswerIds, Border, Gateway, Input, Link};
 use crate::limits;
 use crate::net::dns::{Hosts, Resolver};
 use crate::net::pool::Pool;
+use crate::net::rates::Rates;
+use crate::net::sip_flow::SipOrigin;
 use crate::net::world::{self, DefaultTls, NodeAddresses, Places, Streams, World};
+use crate::net::xmpp_places::XmppPlaces;
 use crate::net::xmpp_verify::Verifications;
 use crate::net::{listen, probe, queue, serve, shard};
 use crate::observe::health::Phase;
@@ -178,7 +181,7 @@ fn cannot_listen(what: &str, address: SocketAddr, error: &io::Error) -> anyhow::
     anyhow!("{what}: {address} cannot be listened on ({error}): {help}")
 }
 
-pub(crate) type Inputs = Vec<queue::Receiver<crate::gateway::Input<crate::net::sip_flow::SipOrigin>>>;
+pub(crate) type Inputs = Vec<queue::Receiver<Input<SipOrigin>>>;
 
 pub(crate) fn assemble(
     settings: &Settings,
@@ -191,7 +194,11 @@ pub(crate) fn assemble(
         .map_or(1, usize::from)
         .clamp(1, MOST_SHARDS);
     let (shards, inputs) = (0..count)
-        .map(|_| queue::bounded("shard", settings.limits.net.queue.saturating_mul(4), &metrics))
+        .map(|_| {
+            let limits = &settings.limits.net;
+            let entries = limits.queue.saturating_mul(4);
+            queue::weighed("shard", entries, limits.queue_bytes, Input::weight, &metrics)
+        })
         .unzip();
     let (limits, limits_seen) = watch::channel(Arc::new(settings.limits.clone()));
     let (border, border_seen) = watch::channel(Arc::new(border(settings)));
@@ -223,6 +230,8 @@ pub(crate) fn assemble(
         set_aside: Mutex::default(),
         nodes: NodeAddresses::default(),
         places: Places::new(settings.limits.net.connections),
+        xmpp_places: XmppPlaces::default(),
+        rates: Rates::default(),
         streams: Streams::default(),
         transactions: Register::new(),
         late_answers: Semaphore::new(limits::LATE_ANSWERS),

@@ -136,6 +136,7 @@ fn fixed(running: &Settings, new: &Settings) -> Vec<Fixed> {
     let gateway = |settings: &Settings| {
         let GatewayLimits {
             pending_messages,
+            pending_bytes,
             confirm,
             deliver,
             // Asked anew for each message.
@@ -144,7 +145,7 @@ fn fixed(running: &Settings, new: &Settings) -> Vec<Fixed> {
             queries: _,
             query: _,
         } = settings.limits.gateway;
-        (pending_messages, confirm, deliver)
+        (pending_messages, pending_bytes, confirm, deliver)
     };
     if gateway(running) != gateway(new)
         || running.interworking.undeliverable != new.interworking.undeliverable

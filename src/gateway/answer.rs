@@ -171,6 +171,8 @@ pub enum Trouble {
     Timeout,
     /// A queue or a table of ours is full.
     Overload,
+    /// The server says that it takes nothing so large.
+    TooLarge,
     /// The stream or flow broke while the message was on it.
     Broken,
     /// The proxy is stopping.
@@ -188,6 +190,7 @@ impl Trouble {
             Self::Refused => "peer_refused",
             Self::Timeout => "peer_timeout",
             Self::Overload => "overload",
+            Self::TooLarge => "too_large",
             Self::Broken => "link_broken",
             Self::Stopping => "stopping",
         }
@@ -200,6 +203,7 @@ impl Trouble {
             Self::Unreachable | Self::Refused | Self::Broken => LocalFailure::Unreachable,
             Self::Untrusted => LocalFailure::Insecure,
             Self::Timeout => LocalFailure::NoAnswer,
+            Self::TooLarge => LocalFailure::TooLarge,
             Self::Overload | Self::Stopping => LocalFailure::Overload,
         }
     }

@@ -152,6 +152,24 @@ impl Delivery {
         &self.link
     }
 
+    /// About how many octets of memory it takes.
+    #[must_use]
+    pub fn weight(&self) -> usize {
+        match &self.payload {
+            Payload::ToXmpp { stanza, request, .. } => {
+                weight_of(request).saturating_add(stanza.element().weight())
+            }
+            Payload::ToSip { request, sender } => {
+                weight_of(request).saturating_add(sender.element().weight())
+            }
+            Payload::Forward { stanza, sender } => stanza
+                .element()
+                .weight()
+                .saturating_add(sender.element().weight()),
+            Payload::Pass { stanza, .. } => stanza.element().weight(),
+        }
+    }
+
     /// A number that is the same for every message between two users, in either direction: what keeps them in one
     /// shard and in order.
     #[must_use]
@@ -164,6 +182,22 @@ impl Delivery {
         }
     }
 }
+
+/// About how many octets of memory a request takes: its text, and what the parsed form adds.
+#[must_use]
+pub fn weight_of(request: &Request) -> usize {
+    let other = request.headers().other().fold(0_usize, |sum, (_, value)| {
+        sum.saturating_add(value.len()).saturating_add(64)
+    });
+    request
+        .body()
+        .len()
+        .saturating_add(other)
+        .saturating_add(MANDATORY)
+}
+
+/// What the fields take that every request has, about.
+const MANDATORY: usize = 2_048;
 
 /// The number of the pair of users that a stanza goes between, whichever of them sent it.
 #[must_use]

@@ -63,6 +63,23 @@ pub enum Input<O> {
     Tick,
 }
 
+impl<O> Input<O> {
+    /// About how many octets of memory it takes.
+    #[must_use]
+    pub fn weight(&self) -> usize {
+        size_of::<Self>().saturating_add(match self {
+            Self::Deliver { delivery, .. } => delivery.weight(),
+            Self::Answer(stanza) => stanza.element().weight(),
+            Self::Response { response, .. } => response.body().len(),
+            Self::Written { .. }
+            | Self::Acknowledged { .. }
+            | Self::Returned { .. }
+            | Self::Broken { .. }
+            | Self::Tick => 0,
+        })
+    }
+}
+
 /// What is to be done.
 #[derive(Debug)]
 pub enum Output<O> {

@@ -16,6 +16,7 @@ mod asked;
 mod border;
 mod confirm;
 mod delivery;
+mod errors;
 mod event;
 mod kind;
 pub mod link;
@@ -34,7 +35,7 @@ use std::time::{Duration, Instant};
 
 pub use answer::{AnswerIds, Trouble};
 pub use border::{Admitted, AdmittedStanza, Border, Conduct, Peer, Translation, Unasked};
-pub use delivery::{Carried, Delivery, Link, Outcome, Trace, pair_of};
+pub use delivery::{Carried, Delivery, Link, Outcome, Trace, pair_of, weight_of};
 pub use event::{Input, Observation, Output};
 pub use pending::Token;
 pub use rejection::{Rejected, RejectedStanza, Unproven};
@@ -44,6 +45,7 @@ use answer::Answers;
 use asked::Asked;
 use confirm::Confirmation;
 use delivery::Payload;
+use errors::{Errors, News};
 use pending::Pending;
 use waiting::{About, State, Waiting, WaitingKind};
 
@@ -64,6 +66,7 @@ pub struct Gateway<O> {
     answers: Answers,
     numbers: u64,
     waiting: Pending<Waiting<O>>,
+    errors: Errors,
     /// The XMPP links on which something waits, and no others.
     links: HashMap<Link, Confirmation>,
     /// The links whose far end has answered a ping: its silence is no consent.
@@ -80,7 +83,8 @@ impl<O> Gateway<O> {
     pub fn new(shard: u8, limits: GatewayLimits, ids: AnswerIds, edge: &Domain, undeliverable: &str) -> Self {
         Self {
             shard,
-            waiting: Pending::new(limits.pending_messages),
+            errors: Errors::new(limits.pending_messages),
+            waiting: Pending::new(limits.pending_messages, limits.pending_bytes),
             asked: Asked::new(limits.queries, limits.query),
             limits,
             answers: Answers::new(ids, edge, undeliverable),
@@ -126,7 +130,7 @@ impl<O> Gateway<O> {
     }
 
     fn deliver(&mut self, now: Instant, mut delivery: Delivery, origin: Option<O>) {
-        if !self.has_part(now, &mut delivery) {
+        if !self.has_part(now, &mut delivery) || self.meet_error(now, &delivery) == News::No {
             return;
         }
         let token = self.fresh();
@@ -173,10 +177,13 @@ impl<O> Gateway<O> {
                 };
                 (WaitingKind::Xmpp { sender }, output)
             }
-            Payload::Forward { stanza, sender } => (
-                WaitingKind::Forwarded { sender },
-                send(&link, stanza, Some(token), send_until, Some(trace)),
-            ),
+            Payload::Forward { stanza, sender } => {
+                self.errors.wait(&sender, token);
+                (
+                    WaitingKind::Forwarded { sender },
+                    send(&link, stanza, Some(token), send_until, Some(trace)),
+                )
+            }
             Payload::Pass {
                 stanza,
                 sender: Some(sender),

@@ -48,14 +48,24 @@ impl std::fmt::Display for Token {
 #[derive(Debug)]
 pub(super) struct Pending<T> {
     most: usize,
+    most_octets: usize,
+    octets: usize,
     entries: HashMap<Token, (Instant, T)>,
     times: BTreeSet<(Instant, Token)>,
 }
 
-impl<T> Pending<T> {
-    pub(super) fn new(most: usize) -> Self {
+/// What waits takes memory.
+pub(super) trait Weighs {
+    /// About how many octets.
+    fn weight(&self) -> usize;
+}
+
+impl<T: Weighs> Pending<T> {
+    pub(super) fn new(most: usize, most_octets: usize) -> Self {
         Self {
             most,
+            most_octets,
+            octets: 0,
             entries: HashMap::new(),
             times: BTreeSet::new(),
         }
@@ -67,11 +77,14 @@ impl<T> Pending<T> {
 
     /// Puts an entry in; gives it back where the table is full.
     pub(super) fn insert(&mut self, token: Token, until: Instant, entry: T) -> Result<(), T> {
-        if self.entries.len() >= self.most {
+        let octets = self.octets.saturating_add(entry.weight());
+        if self.entries.len() >= self.most || octets > self.most_octets {
             return Err(entry);
         }
+        self.octets = octets;
         self.times.insert((until, token));
-        if let Some((before, _)) = self.entries.insert(token, (until, entry)) {
+        if let Some((before, replaced)) = self.entries.insert(token, (until, entry)) {
+            self.octets = self.octets.saturating_sub(replaced.weight());
             self.times.remove(&(before, token));
         }
         Ok(())
@@ -96,6 +109,7 @@ impl<T> Pending<T> {
 
     pub(super) fn remove(&mut self, token: Token) -> Option<T> {
         let (until, entry) = self.entries.remove(&token)?;
+        self.octets = self.octets.saturating_sub(entry.weight());
         self.times.remove(&(until, token));
         Some(entry)
     }
@@ -127,6 +141,23 @@ mod tests {
     use super::*;
     use std::time::Duration;
 
+    impl Weighs for char {
+        fn weight(&self) -> usize {
+            if *self == 'H' { 80 } else { 1 }
+        }
+    }
+
+    #[test]
+    fn what_waits_is_bounded_by_its_octets_too() {
+        let now = Instant::now();
+        let mut pending = Pending::new(10, 100);
+        assert_eq!(pending.insert(Token::new(0, 1), now, 'H'), Ok(()));
+        assert_eq!(pending.insert(Token::new(0, 2), now, 'H'), Err('H'));
+        assert_eq!(pending.insert(Token::new(0, 3), now, 'l'), Ok(()));
+        assert_eq!(pending.remove(Token::new(0, 1)), Some('H'));
+        assert_eq!(pending.insert(Token::new(0, 2), now, 'H'), Ok(()));
+    }
+
     #[test]
     fn tokens_name_their_shard() {
         let token = Token::new(7, 12_345);
@@ -140,7 +171,7 @@ mod tests {
         let now = Instant::now();
         let at = |s| now + Duration::from_secs(s);
         let (a, b, c) = (Token::new(0, 1), Token::new(0, 2), Token::new(0, 3));
-        let mut pending = Pending::new(2);
+        let mut pending = Pending::new(2, 100);
         assert_eq!(pending.insert(a, at(5), 'a'), Ok(()));
         assert_eq!(pending.insert(b, at(3), 'b'), Ok(()));
         assert_eq!(pending.insert(c, at(1), 'c'), Err('c'), "the table is full");

@@ -92,6 +92,12 @@ impl Border {
     pub fn refuse_stanza_while_stopping(&self, stanza: &Stanza) -> RejectedStanza {
         RejectedStanza::of(stanza, &Refused::Stopping, self.edge())
     }
+
+    /// The refusal of a stanza that there is no room for.
+    #[must_use]
+    pub fn refuse_stanza_for_overload(&self, stanza: &Stanza) -> RejectedStanza {
+        RejectedStanza::of(stanza, &Refused::Overload, self.edge())
+    }
 }
 
 impl Rejected {

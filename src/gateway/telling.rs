@@ -15,6 +15,7 @@ use crate::xmpp::{Jid, Stanza};
 impl<O> Gateway<O> {
     pub(super) fn succeed(&mut self, waiting: Waiting<O>) {
         let Waiting { about, kind, .. } = waiting;
+        self.no_error_awaited(&kind);
         match kind {
             WaitingKind::Sip { origin, request, .. } => {
                 let response = Answers::taken(&request, about.answers);
@@ -36,6 +37,7 @@ impl<O> Gateway<O> {
 
     pub(super) fn fail(&mut self, now: Instant, waiting: Waiting<O>, trouble: Trouble) {
         let Waiting { about, kind, .. } = waiting;
+        self.no_error_awaited(&kind);
         let (from, to) = match kind {
             WaitingKind::Sip { origin, request, .. } => {
                 let response = self.answers.troubled_request(&request, trouble, about.answers);
@@ -59,6 +61,7 @@ impl<O> Gateway<O> {
                 return;
             }
             WaitingKind::Forwarded { sender } => {
+                self.told_by_us(now, &sender);
                 if let Some(error) = self.answers.troubled_sender(&sender, trouble, about.answers) {
                     self.send_back(now, error, about.trace);
                 }

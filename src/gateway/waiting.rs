@@ -2,7 +2,8 @@
 
 use std::time::Instant;
 
-use super::delivery::{Link, Trace};
+use super::delivery::{Link, Trace, weight_of};
+use super::pending::Weighs;
 use crate::interwork::profile::Profile;
 use crate::policy::{Answers, Direction};
 use crate::sip::Request;
@@ -26,6 +27,17 @@ pub(super) struct About {
     pub(super) way: Direction,
     /// Whether anything of what becomes of it may be told.
     pub(super) answers: Answers,
+}
+
+impl<O> Weighs for Waiting<O> {
+    fn weight(&self) -> usize {
+        size_of::<Self>().saturating_add(match &self.kind {
+            WaitingKind::Sip { request, .. } => weight_of(request),
+            WaitingKind::Xmpp { sender }
+            | WaitingKind::Forwarded { sender }
+            | WaitingKind::Passed { sender } => sender.element().weight(),
+        })
+    }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -200,27 +200,39 @@ pub enum LocalFailure {
     Insecure,
     /// A connection, but no answer in time (SIP timers B and F, a silent stream).
     NoAnswer,
+    /// More than the next hop says it takes (XEP-0478).
+    TooLarge,
     /// We are at a limit of our own.
     Overload,
 }
 
 impl LocalFailure {
     /// All failures.
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 7] = [
         Self::NoSuchDomain,
         Self::Unresolved,
         Self::Unreachable,
         Self::Insecure,
         Self::NoAnswer,
+        Self::TooLarge,
         Self::Overload,
     ];
 
     /// The stanza error that says it. The text is constant: nothing of the peer's certificate or address is in it.
     #[must_use]
     pub fn stanza_error(self, by: &Jid, undeliverable: &str) -> StanzaError {
-        StanzaError::new(self.condition())
-            .with_by(by.clone())
-            .with_text(&join(undeliverable, self.text()))
+        let error = StanzaError::new(self.condition()).with_text(&join(undeliverable, self.text()));
+        match self {
+            //= xep0478#3
+            //# SHOULD NOT contain a 'by' attribute (as the policy being violated is not the current entity's)
+            Self::TooLarge => error,
+            Self::NoSuchDomain
+            | Self::Unresolved
+            | Self::Unreachable
+            | Self::Insecure
+            | Self::NoAnswer
+            | Self::Overload => error.with_by(by.clone()),
+        }
     }
 
     /// The SIP error that says it.
@@ -231,6 +243,7 @@ impl LocalFailure {
             Self::NoSuchDomain => StatusCode::NOT_FOUND,
             Self::Unresolved | Self::Unreachable | Self::NoAnswer => StatusCode::REQUEST_TIMEOUT,
             Self::Insecure => StatusCode::FORBIDDEN,
+            Self::TooLarge => StatusCode::MESSAGE_TOO_LARGE,
             Self::Overload => StatusCode::SERVER_INTERNAL_ERROR,
         };
         SipError {
@@ -244,7 +257,7 @@ impl LocalFailure {
         match self {
             Self::NoSuchDomain => Condition::RemoteServerNotFound,
             Self::Unresolved | Self::Unreachable | Self::NoAnswer => Condition::RemoteServerTimeout,
-            Self::Insecure => Condition::PolicyViolation,
+            Self::Insecure | Self::TooLarge => Condition::PolicyViolation,
             Self::Overload => Condition::ResourceConstraint,
         }
     }
@@ -256,6 +269,7 @@ impl LocalFailure {
             Self::Unreachable => "the server could not be reached",
             Self::Insecure => "no connection with the required security",
             Self::NoAnswer => "the server did not answer",
+            Self::TooLarge => "larger than the server takes",
             Self::Overload => "too much to do",
         }
     }

@@ -91,7 +91,7 @@ impl Attempts {
                 Some(Failure::Negotiation)
             }
             // That is ours, not the target's.
-            Trouble::Overload | Trouble::Stopping => None,
+            Trouble::Overload | Trouble::TooLarge | Trouble::Stopping => None,
         };
         if let Some(failure) = failure {
             let random = u32::from_le_bytes(world::random());
@@ -107,6 +107,7 @@ impl Attempts {
             | Trouble::Refused
             | Trouble::Broken
             | Trouble::Overload
+            | Trouble::TooLarge
             | Trouble::Stopping => {
                 if !self.is_component(&target) {
                     self.saw(&target, NodeState::Up);

@@ -7,7 +7,7 @@ use std::time::Instant;
 use super::queue::{self, Refused};
 use super::world::World;
 use super::{sip_link, xmpp_link};
-use crate::gateway::{Link, Token, Trouble};
+use crate::gateway::{Link, Token, Trouble, weight_of};
 use crate::route::Route;
 use crate::sip::Request;
 use crate::xmpp::Stanza;
@@ -30,6 +30,16 @@ pub enum Content {
     Stanza(Box<Stanza>),
     /// For a SIP link, with the way to its servers.
     Request(Box<Request>, Box<Route>),
+}
+
+impl Letter {
+    /// About how many octets of memory it takes.
+    fn weight(&self) -> usize {
+        match &self.content {
+            Content::Stanza(stanza) => stanza.element().weight(),
+            Content::Request(request, _) => weight_of(request),
+        }
+    }
 }
 
 /// The links by name.
@@ -102,7 +112,13 @@ fn start(
 
 fn spawn(world: &Arc<World>, link: &Link) -> queue::Sender<Letter> {
     let limits = world.limits();
-    let (sender, letters) = queue::bounded("link", limits.xmpp.queued_stanzas, &world.metrics);
+    let (sender, letters) = queue::weighed(
+        "link",
+        limits.xmpp.queued_stanzas,
+        limits.xmpp.queued_bytes,
+        Letter::weight,
+        &world.metrics,
+    );
     match link {
         Link::Xmpp { local, remote } => {
             let work = xmpp_link::run(Arc::clone(world), local.clone(), remote.clone(), letters);

@@ -56,6 +56,20 @@ async fn connection(world: Arc<World>, stream: TcpStream, accepted: Accepted) {
         Protocol::Sip => Alpn::None,
         Protocol::Xmpp => Alpn::XmppServer,
     };
+    let place = match listener.protocol {
+        Protocol::Sip => None,
+        Protocol::Xmpp => match world.xmpp_places.accept(side, remote.ip(), &limits.xmpp) {
+            Ok(place) => Some(place),
+            Err(none) => {
+                world.metrics.refused(side, Protocol::Xmpp, none.class());
+                tracing::info!(%flow, %side, peer = %remote, class = none.class(), "an XMPP connection is refused: there is no place for it");
+                if listener.transport != Transport::Tls {
+                    xmpp_stream::refuse(&world, Wire::Plain(stream), &accepted).await;
+                }
+                return;
+            }
+        },
+    };
     let secured = match listener.transport {
         Transport::Tls => {
             let Some(context) = world.context(listener.tls.as_ref(), side) else {
@@ -99,7 +113,18 @@ async fn connection(world: Arc<World>, stream: TcpStream, accepted: Accepted) {
                 tracing::info!(%flow, %side, peer = %remote, %error, "SIP flow broken");
             }
         }
-        Protocol::Xmpp => Box::pin(xmpp_stream::accepted(&world, wire, &accepted, proof, alive)).await,
+        Protocol::Xmpp => {
+            if let Some(place) = place {
+                Box::pin(xmpp_stream::accepted(
+                    &world,
+                    wire,
+                    &accepted,
+                    proof,
+                    (alive, place),
+                ))
+                .await;
+            }
+        }
     }
 }
 

@@ -11,7 +11,9 @@ use tokio_util::sync::CancellationToken;
 use super::dns::{Family, Resolver};
 use super::pool::Pool;
 use super::queue;
+use super::rates::Rates;
 use super::sip_flow::SipOrigin;
+use super::xmpp_places::XmppPlaces;
 use super::xmpp_verify::Verifications;
 use crate::domain::Domain;
 use crate::gateway::{AnswerIds, Border, Input, Token};
@@ -60,6 +62,10 @@ pub struct World {
     pub nodes: NodeAddresses,
     /// Places for accepted connections, by side: what the outside fills up is not the inside's.
     pub places: Places,
+    /// Places for XMPP streams, whoever opened them.
+    pub xmpp_places: XmppPlaces,
+    /// How fast each foreign domain may go on.
+    pub rates: Rates,
     /// Accepted XMPP streams by the foreign domain that they are proven for.
     pub streams: Streams,
     /// How many SIP transactions are alive, and which requests are under way.

@@ -149,6 +149,7 @@ async fn opened(mut driver: Driver, target: &Target) -> Result<(Driver, Event), 
                 };
             }
             Event::Stanza(_)
+            | Event::Acknowledged(_)
             | Event::Answer(_)
             | Event::PairRefused { .. }
             | Event::Ending

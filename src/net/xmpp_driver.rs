@@ -11,6 +11,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use rustls::pki_types::ServerName;
+use tokio_util::sync::CancellationToken;
 
 use super::accept::FlowId;
 use super::proof::Proof;
@@ -70,6 +71,14 @@ pub struct Driver {
     remote: SocketAddr,
     events: VecDeque<Event>,
     verdicts: (queue::Sender<Verdict>, queue::Receiver<Verdict>),
+    /// Cancelled with the stream, for what is done on its behalf beside it.
+    over: CancellationToken,
+}
+
+impl Drop for Driver {
+    fn drop(&mut self) {
+        self.over.cancel();
+    }
 }
 
 type Handshake = Pin<Box<dyn Future<Output = Result<(Wire, TlsFacts), TlsError>> + Send + Sync>>;
@@ -138,6 +147,7 @@ impl Driver {
             remote,
             events: VecDeque::new(),
             verdicts: queue::bounded("verdicts", limits.xmpp.pending_dialback, &world.metrics),
+            over: CancellationToken::new(),
             world: Arc::clone(world),
         };
         driver.absorb();
@@ -150,6 +160,10 @@ impl Driver {
             if let Some(event) = self.events.pop_front() {
                 return Some(Turn::Event(event));
             }
+            self.absorb();
+            if !self.events.is_empty() {
+                continue;
+            }
             if std::mem::take(&mut self.progress) {
                 return Some(Turn::Written);
             }
@@ -157,7 +171,6 @@ impl Driver {
                 return None;
             }
             self.advance().await;
-            self.absorb();
         }
     }
 
@@ -175,6 +188,12 @@ impl Driver {
     #[must_use]
     pub const fn is_closing(&self) -> bool {
         matches!(self.ending, Ending::Yes)
+    }
+
+    /// Whether the far end acknowledges what it takes.
+    #[must_use]
+    pub const fn is_acknowledged(&self) -> bool {
+        self.machine.is_acknowledged()
     }
 
     /// Whether TLS failed, in the handshake or by an alert after it.
@@ -343,9 +362,13 @@ impl Driver {
         self.machine.feed(input);
     }
 
-    /// Takes what the machine wants done.
+    /// Takes what the machine wants done. Where only the peer sends, what follows a stanza waits until that stanza was
+    /// taken by our owner: we acknowledge nothing that is only on its way there.
     fn absorb(&mut self) {
-        while let Some(output) = self.machine.poll() {
+        let one_way = matches!(self.machine, Machine::Receiving(_));
+        while !(one_way && self.has_stanza())
+            && let Some(output) = self.machine.poll()
+        {
             match output {
                 Output::Transmit(octets) => {
                     if let State::Open(pump) = &mut self.state
@@ -372,6 +395,10 @@ impl Driver {
         }
     }
 
+    fn has_stanza(&self) -> bool {
+        matches!(self.events.back(), Some(Event::Stanza(_)))
+    }
+
     fn answer(&mut self, question: Question) {
         let verdict = match question {
             Question::Host { from, to } => {
@@ -392,10 +419,15 @@ impl Driver {
             } => {
                 let world = Arc::clone(&self.world);
                 let (place, verdicts) = ((self.side, self.remote.ip()), self.verdicts.0.clone());
+                let over = self.over.clone();
                 self.world.supervisor.spawn("dialback", async move {
-                    let answer = xmpp_verify::ask(&world, place, &from, &to, stream_id, key).await;
-                    // The stream may be gone by now, and nobody cares then.
-                    let _gone = verdicts.send(Verdict::Dialback { from, to, answer }).await;
+                    // Nobody cares for the answer any more when the stream is over.
+                    tokio::select! {
+                        answer = xmpp_verify::ask(&world, place, &from, &to, stream_id, key) => {
+                            let _gone = verdicts.send(Verdict::Dialback { from, to, answer }).await;
+                        }
+                        () = over.cancelled() => {}
+                    }
                 });
                 return;
             }

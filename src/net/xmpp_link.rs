@@ -4,6 +4,8 @@
 //! became of them is told to their shards. A component link is kept up whether anything is to be sent or not, because
 //! inside users reach out through it.
 
+mod fate;
+
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -14,26 +16,26 @@ use super::queue;
 use super::world::{self, World};
 use super::xmpp_dial::{attach, establish};
 use super::xmpp_driver::{Driver, Turn};
+use super::xmpp_places::XmppPlace;
 use super::xmpp_stream;
 use crate::domain::Domain;
-use crate::gateway::link::{self, Evidence, Far, Farewell, Fate, Keep, Output, XmppLink};
-use crate::gateway::{Input, Link, Token, Trouble};
+use crate::gateway::link::{self, Evidence, Far, Farewell, Keep, Output, XmppLink};
+use crate::gateway::{Link, Trouble};
 use crate::observe::health::NodeState;
 use crate::observe::metrics::Alive;
 use crate::policy::Party;
 use crate::route::{self, Federated, Local, Protocol, Side, Target};
 use crate::xmpp::component::{Component, ComponentSecret};
 use crate::xmpp::error::{StreamCondition, StreamError};
-use crate::xmpp::stream::{Event, Purpose};
+use crate::xmpp::stream::{Event, Misuse, Purpose};
 
 /// Carries letters for as long as there is something to carry; a component link for as long as it is configured.
 pub async fn run(world: Arc<World>, local: Domain, remote: Domain, mut letters: queue::Receiver<Letter>) {
     let relation = Arc::new(Relation { world, local, remote });
     let world = &relation.world;
-    let far = if relation.node_domain().is_some() {
-        Far::Node
-    } else {
-        Far::Peer
+    let far = match relation.side() {
+        Side::Inside => Far::Node,
+        Side::Outside => Far::Peer,
     };
     let mut link = LinkTask {
         machine: XmppLink::new(world::now(), &world.limits().xmpp, far),
@@ -127,6 +129,7 @@ struct Up {
     /// The host, as the configuration names it.
     node: String,
     _alive: Alive,
+    _place: Option<XmppPlace>,
 }
 
 /// What a stream has to tell.
@@ -188,7 +191,25 @@ impl LinkTask {
             match output {
                 Output::Open => {
                     self.terms = self.relation.terms();
-                    self.stream = Stream::Opening(Box::pin(open(Arc::clone(&self.relation))));
+                    let (world, side) = (&self.relation.world, self.relation.side());
+                    match world.xmpp_places.open(side, &world.limits().xmpp) {
+                        Ok(place) => {
+                            let relation = Arc::clone(&self.relation);
+                            self.stream = Stream::Opening(Box::pin(async move {
+                                let mut up = relation.open().await?;
+                                up._place = Some(place);
+                                Ok(up)
+                            }));
+                        }
+                        Err(none) => {
+                            world.metrics.refused(side, Protocol::Xmpp, none.class());
+                            let random = u32::from_le_bytes(world::random());
+                            self.tell(link::Input::Failed {
+                                trouble: Trouble::Overload,
+                                random,
+                            });
+                        }
+                    }
                 }
                 Output::Write(stanza) => {
                     let answer = match &mut self.stream {
@@ -197,7 +218,13 @@ impl LinkTask {
                             Err(misuse) => {
                                 let Relation { local, remote, .. } = &*self.relation;
                                 tracing::info!(peer = %remote, %local, %misuse, "a stanza could not be written");
-                                link::Input::Unwritable(Trouble::Broken)
+                                link::Input::Unwritable(match misuse {
+                                    Misuse::TooLarge => Trouble::TooLarge,
+                                    Misuse::NotAuthenticated
+                                    | Misuse::OneWay
+                                    | Misuse::Unasked
+                                    | Misuse::Ended => Trouble::Broken,
+                                })
                             }
                         },
                         Stream::None | Stream::Opening(_) => link::Input::Unwritable(Trouble::Broken),
@@ -226,8 +253,13 @@ impl LinkTask {
     async fn heard(&mut self, news: News) {
         match news {
             News::Opened(Ok(up)) => {
+                let evidence = if up.driver.is_acknowledged() {
+                    Evidence::Acknowledged
+                } else {
+                    Evidence::Taken
+                };
                 self.stream = Stream::Up(Box::new(up));
-                self.tell(link::Input::Opened(Evidence::Taken));
+                self.tell(link::Input::Opened(evidence));
             }
             News::Opened(Err(trouble)) => {
                 self.stream = Stream::None;
@@ -240,6 +272,9 @@ impl LinkTask {
                 self.tell(link::Input::Failed { trouble, random });
             }
             News::Turn(Some(Turn::Written)) => {}
+            News::Turn(Some(Turn::Event(Event::Acknowledged(count)))) => {
+                self.tell(link::Input::Acknowledged(count.into()));
+            }
             News::Turn(Some(Turn::Event(event))) => {
                 if let Stream::Up(up) = &self.stream {
                     self.relation.observe(up.side, &up.driver, event).await;
@@ -267,48 +302,19 @@ impl Relation {
         }
     }
 
+    fn side(&self) -> Side {
+        if self.node_domain().is_some() {
+            Side::Inside
+        } else {
+            Side::Outside
+        }
+    }
+
     fn keep(&self) -> Keep {
         if self.component().is_some() {
             Keep::Always
         } else {
             Keep::WhileUsed
-        }
-    }
-
-    /// Tells each shard what became of its stanzas.
-    async fn tell_fate(&self, fate: Fate) {
-        match fate {
-            Fate::Written { tokens, epoch } => {
-                for tokens in by_shard(tokens) {
-                    self.tell_first(tokens, |tokens| Input::Written { tokens, epoch })
-                        .await;
-                }
-            }
-            Fate::Acknowledged { tokens, epoch } => {
-                for tokens in by_shard(tokens) {
-                    self.tell_first(tokens, |tokens| Input::Acknowledged { tokens, epoch })
-                        .await;
-                }
-            }
-            Fate::Returned { token, trouble } => {
-                self.world.tell(token, Input::Returned { token, trouble }).await;
-            }
-            Fate::Broken { epoch } => {
-                for shard in &self.world.shards {
-                    let link = self.name();
-                    let _gone = shard.send(Input::Broken { link, epoch }).await;
-                }
-            }
-        }
-    }
-
-    async fn tell_first(
-        &self,
-        tokens: Vec<Token>,
-        input: impl FnOnce(Vec<Token>) -> Input<super::sip_flow::SipOrigin>,
-    ) {
-        if let Some(first) = tokens.first().copied() {
-            self.world.tell(first, input(tokens)).await;
         }
     }
 
@@ -344,6 +350,7 @@ impl Relation {
             | Event::Refused(_)
             | Event::Closed(_)
             | Event::Verified(_)
+            | Event::Acknowledged(_)
             | Event::Ending => {}
         }
     }
@@ -409,22 +416,9 @@ impl Relation {
             side: target.side,
             node: target.host.to_string(),
             _alive: self.world.metrics.connection(target.side, Protocol::Xmpp, "made"),
+            _place: None,
         })
     }
-}
-
-/// The open stream of a relation, as a task's own business.
-async fn open(relation: Arc<Relation>) -> Result<Up, Trouble> {
-    relation.open().await
-}
-
-/// The tokens of each shard, in their order.
-fn by_shard(mut tokens: Vec<Token>) -> Vec<Vec<Token>> {
-    tokens.sort_by_key(|token| token.shard());
-    tokens
-        .chunk_by(|left, right| left.shard() == right.shard())
-        .map(<[Token]>::to_vec)
-        .collect()
 }
 
 /// Letters written before what happened on the stream is looked at.

@@ -39,6 +39,14 @@ impl Machine {
         }
     }
 
+    /// Whether the far end acknowledges what it takes.
+    pub(super) const fn is_acknowledged(&self) -> bool {
+        match self {
+            Self::Initiating(machine) => machine.is_acknowledged(),
+            Self::Receiving(_) | Self::Component(_) => false,
+        }
+    }
+
     /// When [`Input::Timer`] does something.
     pub(super) fn timeout(&self) -> Option<Instant> {
         match self {

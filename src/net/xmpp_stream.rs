@@ -1,16 +1,21 @@
 //! XMPP streams that others open to us, and what happens to a stanza, whichever stream it came on.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::accept::Accepted;
 use super::pool::{Content, Letter};
 use super::proof::Proof;
+use super::rates::Of;
 use super::tls::Wire;
-use super::world::{self, World};
-use super::xmpp_driver::{Driver, Secure, Turn};
+use super::world::{self, StreamPlace, World};
+use super::xmpp_driver::{Driver, FAREWELL, Secure, Turn};
 use super::xmpp_machine::Machine;
+use super::xmpp_places::XmppPlace;
+use crate::domain::Domain;
 use crate::gateway::{AdmittedStanza, Input, Link, Trace};
 use crate::observe::metrics::Alive;
+use crate::policy::rate::Exceeded;
 use crate::refusal::{Fault, Refuse};
 use crate::route::{Protocol, Side, Transport};
 use crate::xmpp::Stanza;
@@ -19,46 +24,34 @@ use crate::xmpp::stanza::{IqType, Kind, MessageType};
 use crate::xmpp::stream::{Event, PeerCertificate, Receiving, Start, TlsFacts};
 
 /// Serves a stream that a peer or a node opened, until it ends.
-pub async fn accepted(world: &Arc<World>, wire: Wire, accepted: &Accepted, proof: Proof, alive: Alive) {
+pub async fn accepted(
+    world: &Arc<World>,
+    wire: Wire,
+    accepted: &Accepted,
+    proof: Proof,
+    (alive, mut place): (Alive, XmppPlace),
+) {
     let side = accepted.side();
-    let context = world.context_of(accepted.listener.tls.as_ref());
-    let start = match (accepted.listener.transport, proof.shows_certificate()) {
-        (Transport::Tls, true) => Start::Tls(TlsFacts {
-            certificate: PeerCertificate::Shown,
-        }),
-        (Transport::Tls, false) => Start::Tls(TlsFacts {
-            certificate: PeerCertificate::Absent,
-        }),
-        (Transport::Tcp | Transport::Udp, _) => Start::Plain,
-    };
-    let ids = [0; 3].map(|_: u8| u128::from_le_bytes(world::random()));
-    let machine = Receiving::new(world::now(), start, ids, world.dialback.clone(), &world.limits());
-    let secure = context.map_or(Secure::Never, Secure::Server);
-    let place = (side, accepted.flow, accepted.remote);
-    let mut driver = Driver::new(
-        world,
-        Machine::Receiving(Box::new(machine)),
-        wire,
-        secure,
-        proof,
-        place,
-    );
-    let mut places = Vec::new();
+    let mut driver = receiving(world, wire, accepted, proof);
+    let mut streams = HashMap::new();
     loop {
         tokio::select! {
             turn = driver.next() => match turn {
                 None => break,
                 Some(Turn::Written) => {}
                 Some(Turn::Event(event)) => {
-                    if let Event::Authenticated { remote, .. } = &event
-                        && side == Side::Outside
-                    {
-                        match world.streams.enter(remote, world.limits().xmpp.connections_per_domain) {
-                            Some(place) => places.push(place),
-                            None => {
-                                world.metrics.refused(side, Protocol::Xmpp, "streams_of_domain");
-                                tracing::warn!(peer = %remote, "too many XMPP streams of one domain; this one is closed");
-                                driver.close(Some(StreamError::new(StreamCondition::ResourceConstraint)));
+                    if let Event::Authenticated { remote, .. } = &event {
+                        place.is_known();
+                        if side == Side::Outside && !streams.contains_key(remote) {
+                            match enter(world, remote).await {
+                                Ok(place) => {
+                                    streams.insert(remote.clone(), place);
+                                }
+                                Err(class) => {
+                                    world.metrics.refused(side, Protocol::Xmpp, class);
+                                    tracing::warn!(peer = %remote, class, "an XMPP stream is closed: too many of its domain");
+                                    driver.close(Some(StreamError::new(StreamCondition::ResourceConstraint)));
+                                }
                             }
                         }
                     }
@@ -73,15 +66,78 @@ pub async fn accepted(world: &Arc<World>, wire: Wire, accepted: &Accepted, proof
     drop(alive);
 }
 
+/// Tells whoever connected that there is no place for it.
+pub async fn refuse(world: &Arc<World>, wire: Wire, accepted: &Accepted) {
+    let mut driver = receiving(world, wire, accepted, Proof::none(accepted.remote));
+    driver.close(Some(StreamError::new(StreamCondition::ResourceConstraint)));
+    let over = async { while let Some(_turn) = driver.next().await {} };
+    let _late = tokio::time::timeout(FAREWELL, over).await;
+}
+
+fn receiving(world: &Arc<World>, wire: Wire, accepted: &Accepted, proof: Proof) -> Driver {
+    let context = world.context_of(accepted.listener.tls.as_ref());
+    let start = match (accepted.listener.transport, proof.shows_certificate()) {
+        (Transport::Tls, true) => Start::Tls(TlsFacts {
+            certificate: PeerCertificate::Shown,
+        }),
+        (Transport::Tls, false) => Start::Tls(TlsFacts {
+            certificate: PeerCertificate::Absent,
+        }),
+        (Transport::Tcp | Transport::Udp, _) => Start::Plain,
+    };
+    let ids = [0; 3].map(|_: u8| u128::from_le_bytes(world::random()));
+    let machine = Receiving::new(world::now(), start, ids, world.dialback.clone(), &world.limits());
+    let secure = context.map_or(Secure::Never, Secure::Server);
+    let place = (accepted.side(), accepted.flow, accepted.remote);
+    let machine = Machine::Receiving(Box::new(machine));
+    Driver::new(world, machine, wire, secure, proof, place)
+}
+
+/// A place among the streams of a foreign domain, where it does not open them too fast.
+async fn enter(world: &World, domain: &Domain) -> Result<StreamPlace, &'static str> {
+    let limits = world.limits();
+    let place = world
+        .streams
+        .enter(domain, limits.xmpp.connections_per_domain)
+        .ok_or("streams_of_domain")?;
+    within_rate(world, domain, Of::Streams)
+        .await
+        .map(|()| place)
+        .map_err(|exceeded| exceeded.class())
+}
+
+/// Waits until a foreign domain is within its rate.
+async fn within_rate(world: &World, domain: &Domain, of: Of) -> Result<(), Exceeded> {
+    let border = world.border();
+    let Some(rate) = border.table().foreign(domain).and_then(|entry| entry.rate) else {
+        return Ok(());
+    };
+    let patience = world.limits().xmpp.held_back;
+    world.rates.wait(domain, of, rate, patience).await
+}
+
 /// Takes what happened on a stream that we only receive on.
 async fn observe(world: &Arc<World>, side: Side, driver: &Driver, event: Event) {
     match event {
+        Event::Stanza(stanza) if side == Side::Outside => {
+            // Nothing more is read from it meanwhile.
+            match within_rate(world, stanza.from().domain(), Of::Stanzas).await {
+                Ok(()) => take(world, side, stanza).await,
+                Err(exceeded) => {
+                    world.metrics.refused(side, Protocol::Xmpp, exceeded.class());
+                    let rejected = world.border().refuse_stanza_for_overload(&stanza);
+                    if let Some(reply) = rejected.into_reply() {
+                        send(world, *reply);
+                    }
+                }
+            }
+        }
         Event::Stanza(stanza) => take(world, side, stanza).await,
         Event::Answer(stanza) => send(world, stanza),
         Event::Authenticated { .. } | Event::PairRefused { .. } | Event::Refused(_) | Event::Closed(_) => {
             driver.log(&event);
         }
-        Event::Verified(_) | Event::Ending => {}
+        Event::Verified(_) | Event::Acknowledged(_) | Event::Ending => {}
     }
 }
 
@@ -178,7 +234,10 @@ impl Driver {
                 remote: peer,
                 method,
             } => {
-                tracing::info!(%flow, %side, %peer, %local, ?method, "XMPP stream authenticated");
+                tracing::info!(
+                    %flow, %side, %peer, %local, ?method, acknowledged = self.is_acknowledged(),
+                    "XMPP stream authenticated"
+                );
             }
             Event::PairRefused {
                 local,
@@ -193,7 +252,11 @@ impl Driver {
                 tracing::info!(%flow, %side, %remote, class = refusal.class(), why = %refusal, "XMPP stream refused");
             }
             Event::Closed(closed) => tracing::info!(%flow, %side, %remote, ?closed, "XMPP stream closed"),
-            Event::Stanza(_) | Event::Answer(_) | Event::Verified(_) | Event::Ending => {}
+            Event::Stanza(_)
+            | Event::Acknowledged(_)
+            | Event::Answer(_)
+            | Event::Verified(_)
+            | Event::Ending => {}
         }
     }
 }

@@ -9,6 +9,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use super::attempts::Attempts;
 use super::world::World;
 use super::xmpp_dial::establish;
+use super::xmpp_places::network;
 use crate::domain::Domain;
 use crate::gateway::Trouble;
 use crate::limits::XmppLimits;
@@ -65,14 +66,6 @@ impl Drop for Place {
     }
 }
 
-/// Whoever has one address of IPv6 usually has its whole /64.
-fn network(address: IpAddr) -> IpAddr {
-    match address.to_canonical() {
-        IpAddr::V6(v6) => IpAddr::V6((v6.to_bits() & (u128::MAX << 64)).into()),
-        v4 @ IpAddr::V4(_) => v4,
-    }
-}
-
 /// Asks whether `key`, which came from `from` for `to` on the stream that we named `stream_id`, is right.
 pub async fn ask(
     world: &Arc<World>,
@@ -97,6 +90,7 @@ pub async fn ask(
                 Trouble::Unreachable
                 | Trouble::Timeout
                 | Trouble::Overload
+                | Trouble::TooLarge
                 | Trouble::Broken
                 | Trouble::Stopping => Condition::RemoteServerTimeout,
             })

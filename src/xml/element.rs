@@ -38,6 +38,22 @@ pub struct Attribute {
 }
 
 impl Element {
+    /// About how many octets of memory it takes, with all that it holds.
+    #[must_use]
+    pub fn weight(&self) -> usize {
+        let attributes = self.attributes.iter().fold(0_usize, |sum, attribute| {
+            sum.saturating_add(size_of::<Attribute>())
+                .saturating_add(attribute.value.len())
+        });
+        self.nodes.iter().fold(attributes, |sum, node| {
+            let held = match node {
+                Node::Element(element) => element.weight(),
+                Node::Text(text) => text.len(),
+            };
+            sum.saturating_add(size_of::<Node>()).saturating_add(held)
+        })
+    }
+
     /// An empty element; `ns` may be empty for no namespace.
     ///
     /// A character that the name or the namespace cannot hold is replaced (by `_` in a name, by U+FFFD in a

@@ -118,8 +118,7 @@ impl Component {
         if self.phase != Phase::Open {
             return Err(Misuse::NotAuthenticated);
         }
-        self.wire.send_stanza(now, stanza);
-        Ok(())
+        self.wire.send_stanza(now, stanza)
     }
 
     fn pump(&mut self, now: Instant) {

@@ -9,6 +9,7 @@ pub mod component;
 mod dialback;
 pub mod error;
 pub mod jid;
+mod management;
 pub mod ns;
 pub mod ping;
 mod sasl;

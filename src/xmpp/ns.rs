@@ -24,6 +24,10 @@ pub const SASL: &str = "urn:ietf:params:xml:ns:xmpp-sasl";
 pub const STANZA_ERRORS: &str = "urn:ietf:params:xml:ns:xmpp-stanzas";
 /// Conditions of stream errors (RFC 6120 §4.9.2).
 pub const STREAM_ERRORS: &str = "urn:ietf:params:xml:ns:xmpp-streams";
+/// Stream management (XEP-0198).
+pub const MANAGEMENT: &str = "urn:xmpp:sm:3";
+/// Stream limits advertisement (XEP-0478).
+pub const STREAM_LIMITS: &str = "urn:xmpp:stream-limits:0";
 /// Ping (XEP-0199).
 pub const PING: &str = "urn:xmpp:ping";
 /// The namespace of `xml:lang` and its like.

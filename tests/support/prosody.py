@@ -13,7 +13,7 @@ class Prosody:
     """
 
     def __init__(self, rig, domain, identity, authority, role="node", components=None, secret=None, secure=False,
-                 log="debug", resolver="resolver"):
+                 log="debug", resolver="resolver", modules=()):
         self.rig, self.domain, self.address = rig, domain, rig.address(role)
         self.name = f"prosody-{role}"
         folder = os.path.dirname(rig.path(self.name, "data", "x"))
@@ -33,7 +33,7 @@ s2s_ports = {{ 5269 }}
 component_interfaces = {{ "{self.address}" }}
 component_ports = {{ {"5347" if components else ""} }}
 {unbound}
-modules_enabled = {{ "roster", "saslauth", "tls", "dialback", "disco", "ping", "posix", "offline" }}
+modules_enabled = {{ "roster", "saslauth", "tls", "dialback", "disco", "ping", "posix", "offline"{"".join(f', "{module}"' for module in modules)} }}
 modules_disabled = {{ "s2s_bidi" }}
 authentication = "internal_plain"
 c2s_require_encryption = true

@@ -2,7 +2,7 @@
 
 use super::findings::{Findings, key};
 use crate::config::schema::{
-    Admin, Document, Interworking, ListenProtocol, LocalProtocol, Log, Transport, Xmpp, ZoneName,
+    Admin, Document, Interworking, ListenProtocol, LocalProtocol, Log, PeerProtocol, Transport, ZoneName,
 };
 
 /// Warns where the file asks for what this version does not do.
@@ -39,13 +39,6 @@ pub(super) fn warn(document: &Document, findings: &mut Findings<'_, '_>) {
     if document.admin.snmp_agentx != admin.snmp_agentx {
         later(key!["admin", "snmp_agentx"], "there is no SNMP");
     }
-    let xmpp = Xmpp::default();
-    if document.xmpp.max_connections != xmpp.max_connections {
-        later(
-            key!["xmpp", "max_connections"],
-            "XMPP streams are counted with all connections ([limits] max_connections)",
-        );
-    }
     let interworking = Interworking::default();
     if document.interworking.busy_as != interworking.busy_as {
         later(key!["interworking", "busy_as"], "presence is not translated");
@@ -69,10 +62,10 @@ pub(super) fn warn(document: &Document, findings: &mut Findings<'_, '_>) {
         later(key!["log", "bodies"], "bodies are never logged");
     }
     for (at, federate) in document.federate.iter().enumerate() {
-        if federate.rate.requests_per_second.is_some() {
+        if federate.rate.requests_per_second.is_some() && federate.protocol != PeerProtocol::Xmpp {
             later(
                 key!["federate", at, "rate", "requests_per_second"],
-                "rates are not limited",
+                "requests over SIP are not counted, only stanzas and streams of XMPP",
             );
         }
         for (number, route) in federate.routes.iter().enumerate() {

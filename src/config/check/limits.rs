@@ -57,6 +57,7 @@ pub(super) fn limits(document: &Document, findings: &mut Findings<'_, '_>) -> Li
             sip_idle: sip.idle_timeout.0,
             sip_keepalive: sip.keepalive.0,
             drain: net.drain_timeout.0,
+            ..default.net
         },
     };
     check(&limits, findings);

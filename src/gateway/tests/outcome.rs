@@ -664,6 +664,88 @@ fn a_forwarded_message_is_not_changed_and_its_sender_hears_of_its_failure_only()
 }
 
 #[test]
+fn what_the_far_servers_acknowledgement_says_is_enough_for_what_is_forwarded_and_not_for_what_is_translated()
+{
+    let mut bench = Bench::new();
+    let mut seen = bench.say(chat("juliet@corp.example/x", "romeo@friend.example", "m1", "hi"));
+    let (tokens, epoch) = (vec![seen.sent.remove(0).token()], 1);
+    let seen = bench.handle(Input::Acknowledged { tokens, epoch });
+    assert_eq!(seen.outcomes, [Outcome::Delivered]);
+    assert!(bench.is_at_rest());
+
+    let (letter, ping) = bench.ask(1);
+    let tokens = vec![letter.token(), ping.token()];
+    assert!(bench.handle(Input::Acknowledged { tokens, epoch }).is_empty());
+    assert_eq!(bench.answered(pong(&ping)).statuses(), [(1, 200)]);
+}
+
+#[test]
+fn a_sender_hears_of_one_error_whoever_says_it_first() {
+    let (juliet, romeo) = ("juliet@corp.example/x", "romeo@friend.example");
+    let link = xmpp_link("corp.example", "friend.example");
+    let error = |by: &str, id: &str| {
+        let message = chat(juliet, romeo, id, "hi");
+        let mut error = message
+            .error_reply(&StanzaError::new(Condition::ItemNotFound))
+            .unwrap();
+        error.set_from(jid(by));
+        error
+    };
+    let start = || {
+        let mut bench = Bench::new();
+        let token = bench.say(chat(juliet, romeo, "m1", "hi")).sent.remove(0).token();
+        bench.written(&[token], 1);
+        bench
+    };
+    // Romeo's side first: its error is passed on, and the end of the stream is no news then.
+    let mut bench = start();
+    let seen = bench.say(error(romeo, "m1"));
+    assert_eq!((seen.sent.len(), &seen.outcomes[..]), (1, &[Outcome::Failed][..]));
+    assert!(bench.broken(&link, 1).is_empty() && bench.is_at_rest());
+    // We first: what Romeo's side says afterwards is dropped, once, and for this message only.
+    let mut bench = start();
+    assert_eq!(bench.broken(&link, 1).errors().len(), 1);
+    assert_eq!(bench.say(error(romeo, "m2")).sent.len(), 1, "another message");
+    assert_eq!(
+        bench.say(error("mercutio@capulet.example", "m1")).sent.len(),
+        1,
+        "another domain"
+    );
+    assert!(bench.say(error(romeo, "m1")).is_empty());
+    assert_eq!(bench.say(error(romeo, "m1")).sent.len(), 1);
+    // What comes very late is passed on: it is not remembered for ever.
+    let mut bench = start();
+    bench.broken(&link, 1);
+    bench.pass(DELIVER);
+    assert_eq!(bench.say(error(romeo, "m1")).sent.len(), 1);
+}
+
+#[test]
+fn what_waits_is_bounded_by_its_octets() {
+    let mut bench = Bench::new();
+    bench.gateway = Gateway::new(
+        0,
+        GatewayLimits {
+            pending_bytes: 6_000,
+            ..GatewayLimits::default()
+        },
+        AnswerIds::new(77),
+        &domain("edge.corp.example"),
+        "",
+    );
+    bench.put(1);
+    bench.put(2);
+    let delivery = bench.admit(message(ALICE, BOB, &"x".repeat(5_000)));
+    let seen = bench.handle(Input::Deliver {
+        delivery,
+        origin: Some(3),
+    });
+    assert_eq!(seen.statuses(), [(3, 503)]);
+    let response = &seen.responses[0].1;
+    assert!(response.headers().get("Retry-After").is_some());
+}
+
+#[test]
 fn what_nobody_waits_for_is_passed_on_and_forgotten() {
     let mut bench = Bench::new();
     for kind in [

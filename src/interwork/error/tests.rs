@@ -281,6 +281,7 @@ fn local_failures_are_said_on_both_sides() {
         (LocalFailure::Unreachable, Condition::RemoteServerTimeout, 408),
         (LocalFailure::Insecure, Condition::PolicyViolation, 403),
         (LocalFailure::NoAnswer, Condition::RemoteServerTimeout, 408),
+        (LocalFailure::TooLarge, Condition::PolicyViolation, 513),
         (LocalFailure::Overload, Condition::ResourceConstraint, 500),
     ];
     assert_eq!(rows.map(|row| row.0), LocalFailure::ALL);

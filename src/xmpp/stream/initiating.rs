@@ -5,19 +5,21 @@
 //!
 //! RFC 6120 §4.3 to §4.9, §5.4, §6.4; XEP-0178 §3; XEP-0220 §2.1.
 
+mod verify;
+
 use std::time::Instant;
 
 use crate::limits::Limits;
 use crate::xml::{Element, StreamHeader, StreamItem};
 use crate::xmpp::dialback::{Dialback, DialbackSecret, Saying};
-use crate::xmpp::error::Condition;
+use crate::xmpp::management::{self, Word};
 use crate::xmpp::stream::features::{Features, Offer};
 use crate::xmpp::stream::header::{Advertised, Header, Version};
 use crate::xmpp::stream::pairs::answer_verify;
 use crate::xmpp::stream::settings::Encrypted;
 use crate::xmpp::stream::{
-    CertificateAnswer, ClientCertificate, Closed, DialbackAnswer, Event, Input, Method, Misuse, Output,
-    PeerCertificate, Purpose, Question, Start, StreamRefusal, StreamSettings, Tls, TlsFacts, Verdict, Wire,
+    CertificateAnswer, ClientCertificate, Closed, Event, Input, Method, Misuse, Output, PeerCertificate,
+    Purpose, Question, Start, StreamRefusal, StreamSettings, Tls, TlsFacts, Verdict, Wire,
 };
 use crate::xmpp::{Stanza, ns, sasl};
 
@@ -49,6 +51,8 @@ enum Phase {
     AwaitResult,
     /// A peer's dialback key is sent to its authoritative server.
     AwaitVerify,
+    /// Stream management is asked for; our pair is proven.
+    AwaitManagement,
     /// Stanzas may be sent.
     Open,
     /// Nothing more is read.
@@ -141,6 +145,12 @@ impl Initiating {
         self.wire.timeout()
     }
 
+    /// Whether the peer acknowledges what it takes ([`Event::Acknowledged`]).
+    #[must_use]
+    pub const fn is_acknowledged(&self) -> bool {
+        self.wire.is_acknowledged()
+    }
+
     fn send(&mut self, now: Instant, stanza: &Stanza) -> Result<(), Misuse> {
         if !self.wire.is_writable() {
             return Err(Misuse::Ended);
@@ -150,8 +160,7 @@ impl Initiating {
         if !is_our_pair || !matches!(self.phase, Phase::Open) {
             return Err(Misuse::NotAuthenticated);
         }
-        self.wire.send_stanza(now, stanza);
-        Ok(())
+        self.wire.send_stanza(now, stanza)
     }
 
     fn read(&mut self, now: Instant, bytes: &[u8]) {
@@ -186,6 +195,12 @@ impl Initiating {
                 self.wire.peer_error(&element);
                 Ok(Phase::Done)
             }
+            // What the peer still took before we closed is not lost.
+            (Phase::Open, StreamItem::Element(element))
+                if !self.wire.is_writable() && matches!(Word::read(&element), Some(Word::Answer(_))) =>
+            {
+                self.converse(now, Phase::Open, &element)
+            }
             (phase, _) if !self.wire.is_writable() => Ok(phase),
             (Phase::AwaitHeader(channel), StreamItem::Open(header)) => self.meet(channel, &header),
             (Phase::AwaitFeatures(channel, peer), StreamItem::Element(element))
@@ -203,7 +218,7 @@ impl Initiating {
             },
             (Phase::AwaitSuccess(peer), StreamItem::Element(element)) => self.conclude_sasl(peer, &element),
             (
-                phase @ (Phase::AwaitResult | Phase::AwaitVerify | Phase::Open),
+                phase @ (Phase::AwaitResult | Phase::AwaitVerify | Phase::AwaitManagement | Phase::Open),
                 StreamItem::Element(element),
             ) => self.converse(now, phase, &element),
             (
@@ -215,6 +230,7 @@ impl Initiating {
                 | Phase::AwaitSuccess(_)
                 | Phase::AwaitResult
                 | Phase::AwaitVerify
+                | Phase::AwaitManagement
                 | Phase::Open
                 | Phase::Done,
                 _,
@@ -298,6 +314,7 @@ impl Initiating {
         if features.dialback == Advertised::Yes {
             peer.dialback = Advertised::Yes;
         }
+        self.wire.obey(features.limits);
         match channel {
             Channel::Plain => match (features.starttls, self.settings.tls) {
                 (Offer::No, Tls::Required) => Err(StreamRefusal::TlsUnavailable),
@@ -311,6 +328,10 @@ impl Initiating {
                 }
             },
             Channel::Tls => self.prove(Encrypted::Yes, peer, features.external),
+            Channel::Proven if features.management == Advertised::Yes => {
+                self.wire.send(&management::enable());
+                Ok(Phase::AwaitManagement)
+            }
             Channel::Proven => Ok(self.begin(now, Method::External)),
         }
     }
@@ -384,6 +405,16 @@ impl Initiating {
 
     /// What may come once something of dialback was sent, or the stream is open.
     fn converse(&mut self, now: Instant, phase: Phase, element: &Element) -> Result<Phase, StreamRefusal> {
+        if let Some(word) = Word::read(element) {
+            return match (phase, word) {
+                (Phase::AwaitManagement, Word::Enabled) => {
+                    self.wire.manage_sent();
+                    Ok(self.begin(now, Method::External))
+                }
+                (Phase::AwaitManagement, Word::Failed) => Ok(self.begin(now, Method::External)),
+                (phase, word) => self.wire.acknowledgement(now, word).map(|()| phase),
+            };
+        }
         match (element.name(), element.ns()) {
             ("result", ns::DIALBACK) => {
                 let answer = Dialback::read(element)?;
@@ -410,38 +441,6 @@ impl Initiating {
             ("message" | "presence" | "iq", ns::SERVER) => Err(StreamRefusal::OneWay),
             _ => Err(StreamRefusal::UnexpectedElement),
         }
-    }
-
-    /// The authoritative server's answer.
-    fn verified(
-        &mut self,
-        now: Instant,
-        phase: &Phase,
-        answer: &Dialback,
-        id: Option<&str>,
-    ) -> Result<(), StreamRefusal> {
-        let Purpose::Verify { stream_id, .. } = &self.purpose else {
-            return Err(StreamRefusal::UnsolicitedDialback);
-        };
-        //= xep0220#2.1.2
-        //# The Receiving Server MUST ensure that the values of the 'from', 'to' and 'id attributes correlate
-        let is_asked = matches!(phase, Phase::AwaitVerify) && id == Some(stream_id.as_str());
-        if !is_asked || !self.is_from_peer(answer) {
-            return Err(StreamRefusal::UnsolicitedDialback);
-        }
-        let answer = match &answer.saying {
-            Saying::Valid => DialbackAnswer::Valid,
-            Saying::Invalid => DialbackAnswer::Invalid,
-            // XEP-0220 §2.5: whatever went wrong in step 3 is told in step 4 as this.
-            Saying::Error(_) | Saying::Key(_) => DialbackAnswer::Failed(Condition::RemoteServerNotFound),
-        };
-        self.wire.event(Event::Verified(answer));
-        self.wire.close(now, Closed::ByUs, None);
-        Ok(())
-    }
-
-    fn is_from_peer(&self, answer: &Dialback) -> bool {
-        answer.from == *self.purpose.remote() && answer.to == *self.purpose.local()
     }
 
     fn begin(&mut self, now: Instant, method: Method) -> Phase {

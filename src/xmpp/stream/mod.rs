@@ -211,6 +211,8 @@ pub enum Event {
     },
     /// A stanza of a proven pair.
     Stanza(Stanza),
+    /// The peer has taken responsibility for so many more of the stanzas that were sent, in their order (XEP-0198).
+    Acknowledged(u32),
     /// The error that is owed to the sender of a malformed stanza: to be routed like any stanza of ours.
     Answer(Stanza),
     /// The answer to a [`Purpose::Verify`]; the stream is closing.

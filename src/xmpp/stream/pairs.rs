@@ -12,6 +12,7 @@ use crate::domain::Domain;
 use crate::xml::Element;
 use crate::xmpp::dialback::{BadDialback, Dialback, DialbackSecret, Saying};
 use crate::xmpp::error::{Condition, StanzaError};
+use crate::xmpp::management::{self, Word};
 use crate::xmpp::stanza::BadStanza;
 use crate::xmpp::stream::header::Header;
 use crate::xmpp::stream::settings::Encrypted;
@@ -101,8 +102,11 @@ impl Open {
             }
             ("verify", ns::DIALBACK) if wire.is_writable() => answer_verify(wire, secret, &self.to, &element),
             ("message" | "presence" | "iq", ns::SERVER) => {
-                self.stanza(wire, Stanza::from_element(element, ns::SERVER))
+                self.stanza(wire, Stanza::from_element(element, ns::SERVER))?;
+                wire.has_handled();
+                Ok(())
             }
+            (_, ns::MANAGEMENT) => self.manage(wire, now, &element),
             //= rfc6120#4.8.3
             //# If an entity receives a first-level child
             //# element qualified by a content namespace it does not support, it MUST
@@ -218,6 +222,28 @@ impl Open {
             stanza.default_language(language);
         }
         wire.event(Event::Stanza(stanza));
+        Ok(())
+    }
+
+    /// Stream management (XEP-0198), for whom we know.
+    fn manage(&self, wire: &mut Wire, now: Instant, element: &Element) -> Result<(), StreamRefusal> {
+        if !self.proven().any(|_| true) {
+            return Err(StreamRefusal::NotAuthenticated);
+        }
+        match Word::read(element) {
+            Some(_) if !wire.is_writable() => {}
+            Some(Word::Enable) if wire.acknowledges() => {
+                wire.send(&management::failed(Condition::UnexpectedRequest));
+            }
+            Some(Word::Enable) => {
+                wire.send(&management::enabled());
+                wire.manage_handled();
+            }
+            // No stream is resumed.
+            Some(Word::Resume) => wire.send(&management::failed(Condition::ItemNotFound)),
+            Some(word) => wire.acknowledgement(now, word)?,
+            None => return Err(StreamRefusal::UnexpectedElement),
+        }
         Ok(())
     }
 

@@ -12,7 +12,7 @@ use crate::limits::Limits;
 use crate::xml::{StreamHeader, StreamItem};
 use crate::xmpp::dialback::DialbackSecret;
 use crate::xmpp::ns;
-use crate::xmpp::stream::features::{Features, Offer};
+use crate::xmpp::stream::features::{Features, Offer, PeerLimits};
 use crate::xmpp::stream::header::{Advertised, Header, Version};
 use crate::xmpp::stream::pairs::Open;
 use crate::xmpp::stream::settings::Encrypted;
@@ -29,6 +29,8 @@ pub struct Receiving {
     phase: Phase,
     secret: DialbackSecret,
     ids: std::array::IntoIter<u128, 3>,
+    /// What we take, as the peer is told.
+    limits: PeerLimits,
     /// What the header that we have not answered yet says: an error must come within a stream (RFC 6120 §4.9.1.2).
     unanswered: Option<(Option<Domain>, Option<Domain>)>,
 }
@@ -81,6 +83,10 @@ impl Receiving {
             }),
             secret,
             ids: ids.into_iter(),
+            limits: PeerLimits {
+                octets: Some(limits.xml.element_bytes),
+                idle: Some(limits.xmpp.idle),
+            },
             unanswered: None,
         }
     }
@@ -114,7 +120,13 @@ impl Receiving {
                 }
             }
             Input::Eof => self.wire.cut(),
-            Input::Close(error) => self.wire.close(now, Closed::ByUs, error.as_ref()),
+            Input::Close(error) => {
+                // An error must come within a stream (RFC 6120 §4.9.1.2).
+                if error.is_some() {
+                    self.answer_late();
+                }
+                self.wire.close(now, Closed::ByUs, error.as_ref());
+            }
         }
         Ok(())
     }
@@ -219,6 +231,13 @@ impl Receiving {
     }
 
     fn refuse(&mut self, refusal: StreamRefusal) {
+        self.answer_late();
+        self.wire.refuse(refusal);
+        self.phase = Phase::Done;
+    }
+
+    /// Opens our side, if it is not open, so that an error can be said on it.
+    fn answer_late(&mut self) {
         // In the middle of a handshake nothing can be said.
         if !self.wire.has_opened() && !matches!(self.phase, Phase::Handshake) {
             let (from, to) = self.unanswered.take().unwrap_or_default();
@@ -226,8 +245,6 @@ impl Receiving {
             self.wire
                 .open(to.as_ref(), from.as_ref(), id.as_deref(), Version::One);
         }
-        self.wire.refuse(refusal);
-        self.phase = Phase::Done;
     }
 
     fn greet(&mut self, channel: Channel, header: &StreamHeader) -> Result<Phase, StreamRefusal> {
@@ -308,6 +325,8 @@ impl Receiving {
                     starttls,
                     external: Advertised::No,
                     dialback,
+                    management: Advertised::No,
+                    limits: self.limits,
                 };
                 self.offer(greeting, settings, features, Offered::Plain { starttls })
             }
@@ -329,6 +348,8 @@ impl Receiving {
                     starttls: Offer::No,
                     external: Advertised::No,
                     dialback: advertised(settings.allow_dialback(Encrypted::Yes)),
+                    management: Advertised::Yes,
+                    limits: self.limits,
                 };
                 let id = self.answer(&greeting, features)?;
                 let Greeting { header, to } = greeting;
@@ -364,6 +385,8 @@ impl Receiving {
             starttls: Offer::No,
             external: advertised(can_external),
             dialback,
+            management: Advertised::No,
+            limits: self.limits,
         };
         let offered = Offered::within_tls(certificate.filter(|_| can_external));
         self.offer(greeting, settings, features, offered)

@@ -106,6 +106,12 @@ pub enum StreamRefusal {
     /// Too many pairs of one stream were refused.
     #[error("the peer went on naming domains after too many of them were refused")]
     TooManyRefused,
+    /// The peer acknowledged what was never sent to it.
+    #[error("the peer acknowledged a number of stanzas that it cannot have received")]
+    AcknowledgedWrong,
+    /// The peer did not answer a request for acknowledgement in time.
+    #[error("the peer did not acknowledge anything in time: it is taken for dead")]
+    Unacknowledged,
     /// Not authenticated in time.
     #[error("the stream was not established within [xmpp] establish_timeout")]
     EstablishTimeout,
@@ -149,7 +155,10 @@ impl StreamRefusal {
             Self::NotAuthenticated | Self::OneWay => StreamCondition::NotAuthorized,
             Self::UnexpectedElement => StreamCondition::UnsupportedStanzaType,
             Self::TooManyPairs => StreamCondition::ResourceConstraint,
-            Self::HeaderTimeout | Self::EstablishTimeout => StreamCondition::ConnectionTimeout,
+            Self::AcknowledgedWrong => StreamCondition::UndefinedCondition,
+            Self::HeaderTimeout | Self::EstablishTimeout | Self::Unacknowledged => {
+                StreamCondition::ConnectionTimeout
+            }
             Self::SaslRefused
             | Self::DialbackInvalid
             | Self::DialbackFailed(_)
@@ -213,6 +222,8 @@ impl Refuse for StreamRefusal {
             Self::TooMuchUnauthenticated => "unauthenticated_bytes",
             Self::HeaderTimeout => "header_timeout",
             Self::TooManyRefused => "refused_pairs",
+            Self::AcknowledgedWrong => "acknowledged_wrong",
+            Self::Unacknowledged => "unacknowledged",
             Self::EstablishTimeout => "establish_timeout",
             Self::ComponentUnknown => "component_unknown",
             Self::ComponentConflict => "component_conflict",
@@ -232,6 +243,7 @@ impl Refuse for StreamRefusal {
             | Self::DialbackFailed(_)
             | Self::HeaderTimeout
             | Self::EstablishTimeout
+            | Self::Unacknowledged
             | Self::ComponentUnknown
             | Self::ComponentConflict
             | Self::ComponentSecret => Fault::Route,
@@ -254,6 +266,7 @@ impl Refuse for StreamRefusal {
             | Self::UnsolicitedDialback
             | Self::BadDialback
             | Self::DialbackInvalid
+            | Self::AcknowledgedWrong
             | Self::TooManyRefused
             | Self::TooMuchUnauthenticated => Fault::Peer,
         }
@@ -270,9 +283,11 @@ impl Refuse for StreamRefusal {
 
     fn stanza_condition(&self) -> &'static str {
         match self {
-            Self::HeaderTimeout | Self::EstablishTimeout | Self::DialbackUnchecked(_) => {
-                "remote-server-timeout"
-            }
+            Self::HeaderTimeout
+            | Self::EstablishTimeout
+            | Self::DialbackUnchecked(_)
+            | Self::AcknowledgedWrong
+            | Self::Unacknowledged => "remote-server-timeout",
             Self::Forbidden
             | Self::TlsRequired
             | Self::TlsUnavailable
@@ -338,6 +353,8 @@ impl Refuse for StreamRefusal {
             Self::TooMuchUnauthenticated => "Too much was sent before authentication",
             Self::HeaderTimeout => "No stream header came in time",
             Self::TooManyRefused => "Too many domains were refused",
+            Self::AcknowledgedWrong => "More was acknowledged than was sent",
+            Self::Unacknowledged => "No acknowledgement came in time",
             Self::EstablishTimeout => "The stream was not established in time",
             Self::DialbackInvalid | Self::DialbackFailed(_) => "The dialback key was not confirmed",
             Self::SaslRefused
@@ -365,4 +382,7 @@ pub enum Misuse {
     /// The stream has ended.
     #[error("the stream has ended")]
     Ended,
+    /// A stanza was to be sent that is larger than the peer says it takes (XEP-0478).
+    #[error("a stanza is larger than the peer says it takes")]
+    TooLarge,
 }

@@ -2,6 +2,8 @@
 //!
 //! It knows no phase of negotiation. RFC 6120 §4.4 (closing), §4.6 (silence), §4.9.1 (stream errors end the stream).
 
+mod acknowledge;
+
 use std::collections::VecDeque;
 use std::time::Instant;
 
@@ -13,9 +15,11 @@ use crate::limits::{Limits, XmppLimits};
 use crate::refusal::Refuse as _;
 use crate::xml::{self, Element, StreamItem, StreamReader};
 use crate::xmpp::error::StreamError;
+use crate::xmpp::management::{Handled, Sent};
 use crate::xmpp::stanza::rescope;
+use crate::xmpp::stream::features::PeerLimits;
 use crate::xmpp::stream::header::{self, Version};
-use crate::xmpp::stream::{Closed, Event, Output, Question, StreamRefusal};
+use crate::xmpp::stream::{Closed, Event, Misuse, Output, Question, StreamRefusal};
 use crate::xmpp::{Stanza, ns};
 
 /// One connection as a machine sees it.
@@ -26,12 +30,17 @@ pub(in crate::xmpp) struct Wire {
     outputs: VecDeque<Output>,
     /// Octets to transmit after `outputs`.
     pending: Vec<u8>,
-    timers: TimerTable<Timer, 5>,
+    timers: TimerTable<Timer, 6>,
     limits: XmppLimits,
     /// Octets that may still come before authentication; `None` after it.
     allowance: Option<usize>,
     header: OwnHeader,
     life: Life,
+    /// Where the peer acknowledges our stanzas.
+    sent: Option<Sent>,
+    /// Where we acknowledge the peer's.
+    handled: Option<Handled>,
+    peer: PeerLimits,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -55,6 +64,8 @@ enum Timer {
     Establish,
     Idle,
     Keepalive,
+    /// The answer to a request for acknowledgement.
+    Acknowledgement,
     Closing,
 }
 
@@ -65,6 +76,7 @@ impl TimerKind for Timer {
         Self::Idle,
         Self::Keepalive,
         Self::Closing,
+        Self::Acknowledgement,
     ];
 
     fn index(self) -> usize {
@@ -74,6 +86,7 @@ impl TimerKind for Timer {
             Self::Keepalive => 2,
             Self::Closing => 3,
             Self::Header => 4,
+            Self::Acknowledgement => 5,
         }
     }
 }
@@ -93,6 +106,9 @@ impl Wire {
             limits: limits.xmpp.clone(),
             header: OwnHeader::Unsent,
             life: Life::Alive,
+            sent: None,
+            handled: None,
+            peer: PeerLimits::default(),
         }
     }
 
@@ -164,13 +180,22 @@ impl Wire {
         xml::write::element(element, self.content, self.declared(), &mut self.pending);
     }
 
-    pub(in crate::xmpp) fn send_stanza(&mut self, now: Instant, stanza: &Stanza) {
+    /// Sends a stanza, unless it is larger than the peer takes.
+    pub(in crate::xmpp) fn send_stanza(&mut self, now: Instant, stanza: &Stanza) -> Result<(), Misuse> {
+        let before = self.pending.len();
         if self.content == ns::STANZA {
             self.send(stanza.element());
         } else {
             self.send(&rescope(stanza.element(), ns::STANZA, self.content));
         }
+        let octets = self.pending.len().saturating_sub(before);
+        if self.peer.octets.is_some_and(|most| octets > most) {
+            self.pending.truncate(before);
+            return Err(Misuse::TooLarge);
+        }
         self.has_moved(now);
+        self.has_sent(now);
+        Ok(())
     }
 
     pub(in crate::xmpp) fn ask(&mut self, question: Question) {
@@ -200,7 +225,7 @@ impl Wire {
             self.reader.skip_oversized();
             self.timers.clear(Timer::Establish);
             self.timers.set(Timer::Idle, now, self.limits.idle);
-            self.timers.set(Timer::Keepalive, now, self.limits.keepalive);
+            self.timers.set(Timer::Keepalive, now, self.silence());
         }
     }
 
@@ -208,7 +233,7 @@ impl Wire {
     pub(in crate::xmpp) fn has_moved(&mut self, now: Instant) {
         if self.allowance.is_none() && self.life == Life::Alive {
             self.timers.set(Timer::Idle, now, self.limits.idle);
-            self.timers.set(Timer::Keepalive, now, self.limits.keepalive);
+            self.timers.set(Timer::Keepalive, now, self.silence());
         }
     }
 
@@ -218,11 +243,8 @@ impl Wire {
                 Timer::Header => return Err(StreamRefusal::HeaderTimeout),
                 Timer::Establish => return Err(StreamRefusal::EstablishTimeout),
                 Timer::Idle => self.close(now, Closed::Idle, None),
-                Timer::Keepalive => {
-                    // RFC 6120 §4.6.1: one space, between elements.
-                    self.pending.push(b' ');
-                    self.timers.set(Timer::Keepalive, now, self.limits.keepalive);
-                }
+                Timer::Keepalive => self.keep_alive(now),
+                Timer::Acknowledgement => return Err(StreamRefusal::Unacknowledged),
                 Timer::Closing => self.end(None),
             }
         }
@@ -238,6 +260,7 @@ impl Wire {
             self.end(Some(Event::Closed(why)));
             return;
         }
+        self.acknowledge_last();
         if let Some(error) = error {
             self.send(&error.to_element());
         }
@@ -291,6 +314,7 @@ impl Wire {
 
     fn answer_close(&mut self) {
         if self.life == Life::Alive && self.header == OwnHeader::Sent {
+            self.acknowledge_last();
             self.pending.extend_from_slice(xml::write::CLOSE.as_bytes());
         }
     }

@@ -120,6 +120,7 @@ proptest! {
                     prop_assert!(proven.iter().any(|(remote, _)| remote == answer.to().domain()));
                 }
                 Event::Verified(_)
+                | Event::Acknowledged(_)
                 | Event::PairRefused { .. }
                 | Event::Ending
                 | Event::Refused(_)
