@@ -177,8 +177,9 @@ impl Component {
 
     fn receive(&mut self, read: Result<Stanza, BadStanza>) -> Result<(), StreamRefusal> {
         match read {
-            // A component is addressed as itself and as nobody else (XEP-0114 §1).
-            Ok(stanza) if *stanza.to().domain() != self.domain => return Err(StreamRefusal::ToUnproven),
+            // XEP-0114 §1 addresses a component as itself and as nobody else, but ejabberd sends what is for one name of a
+            // listener to any of the components that have connected there. Who may write to whom is asked of every stanza
+            // by its own addresses, whichever component's stream it came on.
             Ok(mut stanza) => {
                 if let Some(language) = &self.language {
                     stanza.default_language(language);
@@ -189,9 +190,6 @@ impl Component {
             Err(BadStanza::NotAddressed) => return Err(StreamRefusal::NotAddressed),
             Err(BadStanza::InvalidFrom) => return Err(StreamRefusal::FromUnproven),
             Err(BadStanza::Refused(refused)) => {
-                if refused.to().is_some_and(|to| *to.domain() != self.domain) {
-                    return Err(StreamRefusal::ToUnproven);
-                }
                 if let Some(answer) = refused.error_reply(&Jid::from(self.domain.clone())) {
                     self.wire.event(Event::Answer(answer));
                 }
