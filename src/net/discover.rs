@@ -56,11 +56,24 @@ pub async fn of_steps(world: &World, steps: impl IntoIterator<Item = Step>) -> R
     }
 }
 
+/// What a connection is for: it decides how loud a failure is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Purpose {
+    /// Somebody waits for it, or for the link that it is to carry.
+    Traffic,
+    /// To see whether a node answers.
+    Look,
+}
+
 /// Connects to a target. The name of a foreign server leads to no address that stands inside.
 ///
 /// # Errors
 /// [`Trouble`] where its name cannot be resolved, or nobody answers.
-pub async fn connect(world: &World, target: &Target) -> Result<(TcpStream, SocketAddr), Trouble> {
+pub async fn connect(
+    world: &World,
+    target: &Target,
+    purpose: Purpose,
+) -> Result<(TcpStream, SocketAddr), Trouble> {
     let within = world.limits().net.connect;
     let none = || ready(Vec::new());
     let failures: [OnceLock<DnsError>; 2] = Default::default();
@@ -81,7 +94,7 @@ pub async fn connect(world: &World, target: &Target) -> Result<(TcpStream, Socke
             let failed = |failure: &&DnsError| matches!(failure, DnsError::Failed { .. });
             let known = || failures.iter().filter_map(OnceLock::get);
             if let Some(error) = known().find(failed).or_else(|| known().next()) {
-                log(target, error, "a server's address cannot be looked up");
+                log((target, purpose), error, "a server's address cannot be looked up");
             }
             return if known().any(|failure| failed(&failure)) {
                 Trouble::Timeout
@@ -89,7 +102,7 @@ pub async fn connect(world: &World, target: &Target) -> Result<(TcpStream, Socke
                 Trouble::NotFound
             };
         }
-        log(target, &error, "a server cannot be connected to");
+        log((target, purpose), &error, "a server cannot be connected to");
         Trouble::Unreachable
     })
 }
@@ -121,11 +134,11 @@ async fn addresses(
 }
 
 /// Nodes are looked at again and again; what changes is told there.
-fn log(target: &Target, error: &impl std::fmt::Display, what: &str) {
+fn log((target, purpose): (&Target, Purpose), error: &impl std::fmt::Display, what: &str) {
     let peer = &target.domain;
-    match target.side {
-        Side::Outside => tracing::info!(%peer, %target, %error, "{what}"),
-        Side::Inside => tracing::debug!(%peer, %target, %error, "{what}"),
+    match purpose {
+        Purpose::Traffic => tracing::info!(%peer, %target, %error, "{what}"),
+        Purpose::Look => tracing::debug!(%peer, %target, %error, "{what}"),
     }
 }
 

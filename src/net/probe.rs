@@ -61,7 +61,10 @@ async fn look(world: &Arc<World>) {
             let Some((_, target)) = users.first() else {
                 return (users, NodeState::Down);
             };
-            if discover::connect(&world, target).await.is_ok() {
+            if discover::connect(&world, target, discover::Purpose::Look)
+                .await
+                .is_ok()
+            {
                 world.aside().answered(target);
                 (users, NodeState::Up)
             } else {

@@ -173,7 +173,7 @@ async fn dial(
     machine: impl FnOnce(Start, &Secure) -> Machine,
 ) -> Result<Driver, Trouble> {
     let limits = world.limits();
-    let (socket, address) = discover::connect(world, target).await?;
+    let (socket, address) = discover::connect(world, target, discover::Purpose::Traffic).await?;
     // Inside, TLS is spoken only where the domain names a context: a node on the same host often has none.
     let context = match target.side {
         Side::Inside | Side::Outside if encryption == Encryption::Without => None,

@@ -60,7 +60,7 @@ pub(in crate::net) async fn connect(
         return Err(Trouble::Unreachable);
     }
     let limits = world.limits();
-    let (socket, address) = discover::connect(world, target).await?;
+    let (socket, address) = discover::connect(world, target, discover::Purpose::Traffic).await?;
     let (wire, proof, transport) = match target.transport {
         Transport::Tls => {
             let (wire, proof) = secure(world, target, socket, address, limits.net.handshake).await?;
