@@ -17,9 +17,6 @@ mod zones;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use tracing_subscriber::EnvFilter;
-use tracing_subscriber::filter::LevelFilter;
-
 use self::findings::{Findings, key};
 use super::Loaded;
 use super::problem::Report;
@@ -29,7 +26,7 @@ use super::settings::{Admin, Bodies, Dns, Edge, Interworking, Log, Settings, Tra
 use super::source::Source;
 use crate::gateway::{Unasked, Version};
 use crate::net::settings::{IdentityRule, Secret, Side, TlsContext, TlsName, TrustSource};
-use crate::observe::log::Format;
+use crate::observe::log::{self, Format};
 use crate::route::Table;
 
 /// Makes settings of the shapes.
@@ -221,11 +218,7 @@ fn admin(document: &Document, findings: &mut Findings<'_, '_>) -> Admin {
 
 fn log(document: &Document, findings: &mut Findings<'_, '_>) -> Log {
     let given = &document.log;
-    let why = match EnvFilter::builder().parse(&given.level) {
-        Err(why) => Some(why.to_string()),
-        Ok(_) => stray_word(&given.level).map(|word| format!("there is no level \"{word}\"")),
-    };
-    if let Some(why) = why {
+    if let Err(why) = log::check(&given.level) {
         findings.error_with_help(
             key!["log", "level"],
             &format!("\"{}\" is neither a level nor a filter: {why}", given.level),
@@ -245,14 +238,6 @@ fn log(document: &Document, findings: &mut Findings<'_, '_>) -> Log {
             Bodies::Hidden
         },
     }
-}
-
-/// A word that is no level and that a filter would take for the name of a module, which then logs everything.
-fn stray_word(level: &str) -> Option<&str> {
-    level
-        .split(',')
-        .map(str::trim)
-        .find(|part| !part.contains(['=', '[', ':', '{', '}', ']']) && part.parse::<LevelFilter>().is_err())
 }
 
 fn non_empty(text: &str) -> Option<String> {

@@ -88,7 +88,7 @@ pub enum Carried<'d> {
 }
 
 /// The relation that a message goes over, whatever its flows.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Link {
     /// XMPP towards `remote`, on which we speak for `local`: one stream or component a pair.
     Xmpp {

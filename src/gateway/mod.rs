@@ -30,7 +30,7 @@ mod tests;
 mod translate;
 mod waiting;
 
-use std::collections::{BTreeSet, HashMap, HashSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, HashSet, VecDeque};
 use std::time::{Duration, Instant};
 
 pub use answer::{AnswerIds, Trouble};
@@ -68,7 +68,7 @@ pub struct Gateway<O> {
     waiting: Pending<Waiting<O>>,
     errors: Errors,
     /// The XMPP links on which something waits, and no others.
-    links: HashMap<Link, Confirmation>,
+    links: BTreeMap<Link, Confirmation>,
     /// The links whose far end has answered a ping: its silence is no consent.
     answering: HashSet<Link>,
     /// The queries that wait for their answers.
@@ -89,7 +89,7 @@ impl<O> Gateway<O> {
             limits,
             answers: Answers::new(ids, edge, undeliverable),
             numbers: 0,
-            links: HashMap::new(),
+            links: BTreeMap::new(),
             answering: HashSet::new(),
             ready: VecDeque::new(),
         }
@@ -273,7 +273,8 @@ impl<O> Gateway<O> {
         };
         let mut confirmed = BTreeSet::new();
         self.leave(&link, |link| confirmed = link.answered(token));
-        if !confirmed.is_empty() && self.answering.len() < self.limits.pending_messages {
+        // An answer that comes too late to confirm anything shows all the same that silence is no consent.
+        if self.answering.len() < self.limits.pending_messages {
             self.answering.insert(link);
         }
         for token in confirmed {

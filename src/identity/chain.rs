@@ -5,7 +5,7 @@
 //!
 //! RFC 5280 §6 by webpki. Extended key usage: see [`Eku`].
 
-use rustls::pki_types::{CertificateDer, CertificateRevocationListDer, TrustAnchor, UnixTime};
+use rustls_pki_types::{CertificateDer, CertificateRevocationListDer, TrustAnchor, UnixTime};
 use webpki::{
     CertRevocationList, EndEntityCert, ExtendedKeyUsageValidator, KeyPurposeId, KeyPurposeIdIter, KeyUsage,
     OwnedCertRevocationList, RequiredEkuNotFoundContext, RevocationOptionsBuilder, UnknownStatusPolicy,

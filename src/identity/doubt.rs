@@ -1,6 +1,6 @@
 //! Why a certificate cannot be believed, in words for the operator.
 
-use rustls::pki_types::{CertificateDer, UnixTime};
+use rustls_pki_types::{CertificateDer, UnixTime};
 
 use super::certificate::{BadCertificate, Identities};
 use super::chain::{Eku, Usage};

@@ -77,6 +77,33 @@ pub fn start(format: Format, level: &str) -> Result<LevelHandle, LogError> {
     Ok(LevelHandle(handle))
 }
 
+/// Why a text is neither a level nor a filter.
+#[derive(Debug, thiserror::Error)]
+pub enum BadLevel {
+    /// It cannot be read.
+    #[error(transparent)]
+    Filter(#[from] ParseError),
+    /// It holds a word that is no level, and that a filter would take for the name of a module, which then logs everything.
+    #[error("there is no level \"{0}\"")]
+    Stray(String),
+}
+
+/// Whether `level` is a level or a filter.
+///
+/// # Errors
+/// [`BadLevel`].
+pub fn check(level: &str) -> Result<(), BadLevel> {
+    EnvFilter::builder().parse(level)?;
+    let stray = level
+        .split(',')
+        .map(str::trim)
+        .find(|part| !part.contains(['=', '[', ':', '{', '}', ']']) && part.parse::<LevelFilter>().is_err());
+    match stray {
+        Some(word) => Err(BadLevel::Stray(word.to_owned())),
+        None => Ok(()),
+    }
+}
+
 /// A bare level is ours alone: libraries speak only of what is wrong.
 fn filter(level: &str) -> Result<EnvFilter, LogError> {
     let wrong = |error| LogError::Level(level.to_owned(), error);

@@ -44,7 +44,7 @@ const PURE: [&str; 14] = [
     "memchr",
     "precis_profiles",
     "quick_xml",
-    "rustls::pki_types",
+    "rustls_pki_types",
     "thiserror",
     "time",
     "webpki",

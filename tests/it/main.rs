@@ -4,3 +4,4 @@ mod architecture;
 mod cli;
 mod config;
 mod conformance;
+mod simulation;

@@ -412,7 +412,13 @@ fn a_stream_that_breaks_takes_with_it_what_was_written_on_it_and_nothing_else() 
     let seen = bench.broken(&link, 2);
     assert_eq!(seen.statuses(), [(2, 504)]);
     bench.written(&[third], 3);
-    assert_eq!(bench.pass(CONFIRM).statuses(), [(3, 200)]);
+    let seen = bench.pass(CONFIRM);
+    assert_eq!(
+        seen.statuses(),
+        [],
+        "late as it was, it answered: its silence is no consent"
+    );
+    assert_eq!(bench.answered(pong(&seen.pings[0])).statuses(), [(3, 200)]);
     assert!(bench.is_at_rest());
 }
 

@@ -5,7 +5,7 @@
 //! of the XMPP side come by another stream, so they may overtake what is told late. The world knows what really happened; the gateway knows only
 //! what it is told. Laws are checked whenever the gateway says something, and once all timers ran out.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 
 use proptest::prelude::*;
 

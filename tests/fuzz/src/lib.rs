@@ -1,4 +1,4 @@
-//! The rooms that are fuzzed, from the project's own files, and the way input is cut into portions.
+//! The rooms that are fuzzed, from the project's own files, and what several targets share.
 
 #![allow(dead_code, reason = "what only the rooms left out would call")]
 
@@ -20,19 +20,42 @@ pub mod xml;
 #[path = "../../../src/xmpp/mod.rs"]
 pub mod xmpp;
 
+#[path = "../../../src/identity/mod.rs"]
+pub mod identity;
 #[path = "../../../src/interwork/mod.rs"]
 pub mod interwork;
+#[path = "../../../src/policy/mod.rs"]
+pub mod policy;
+#[path = "../../../src/route/mod.rs"]
+pub mod route;
 
-/// The sizes of the portions that an input is to arrive in, and the rest of the input: its first eight octets say them,
-/// over and over.
-pub fn portions(data: &[u8]) -> Option<(impl Iterator<Item = usize> + Clone + '_, &[u8])> {
-    let (sizes, input) = data.split_at_checked(8)?;
-    Some((
-        sizes
-            .iter()
-            .cycle()
-            .map(|size| usize::from(*size))
-            .take(input.len()),
-        input,
-    ))
+#[path = "../../../src/gateway/mod.rs"]
+pub mod gateway;
+
+#[path = "../../../src/config/mod.rs"]
+pub mod config;
+pub mod net;
+
+pub mod pki;
+
+/// Stands in for the room that logs.
+pub mod observe {
+    pub mod log {
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+        pub enum Format {
+            #[default]
+            Text,
+            Json,
+        }
+
+        pub fn check(_: &str) -> Result<(), std::fmt::Error> {
+            Ok(())
+        }
+    }
 }
+
+pub mod choices;
+pub mod der;
+pub mod streams;
+
+pub use choices::{Choices, portions};

@@ -1,14 +1,14 @@
 //! The laws of addresses: a JID that has a SIP URI comes back from it as itself, and a SIP URI that has a JID comes back
 //! in a form that no longer changes.
 
-#![no_main]
-
-use libfuzzer_sys::fuzz_target;
 use vestibule::interwork::address::{MOST_INSTANCE, Sips, to_jid, to_uri};
 use vestibule::sip::{Scheme, Uri};
 use vestibule::xmpp::Jid;
 
-fuzz_target!(|text: &str| {
+pub fn run(data: &[u8]) {
+    let Ok(text) = std::str::from_utf8(data) else {
+        return;
+    };
     if let Ok(jid) = Jid::parse(text)
         && let Ok(uri) = to_uri(&jid, Scheme::Sip)
     {
@@ -37,4 +37,4 @@ fuzz_target!(|text: &str| {
             assert_eq!(to_jid(&wire, Sips::Refuse).as_ref(), Ok(&jid), "{wire}");
         }
     }
-});
+}

@@ -1,14 +1,11 @@
 //! A SIP message alone: no input may panic, what is read and written reads as the same, and the reply to a bad one is
 //! one message on a stream, whatever it repeats.
 
-#![no_main]
-
-use libfuzzer_sys::fuzz_target;
 use vestibule::limits::SipLimits;
 use vestibule::sip::frame::{Frame, StreamFramer};
 use vestibule::sip::{parse, write};
 
-fuzz_target!(|data: &[u8]| {
+pub fn run(data: &[u8]) {
     let limits = SipLimits::default();
     match parse::message(data, &limits) {
         Ok(message) => {
@@ -32,4 +29,4 @@ fuzz_target!(|data: &[u8]| {
             }
         }
     }
-});
+}

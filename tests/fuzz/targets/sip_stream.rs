@@ -1,17 +1,14 @@
 //! A SIP stream: the frames and the error do not depend on how the octets arrive.
 
-#![no_main]
-
-use libfuzzer_sys::fuzz_target;
 use vestibule::limits::SipLimits;
 use vestibule::sip::frame::{Frame, FrameError, StreamFramer};
 
-fuzz_target!(|data: &[u8]| {
+pub fn run(data: &[u8]) {
     let Some((portions, input)) = vestibule::portions(data) else {
         return;
     };
     assert_eq!(frames(input, portions), frames(input, []));
-});
+}
 
 fn frames(input: &[u8], portions: impl IntoIterator<Item = usize>) -> (Vec<Frame>, Option<FrameError>) {
     let mut framer = StreamFramer::new(&SipLimits::default());

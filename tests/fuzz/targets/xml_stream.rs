@@ -1,16 +1,13 @@
 //! An XML stream, and the same octets as a document: the items do not depend on how the octets arrive, what we let
 //! through rxml lets through as the same, and what we write of it reads back.
 
-#![no_main]
-
-use libfuzzer_sys::fuzz_target;
 use vestibule::limits::XmlLimits;
 use vestibule::xml::{self, write};
 
 #[path = "../../it/conformance/xml_oracle.rs"]
 mod oracle;
 
-fuzz_target!(|data: &[u8]| {
+pub fn run(data: &[u8]) {
     let Some((portions, input)) = vestibule::portions(data) else {
         return;
     };
@@ -27,4 +24,4 @@ fuzz_target!(|data: &[u8]| {
         }
     }
     oracle::agree_on_document(input).unwrap_or_else(|difference| panic!("{difference}"));
-});
+}
