@@ -125,7 +125,10 @@ impl Open {
         element: Element,
     ) -> Result<(), StreamRefusal> {
         wire.has_moved(now);
-        self.stanza(wire, Err(Stanza::refuse_oversized(element, ns::SERVER)))
+        self.stanza(wire, Err(Stanza::refuse_oversized(element, ns::SERVER)))?;
+        // Its sender counts it all the same (XEP-0198 §4).
+        wire.has_handled();
+        Ok(())
     }
 
     /// Takes the answer to a question that a pair waits for.
