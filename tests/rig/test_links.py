@@ -80,12 +80,15 @@ class Links(unittest.TestCase):
 
     def test_who_sends_too_fast_is_held_back_and_loses_nothing(self):
         self.federation(terms="rate = { requests_per_second = 20 }\n")
+        # What its server sends before its stream is up may come in another order.
+        self.dave.send("bob@example.lan", "first")
+        self.bob.wait_for_message("first")
         bodies = [f"fast {number}" for number in range(60)]
         for body in bodies:
             self.dave.send("bob@example.lan", body)
         self.bob.wait_for_message(bodies[-1], 30)
         arrived = [event[2] for event in self.bob.events.all() if event[0] == "message"]
-        self.assertEqual(bodies, arrived)
+        self.assertEqual(["first", *bodies], arrived)
         self.assertEqual([], [event for event in self.dave.events.all() if event[0] == "error"])
 
 

@@ -237,7 +237,7 @@ class Nodes(Federation):
         moved = self.user(self.inside("node2", [alias]), f"bob@{alias}")
         self.configure('nodes = [{ host = "$node" }]', 'nodes = [{ host = "$node2" }]')
         self.edge.process.popen.send_signal(signal.SIGHUP)
-        self.edge.process.wait_for_text("the configuration was read again")
+        self.edge.process.wait_for_text("the configuration and its files were read again")
         dave.send(f"bob@{alias}", "after the move")
         moved.wait_for_message("after the move")
         dave.send("bob@example.lan", "the user domain has stayed")

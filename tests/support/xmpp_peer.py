@@ -21,6 +21,7 @@ TLS = "{urn:ietf:params:xml:ns:xmpp-tls}"
 SASL = "{urn:ietf:params:xml:ns:xmpp-sasl}"
 DIALBACK = "{jabber:server:dialback}"
 FEATURE = "{urn:xmpp:features:dialback}"
+LIMITS = "{urn:xmpp:stream-limits:0}"
 STREAMS = "{urn:ietf:params:xml:ns:xmpp-streams}"
 STANZAS = "{urn:ietf:params:xml:ns:xmpp-stanzas}"
 
@@ -124,7 +125,7 @@ class Stream:
             "starttls": None if starttls is None else "optional" if starttls.find(TLS + "required") is None else "required",
             "external": any(mechanism.text == "EXTERNAL" for mechanism in features.iter(SASL + "mechanism")),
             "dialback": features.find(FEATURE + "dialback") is not None,
-            "other": [child.tag for child in features if child.tag not in (TLS + "starttls", SASL + "mechanisms", FEATURE + "dialback")],
+            "other": [child.tag for child in features if child.tag not in (TLS + "starttls", SASL + "mechanisms", FEATURE + "dialback", LIMITS + "limits")],
         }
         return self
 
