@@ -2,7 +2,7 @@
 //!
 //! The task of a flow owns its transactions, so that a peer can answer or repeat only what belongs to its own
 //! connection. It ends when the connection does; every transaction on it then fails at once, and the answers that are
-//! still to come are [`late`]. A flow that we opened ends when its link lets go of it.
+//! still to come are given by `late`. A flow that we opened ends when its link lets go of it.
 
 mod incoming;
 mod late;
