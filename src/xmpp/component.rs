@@ -139,6 +139,8 @@ impl Component {
             (_, StreamItem::Whitespace) => {}
             (_, StreamItem::Close) => self.wire.peer_closed(),
             (_, StreamItem::Element(element)) if element.is("error", ns::STREAM) => self.fail(&element),
+            // Our side is closed: nothing more is negotiated.
+            (Phase::AwaitHeader | Phase::AwaitHandshake, _) if !self.wire.is_writable() => {}
             (Phase::AwaitHeader, StreamItem::Open(header)) => {
                 let header = Header::read(&header, ns::COMPONENT)?;
                 let id = header.id.ok_or(StreamRefusal::IdMissing)?;

@@ -56,6 +56,18 @@ fn section_3_the_header_names_the_component_and_the_handshake_proves_it() {
 }
 
 #[test]
+fn section_3_nothing_follows_our_closing_tag_whatever_the_node_still_says() {
+    let mut component = component();
+    component.said();
+    component.input(Input::Close(None)).unwrap();
+    assert_eq!(component.said(), "</stream:stream>");
+    component.feed(ANSWER).feed("<handshake/>");
+    assert_eq!(component.said(), "");
+    component.feed("</stream:stream>");
+    assert_eq!(component.events, [Event::Ending, Event::Closed(Closed::ByUs)]);
+}
+
+#[test]
 fn section_3_stanzas_cross_in_the_component_namespace() {
     let mut component = component();
     let (from, to) = ("a@plays.shakespeare.lit", "b@here.example");

@@ -52,6 +52,8 @@ pub(super) struct EdgeLink {
     queue: VecDeque<link::Letter>,
     pub(super) stream: Option<Place>,
     is_open: bool,
+    /// Whether the far end acknowledged on the last stream.
+    is_acknowledged: bool,
     /// Errors that the machine has, and that nobody asks for.
     unasked: Vec<String>,
 }
@@ -278,7 +280,11 @@ impl World {
             .answered
             .iter()
             .any(|link| matches!(link, Link::Xmpp { remote: it, .. } if it.as_str() == remote));
-        if was_answered {
+        let is_acknowledged = self.edges[number]
+            .links
+            .iter()
+            .any(|((_, it), link)| it.as_str() == remote && link.is_acknowledged);
+        if was_answered || is_acknowledged {
             self.ledger.faults.push(format!(
                 "edge {number} takes {id} for delivered, which nobody has taken"
             ));
@@ -301,6 +307,7 @@ impl World {
             queue: VecDeque::new(),
             stream: None,
             is_open: false,
+            is_acknowledged: false,
             unasked: Vec::new(),
         });
         if it.queue.len() >= edge.limits.xmpp.queued_stanzas {
@@ -479,15 +486,26 @@ impl World {
         }
     }
 
-    pub(super) fn link_event(&mut self, number: usize, name: &LinkName, event: Event) {
+    pub(super) fn link_event(&mut self, number: usize, name: &LinkName, place: Place, event: Event) {
         let now = self.now();
+        let acknowledged = self.plan.acknowledged && self.end(place).machine.is_acknowledged();
         let Some(link) = self.edges[number].links.get_mut(name) else {
             return;
         };
         match event {
             Event::Authenticated { .. } if !link.is_open => {
                 link.is_open = true;
-                link.machine.handle(now, link::Input::Opened(Evidence::Taken));
+                self.ledger.totals.acknowledged += usize::from(acknowledged);
+                let evidence = if acknowledged {
+                    Evidence::Acknowledged
+                } else {
+                    Evidence::Taken
+                };
+                link.is_acknowledged = acknowledged;
+                link.machine.handle(now, link::Input::Opened(evidence));
+            }
+            Event::Acknowledged(count) if acknowledged => {
+                link.machine.handle(now, link::Input::Acknowledged(count.into()));
             }
             Event::Ending | Event::Refused(_) | Event::Closed(_) if link.is_open => {
                 link.machine.handle(now, link::Input::Ending);

@@ -55,6 +55,8 @@ pub(super) struct Totals {
     pub(super) both: usize,
     pub(super) excused: BTreeMap<Excuse, usize>,
     pub(super) streams: usize,
+    /// Streams of edges on which stanzas were acknowledged.
+    pub(super) acknowledged: usize,
     pub(super) resets: usize,
     pub(super) kills: usize,
 }
@@ -150,6 +152,7 @@ impl Totals {
         self.told += other.told;
         self.both += other.both;
         self.streams += other.streams;
+        self.acknowledged += other.acknowledged;
         self.resets += other.resets;
         self.kills += other.kills;
         for (excuse, count) in &other.excused {

@@ -6,7 +6,7 @@
 //! - What an edge took in has arrived, or its sender was told; where neither, the ledger names what excuses it
 //!   ([`ledger::Excuse`]), and no other excuse holds.
 //! - Nothing arrives twice, and what one user wrote to another arrives in order.
-//! - No gateway takes for delivered what nobody took, where it has reason to know.
+//! - No gateway takes for delivered what nobody took, where it has reason to know; with acknowledgements it always has.
 //! - Queues are empty, no stream hangs half made, and after a long silence streams and links are gone.
 //!
 //! `SIMULATION_SEEDS=25000` runs so many seeds of each sort of faults, `SIMULATION_SEEDS=17..18` those; a failure prints

@@ -107,6 +107,14 @@ impl Machine {
         }
     }
 
+    /// Whether the other end acknowledges stanzas (XEP-0198).
+    pub(super) const fn is_acknowledged(&self) -> bool {
+        match self {
+            Self::Receiving(_) => false,
+            Self::Initiating(machine) => machine.is_acknowledged(),
+        }
+    }
+
     pub(super) fn timeout(&self) -> Option<Instant> {
         match self {
             Self::Receiving(machine) => machine.timeout(),

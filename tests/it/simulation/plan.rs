@@ -16,6 +16,8 @@ pub(super) struct Plan {
     pub(super) window: u64,
     /// Of a hundred connections, how many are reset after some of their octets.
     pub(super) resets: u64,
+    /// Whether edges look at acknowledgements (XEP-0198). Where not, that stands for far ends that have none.
+    pub(super) acknowledged: bool,
     /// How many letters a link of an edge holds.
     pub(super) queue: usize,
     /// Gateways of an edge.
@@ -108,6 +110,7 @@ impl Plan {
                 Faults::Network => 15,
                 Faults::All => 30,
             },
+            acknowledged: chance.percent(50),
             queue: chance.pick(&[3, 1_000, 1_000]),
             shards: chance.pick(&[1, 1, 3]),
             schedule,

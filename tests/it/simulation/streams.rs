@@ -380,7 +380,7 @@ impl World {
                 Event::Answer(stanza) => self.post_answer(edge, stanza),
                 _ => {}
             },
-            Owner::EdgeLink { edge, link } => self.link_event(edge, &link, event),
+            Owner::EdgeLink { edge, link } => self.link_event(edge, &link, place, event),
             Owner::ServerIn { server } => {
                 if let Event::Stanza(stanza) = event {
                     self.server_takes(server, &stanza);
