@@ -16,6 +16,8 @@ pub struct Delivery {
     pub(super) link: Link,
     pub(super) payload: Payload,
     pub(super) trace: Trace,
+    /// The same message by the next plan of its route, for when this one leads to nobody.
+    pub(super) other: Option<Box<Self>>,
 }
 
 /// The correlation id of a message: the same in every log line about it, whatever the protocol.
@@ -120,8 +122,11 @@ pub enum Outcome {
 impl Delivery {
     /// The same message under a correlation id.
     #[must_use]
-    pub const fn traced(mut self: Box<Self>, trace: Trace) -> Box<Self> {
+    pub fn traced(mut self: Box<Self>, trace: Trace) -> Box<Self> {
         self.trace = trace;
+        if let Some(other) = &mut self.other {
+            other.trace = trace;
+        }
         self
     }
 
@@ -155,7 +160,8 @@ impl Delivery {
     /// About how many octets of memory it takes.
     #[must_use]
     pub fn weight(&self) -> usize {
-        match &self.payload {
+        let other = self.other.as_deref().map_or(0, Self::weight);
+        let payload = match &self.payload {
             Payload::ToXmpp { stanza, request, .. } => {
                 weight_of(request).saturating_add(stanza.element().weight())
             }
@@ -167,7 +173,8 @@ impl Delivery {
                 .weight()
                 .saturating_add(sender.element().weight()),
             Payload::Pass { stanza, .. } => stanza.element().weight(),
-        }
+        };
+        payload.saturating_add(other)
     }
 
     /// A number that is the same for every message between two users, in either direction: what keeps them in one

@@ -84,6 +84,12 @@ impl Errors {
         }
     }
 
+    /// Whether no message is waited for.
+    #[cfg(test)]
+    pub(super) fn awaits_nothing(&self) -> bool {
+        self.waiting.is_empty()
+    }
+
     /// Its sender was told by us; what the far side says until then is too late.
     fn tell(&mut self, message: &Stanza, until: Instant) {
         let Some(about) = About::message(message) else {

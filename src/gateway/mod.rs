@@ -129,7 +129,20 @@ impl<O> Gateway<O> {
         self.waiting.next()
     }
 
-    fn deliver(&mut self, now: Instant, mut delivery: Delivery, origin: Option<O>) {
+    fn deliver(&mut self, now: Instant, delivery: Delivery, origin: Option<O>) {
+        let until = after(now, self.limits.deliver);
+        self.deliver_until(now, delivery, origin, until, None);
+    }
+
+    /// `before` is why the plan before led to nobody, where this is not the first.
+    fn deliver_until(
+        &mut self,
+        now: Instant,
+        mut delivery: Delivery,
+        origin: Option<O>,
+        until: Instant,
+        before: Option<Trouble>,
+    ) {
         if !self.has_part(now, &mut delivery) || self.meet_error(now, &delivery) == News::No {
             return;
         }
@@ -140,14 +153,14 @@ impl<O> Gateway<O> {
             link,
             payload,
             trace,
+            other,
         } = delivery;
         let about = About {
             trace,
             way: permit.direction(),
             answers: permit.answers(),
         };
-        let until = after(now, self.limits.deliver);
-        let send_until = after(now, self.time_to_send());
+        let send_until = until.min(after(now, self.time_to_send()));
         let (kind, output) = match payload {
             Payload::ToXmpp {
                 stanza,
@@ -206,6 +219,8 @@ impl<O> Gateway<O> {
             link,
             state: State::Queued,
             kind,
+            other,
+            before,
         };
         let link = waiting.link.clone();
         let confirmed = !matches!(waiting.kind, WaitingKind::Passed { .. });

@@ -5,7 +5,7 @@ use std::time::Instant;
 use super::answer::Trouble;
 use super::delivery::Link;
 use super::pending::Token;
-use super::waiting::{State, WaitingKind};
+use super::waiting::{State, Waiting, WaitingKind};
 use super::{Gateway, after};
 
 impl<O> Gateway<O> {
@@ -48,9 +48,31 @@ impl<O> Gateway<O> {
 
     pub(super) fn returned(&mut self, now: Instant, token: Token, trouble: Trouble) {
         match self.end(token) {
-            Some(waiting) => self.fail(now, waiting, trouble),
+            Some(waiting) => self.fall(now, waiting, trouble),
             // Not a message, so a ping, or a message whose time was over.
             None => self.links.values_mut().for_each(|link| link.ping_returned(token)),
+        }
+    }
+
+    /// A plan has led to nobody: the next one is taken, if there is one and nothing can have arrived by the first.
+    fn fall(&mut self, now: Instant, mut waiting: Waiting<O>, trouble: Trouble) {
+        let unreached = match trouble {
+            // Whoever cannot prove to be the domain is nobody of it; the next plan has its own proof to ask for.
+            Trouble::NotFound | Trouble::Unreachable | Trouble::Untrusted => true,
+            // A server was there, or it is not known that nothing was written, or it is no fault of the plan.
+            Trouble::Refused
+            | Trouble::Timeout
+            | Trouble::Overload
+            | Trouble::TooLarge
+            | Trouble::Broken
+            | Trouble::Stopping => false,
+        };
+        match waiting.other.take() {
+            Some(other) if unreached && waiting.state == State::Queued && waiting.until > now => {
+                self.no_error_awaited(&waiting.kind);
+                self.deliver_until(now, *other, None, waiting.until, Some(trouble));
+            }
+            Some(_) | None => self.fail(now, waiting, trouble),
         }
     }
 

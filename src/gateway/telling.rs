@@ -36,7 +36,14 @@ impl<O> Gateway<O> {
     }
 
     pub(super) fn fail(&mut self, now: Instant, waiting: Waiting<O>, trouble: Trouble) {
-        let Waiting { about, kind, .. } = waiting;
+        let Waiting {
+            about, kind, before, ..
+        } = waiting;
+        // That there is nothing by this protocol says less than why the other led to nobody.
+        let trouble = match before {
+            Some(before) if trouble == Trouble::NotFound => before,
+            Some(_) | None => trouble,
+        };
         self.no_error_awaited(&kind);
         let (from, to) = match kind {
             WaitingKind::Sip { origin, request, .. } => {

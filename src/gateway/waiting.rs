@@ -2,7 +2,8 @@
 
 use std::time::Instant;
 
-use super::delivery::{Link, Trace, weight_of};
+use super::answer::Trouble;
+use super::delivery::{Delivery, Link, Trace, weight_of};
 use super::pending::Weighs;
 use crate::interwork::profile::Profile;
 use crate::policy::{Answers, Direction};
@@ -18,6 +19,10 @@ pub(super) struct Waiting<O> {
     pub(super) link: Link,
     pub(super) state: State,
     pub(super) kind: WaitingKind<O>,
+    /// By the next plan of its route, where there is one.
+    pub(super) other: Option<Box<Delivery>>,
+    /// Why the plan before this one led to nobody.
+    pub(super) before: Option<Trouble>,
 }
 
 /// What is told of a message wherever it is told of.
@@ -31,12 +36,14 @@ pub(super) struct About {
 
 impl<O> Weighs for Waiting<O> {
     fn weight(&self) -> usize {
-        size_of::<Self>().saturating_add(match &self.kind {
+        let other = self.other.as_deref().map_or(0, Delivery::weight);
+        let kind = match &self.kind {
             WaitingKind::Sip { request, .. } => weight_of(request),
             WaitingKind::Xmpp { sender }
             | WaitingKind::Forwarded { sender }
             | WaitingKind::Passed { sender } => sender.element().weight(),
-        })
+        };
+        size_of::<Self>().saturating_add(kind).saturating_add(other)
     }
 }
 

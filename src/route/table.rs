@@ -266,7 +266,7 @@ impl Route {
         &self.destination
     }
 
-    /// The ways there, by protocol; never empty. A later one is taken only where DNS knows nothing of the former.
+    /// The ways there, by protocol; never empty. A later one is taken only where the former leads to nobody.
     #[must_use]
     pub fn plans(&self) -> &[Plan] {
         &self.plans

@@ -67,6 +67,7 @@ impl Border {
             link,
             payload,
             trace: Trace::default(),
+            other: None,
         })))
     }
 

@@ -75,14 +75,33 @@ impl Border {
             .plans()
             .first()
             .map_or(Protocol::Xmpp, route::Plan::protocol);
+        // Only a text can be said in either protocol.
+        let is_text = matches!(
+            stanza.kind(),
+            stanza::Kind::Message(MessageType::Normal | MessageType::Chat)
+        );
+        let other =
+            (is_text && route.plans().len() > 1).then(|| (stanza.clone(), permit.clone(), route.clone()));
         match speaks {
             Protocol::Xmpp => {
                 let part = self.part(&stanza, ends, &permit);
-                Ok(AdmittedStanza::Deliver(Box::new(forward(
-                    stanza, permit, route, part,
-                ))))
+                let mut delivery = forward(stanza, permit, route, part);
+                if let Some((stanza, permit, route)) = other
+                    && let Ok(AdmittedStanza::Deliver(other)) = self.to_sip(stanza, permit, route, random)
+                {
+                    delivery.other = Some(other);
+                }
+                Ok(AdmittedStanza::Deliver(Box::new(delivery)))
             }
-            Protocol::Sip => self.to_sip(stanza, permit, route, random),
+            Protocol::Sip => {
+                let mut admitted = self.to_sip(stanza, permit, route, random);
+                if let (Ok(AdmittedStanza::Deliver(delivery)), Some((stanza, permit, route))) =
+                    (&mut admitted, other)
+                {
+                    delivery.other = Some(Box::new(forward(stanza, permit, route, Part::Whole)));
+                }
+                admitted
+            }
         }
     }
 
@@ -222,6 +241,7 @@ impl Border {
             link,
             payload,
             trace: Trace::default(),
+            other: None,
         })))
     }
 }
@@ -271,6 +291,7 @@ fn forward(stanza: Stanza, permit: Permit, route: Route, part: Part) -> Delivery
         link,
         payload,
         trace: Trace::default(),
+        other: None,
     }
 }
 

@@ -117,7 +117,10 @@ impl Bench {
 
     /// Nothing waits, nothing is to be done, and nothing is kept.
     fn is_at_rest(&self) -> bool {
-        self.gateway.waiting() == 0 && self.gateway.timeout().is_none() && self.gateway.links.is_empty()
+        self.gateway.waiting() == 0
+            && self.gateway.timeout().is_none()
+            && self.gateway.links.is_empty()
+            && self.gateway.errors.awaits_nothing()
     }
 }
 
@@ -845,5 +848,126 @@ fn a_query_that_cannot_be_passed_on_comes_back_and_a_written_one_is_no_more_our_
     assert_eq!(
         seen.sent[0].token, None,
         "nobody waits for what became of an answer"
+    );
+}
+
+/// A bench whose foreign domains speak both protocols.
+fn on_both(prefer: Option<Protocol>) -> Bench {
+    let mut setting = Setting::open();
+    if let Some(unlisted) = &mut setting.unlisted {
+        unlisted.protocol = Speaks::Auto(prefer);
+    }
+    Bench {
+        border: setting.border(),
+        ..Bench::new()
+    }
+}
+
+fn to_both(id: &str) -> Stanza {
+    chat("bob@corp.example", "carol@both.example", id, "hello")
+}
+
+#[test]
+fn a_text_goes_by_the_next_plan_once_where_the_first_leads_to_nobody() {
+    for trouble in [Trouble::NotFound, Trouble::Unreachable, Trouble::Untrusted] {
+        let mut bench = on_both(None);
+        let seen = bench.say(to_both("1"));
+        assert_eq!((seen.sent.len(), seen.requests.len()), (1, 0));
+        let seen = bench.returned(seen.sent[0].token(), trouble);
+        assert_eq!(
+            (seen.sent.len(), seen.requests.len(), seen.outcomes.len()),
+            (0, 1, 0)
+        );
+        let (token, request, _) = &seen.requests[0];
+        assert_eq!(request.uri().to_string(), "sip:carol@both.example");
+        let response = request.response(StatusCode::OK, "OK", Some("t"));
+        let seen = bench.handle(Input::Response {
+            token: *token,
+            response: Box::new(response),
+        });
+        assert_eq!((seen.outcomes, seen.sent.len()), (vec![Outcome::Delivered], 0));
+        assert!(bench.is_at_rest());
+
+        let mut bench = on_both(Some(Protocol::Sip));
+        let seen = bench.say(to_both("2"));
+        assert_eq!((seen.sent.len(), seen.requests.len()), (0, 1));
+        let seen = bench.returned(seen.requests[0].0, trouble);
+        assert_eq!(
+            (seen.sent.len(), seen.requests.len(), seen.outcomes.len()),
+            (1, 0, 0)
+        );
+        assert_eq!(seen.sent[0].stanza.id(), Some("2"));
+    }
+}
+
+#[test]
+fn what_may_have_arrived_goes_by_no_other_plan() {
+    for trouble in [
+        Trouble::Timeout,
+        Trouble::Broken,
+        Trouble::Refused,
+        Trouble::Overload,
+        Trouble::TooLarge,
+        Trouble::Stopping,
+    ] {
+        for prefer in [Protocol::Sip, Protocol::Xmpp] {
+            let mut bench = on_both(Some(prefer));
+            let seen = bench.say(to_both("1"));
+            let tokens = seen.sent.iter().map(Letter::token);
+            let token = tokens.chain(seen.requests.iter().map(|it| it.0)).next().unwrap();
+            let seen = bench.returned(token, trouble);
+            assert_eq!((seen.errors().len(), seen.requests.len()), (1, 0));
+            assert_eq!(seen.outcomes, [Outcome::Failed]);
+        }
+    }
+    let mut bench = on_both(None);
+    let seen = bench.say(to_both("1"));
+    let token = seen.sent[0].token();
+    bench.written(&[token], 1);
+    let seen = bench.returned(token, Trouble::Unreachable);
+    assert_eq!((seen.requests.len(), seen.outcomes), (0, vec![Outcome::Failed]));
+}
+
+#[test]
+fn where_both_plans_lead_to_nobody_the_sender_is_told_once_in_time_and_why() {
+    let mut bench = on_both(None);
+    let seen = bench.say(to_both("1"));
+    bench.now += DELIVER / 2;
+    let seen = bench.returned(seen.sent[0].token(), Trouble::Unreachable);
+    let (token, _, until) = seen.requests[0];
+    assert_eq!(until, bench.now + DELIVER / 2, "the time is that of the message");
+    let seen = bench.returned(token, Trouble::NotFound);
+    let told = seen.errors();
+    assert_eq!(told.len(), 1);
+    assert_ne!(told[0].2, Condition::RemoteServerNotFound);
+    assert_eq!(seen.outcomes, [Outcome::Failed]);
+    assert!(bench.is_at_rest());
+}
+
+#[test]
+fn what_may_go_by_two_plans_weighs_what_both_take() {
+    let weight = |bench: &Bench| {
+        let text = "x".repeat(500);
+        let stanza = chat("bob@corp.example", "carol@both.example", "1", &text);
+        match bench.border.admit_stanza(Side::Inside, stanza, &[7; 32]).unwrap() {
+            AdmittedStanza::Deliver(delivery) => delivery.weight(),
+            other @ (AdmittedStanza::Answer(_) | AdmittedStanza::Ignore) => panic!("{other:?}"),
+        }
+    };
+    assert!(weight(&on_both(None)) > weight(&Bench::new()) + 500);
+    let limits = GatewayLimits {
+        pending_bytes: 2_000,
+        ..GatewayLimits::default()
+    };
+    let outcomes = |mut bench: Bench| {
+        let edge = domain("edge.corp.example");
+        bench.gateway = Gateway::new(3, limits.clone(), AnswerIds::new(77), &edge, "");
+        bench.say(to_both("1")).outcomes
+    };
+    assert_eq!(outcomes(Bench::new()), []);
+    assert_eq!(
+        outcomes(on_both(None)),
+        [Outcome::Failed],
+        "what is kept for later takes room"
     );
 }
