@@ -140,9 +140,10 @@ pub struct XmppLimits {
     pub queued_bytes: usize,
     /// Streams alive at once that others opened, and as many that we opened, on each side (1,000).
     pub connections: usize,
-    /// Of the streams that others opened, those on which nothing is proven yet (500).
+    /// Of the streams that others opened, those on which nothing is proven yet (500, and never over half of them unless
+    /// the configuration says so).
     pub strangers: usize,
-    /// Of them, those from one address, or one /64 of IPv6 (400).
+    /// Of them, those from one address, or one /64 of IPv6 (400, and likewise never over four fifths).
     pub strangers_of_network: usize,
     /// How long a peer over its rate is held back before what it sends is refused (2 s).
     pub held_back: Duration,

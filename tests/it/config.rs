@@ -645,6 +645,96 @@ bodies = true
 }
 
 #[test]
+fn a_bound_has_a_least_and_a_most_and_the_report_says_which() {
+    let etc = Etc::new();
+    for (table, line, allowed) in [
+        ("xmpp", "max_connections = 1000001", "at most 1000000 is allowed"),
+        ("xmpp", "max_connections = 0", "at least 1 is needed"),
+        ("xmpp", "max_unauthenticated = 0", "at least 1 is needed"),
+        (
+            "xmpp",
+            "max_unauthenticated = 1001",
+            "greater than `max_connections` (1000)",
+        ),
+        (
+            "xmpp",
+            "max_unauthenticated_per_address = 501",
+            "greater than `max_unauthenticated` (500)",
+        ),
+        (
+            "xmpp",
+            "max_queued_bytes = 262143",
+            "at least 262144 is needed: the longest stanza",
+        ),
+        (
+            "xmpp",
+            "max_queued_bytes = 9999999999",
+            "at most 1073741824 is allowed",
+        ),
+        (
+            "xmpp",
+            "max_stanza_bytes = 1073741824",
+            "at most 16777216 is allowed",
+        ),
+        ("xmpp", "max_depth = 100000", "at most 256 is allowed"),
+        (
+            "xmpp",
+            "acknowledge_timeout = \"500ms\"",
+            "is \"500ms\"; it is from \"1s\" to \"1h\"",
+        ),
+        (
+            "xmpp",
+            "max_retry_pause = \"36h\"",
+            "is \"36h\"; it is from \"1s\" to \"1d\"",
+        ),
+        (
+            "xmpp",
+            "max_retry_pause_of_node = \"0s\"",
+            "is \"0s\"; it is from \"1s\" to \"1d\"",
+        ),
+        ("xmpp", "max_retry_pauze = \"5m\"", "max_retry_pause"),
+        ("sip", "max_transactions = 18446744073709551615", "whole number"),
+        (
+            "limits",
+            "queue = 9000000000000000000",
+            "at most 1000000 is allowed",
+        ),
+        (
+            "limits",
+            "drain_timeout = \"7d\"",
+            "is \"7d\"; it is from \"0s\" to \"1h\"",
+        ),
+    ] {
+        let report = etc.report(&format!("{BASE}{LISTEN}{LOCAL}[{table}]\n{line}\n"), &[]);
+        assert!(report.contains(allowed), "{line}: {report}");
+    }
+}
+
+#[test]
+fn fewer_streams_leave_fewer_to_strangers_and_room_for_the_known() {
+    let etc = Etc::new();
+    for (lines, (of_all, of_one)) in [
+        ("", (500, 400)),
+        ("max_connections = 100", (50, 40)),
+        ("max_connections = 20", (10, 8)),
+        ("max_connections = 2000", (500, 400)),
+        ("max_connections = 100\nmax_unauthenticated = 80", (80, 64)),
+        (
+            "max_connections = 100\nmax_unauthenticated_per_address = 5",
+            (50, 5),
+        ),
+    ] {
+        let text = format!("{BASE}{LISTEN}{LOCAL}[xmpp]\n{lines}\n");
+        let limits = etc.read(&text, &[]).unwrap().settings.limits.xmpp;
+        assert_eq!(
+            (limits.strangers, limits.strangers_of_network),
+            (of_all, of_one),
+            "{lines}"
+        );
+    }
+}
+
+#[test]
 fn the_management_side_is_never_outside() {
     let etc = Etc::new();
     for (address, is_usable) in [

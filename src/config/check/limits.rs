@@ -1,4 +1,6 @@
 //! The bounds: numbers of the file that stand in `limits.rs`, and what they have to be among themselves.
+//!
+//! Each has a least and a most. The most is generous: it stops what is mistyped, and what no machine can hold.
 
 use std::time::Duration;
 
@@ -16,7 +18,7 @@ pub(super) fn limits(document: &Document, findings: &mut Findings<'_, '_>) -> Li
         limits: net,
         ..
     } = document;
-    let limits = Limits {
+    let mut limits = Limits {
         sip: SipLimits {
             message_bytes: sip.max_message_bytes,
             head_bytes: sip.max_head_bytes,
@@ -35,8 +37,14 @@ pub(super) fn limits(document: &Document, findings: &mut Findings<'_, '_>) -> Li
             establish: xmpp.establish_timeout.0,
             idle: xmpp.idle_timeout.0,
             keepalive: xmpp.keepalive.0,
+            acknowledge: xmpp.acknowledge_timeout.0,
+            longest_pause: xmpp.max_retry_pause.0,
+            longest_pause_of_node: xmpp.max_retry_pause_of_node.0,
             queued_stanzas: xmpp.max_queued_stanzas,
+            queued_bytes: xmpp.max_queued_bytes,
             connections: xmpp.max_connections,
+            strangers: xmpp.max_unauthenticated,
+            strangers_of_network: xmpp.max_unauthenticated_per_address,
             connections_per_domain: xmpp.max_connections_per_domain,
             ..default.xmpp
         },
@@ -60,153 +68,240 @@ pub(super) fn limits(document: &Document, findings: &mut Findings<'_, '_>) -> Li
             ..default.net
         },
     };
-    check(&limits, findings);
+    leave_room_for_the_known(&mut limits.xmpp, findings);
+    check_numbers(&limits, findings);
+    check_periods(&limits, findings);
+    check_order(&limits, findings);
     limits
 }
 
-fn check(limits: &Limits, findings: &mut Findings<'_, '_>) {
-    let at_least = [
-        (
-            "xmpp",
+/// Whoever only lowers the number of streams does not thereby give all of them to strangers.
+fn leave_room_for_the_known(limits: &mut XmppLimits, findings: &Findings<'_, '_>) {
+    if !findings.gives(key!["xmpp", "max_unauthenticated"]) {
+        limits.strangers = limits.strangers.min(limits.connections.div_ceil(2));
+    }
+    if !findings.gives(key!["xmpp", "max_unauthenticated_per_address"]) {
+        let fifths = limits.strangers.saturating_mul(4).div_ceil(5);
+        limits.strangers_of_network = limits.strangers_of_network.min(fifths);
+    }
+}
+
+/// A number of the file, and what it may be.
+struct Number {
+    table: &'static str,
+    key: &'static str,
+    value: usize,
+    least: usize,
+    /// Why no less.
+    why: &'static str,
+    most: usize,
+}
+
+fn check_numbers(limits: &Limits, findings: &mut Findings<'_, '_>) {
+    let xmpp = |key, value, least, why, most| Number {
+        table: "xmpp",
+        key,
+        value,
+        least,
+        why,
+        most,
+    };
+    let sip = |key, value, least, why, most| Number {
+        table: "sip",
+        ..xmpp(key, value, least, why, most)
+    };
+    let interworking = |key, value, why, most| Number {
+        table: "interworking",
+        ..xmpp(key, value, 1, why, most)
+    };
+    let net = |key, value, least, why, most| Number {
+        table: "limits",
+        ..xmpp(key, value, least, why, most)
+    };
+    let (sizes, counts) = (limits, &limits.xmpp);
+    let numbers = [
+        xmpp(
             "max_stanza_bytes",
-            limits.xml.element_bytes,
+            sizes.xml.element_bytes,
             10_000,
             "RFC 6120 section 13.12 forbids less",
+            LARGEST,
         ),
-        (
-            "xmpp",
+        xmpp(
             "max_depth",
-            limits.xml.depth,
+            sizes.xml.depth,
             8,
             "ordinary stanzas are deeper than less",
+            256,
         ),
-        (
-            "xmpp",
+        xmpp(
             "max_attributes",
-            limits.xml.attributes,
+            sizes.xml.attributes,
             8,
             "ordinary stanzas have more than less",
+            1_024,
         ),
-        (
-            "xmpp",
+        xmpp(
             "max_queued_stanzas",
-            limits.xmpp.queued_stanzas,
+            counts.queued_stanzas,
             1,
             "nothing could wait for its stream",
+            MANY,
         ),
-        (
-            "xmpp",
-            "max_connections",
-            limits.xmpp.connections,
+        xmpp(
+            "max_queued_bytes",
+            counts.queued_bytes,
+            sizes.xml.element_bytes,
+            "the longest stanza has to fit in",
+            HUGE,
+        ),
+        xmpp("max_connections", counts.connections, 1, NO_STREAM, MANY),
+        xmpp("max_unauthenticated", counts.strangers, 1, NO_STREAM, MANY),
+        xmpp(
+            "max_unauthenticated_per_address",
+            counts.strangers_of_network,
             1,
-            "no stream could be opened",
+            NO_STREAM,
+            MANY,
         ),
-        (
-            "xmpp",
+        xmpp(
             "max_connections_per_domain",
-            limits.xmpp.connections_per_domain,
+            counts.connections_per_domain,
             1,
-            "no stream could be opened",
+            NO_STREAM,
+            MANY,
         ),
-        (
-            "sip",
+        sip(
             "max_message_bytes",
-            limits.sip.message_bytes,
+            sizes.sip.message_bytes,
             2_048,
             "ordinary requests are longer than less",
+            LARGEST,
         ),
-        (
-            "sip",
+        sip(
             "max_head_bytes",
-            limits.sip.head_bytes,
+            sizes.sip.head_bytes,
             1_024,
             "ordinary requests are longer than less",
+            LARGEST,
         ),
-        (
-            "sip",
+        sip(
             "max_line_bytes",
-            limits.sip.line_bytes,
+            sizes.sip.line_bytes,
             256,
             "ordinary header fields are longer than less",
+            LARGEST,
         ),
-        (
-            "sip",
+        sip(
             "max_header_fields",
-            limits.sip.header_fields,
+            sizes.sip.header_fields,
             16,
             "ordinary requests have more than less",
+            10_000,
         ),
-        (
-            "sip",
+        sip(
             "max_transactions",
-            limits.sip.transactions,
+            sizes.sip.transactions,
             1,
             "no request could be answered",
+            MANY,
         ),
-        (
-            "interworking",
+        interworking(
             "max_pending_messages",
-            limits.gateway.pending_messages,
-            1,
+            sizes.gateway.pending_messages,
             "no message could pass",
+            MANY,
         ),
-        (
-            "interworking",
+        interworking(
             "pager_message_bytes",
-            limits.gateway.pager_message_bytes,
-            1,
+            sizes.gateway.pager_message_bytes,
             "no message could pass",
+            LARGEST,
         ),
-        (
-            "limits",
+        net(
             "max_connections",
-            limits.net.connections,
+            sizes.net.connections,
             1,
             "no connection could be made",
+            MANY,
         ),
-        (
-            "limits",
-            "queue",
-            limits.net.queue,
-            1,
-            "nothing could be handed over",
-        ),
-        (
-            "limits",
+        net("queue", sizes.net.queue, 1, "nothing could be handed over", MANY),
+        net(
             "write_buffer_bytes",
-            limits.net.write_buffer,
-            limits.sip.message_bytes.max(limits.xml.element_bytes),
+            sizes.net.write_buffer,
+            sizes.sip.message_bytes.max(sizes.xml.element_bytes),
             "the longest SIP message and stanza have to fit in",
+            HUGE,
         ),
     ];
-    for (table, key, value, least, why) in at_least {
+    for Number {
+        table,
+        key,
+        value,
+        least,
+        why,
+        most,
+    } in numbers
+    {
         if value < least {
             findings.error(
                 key![table, key],
                 &format!("`{key}` is {value}, and at least {least} is needed: {why}"),
             );
-        }
-    }
-    let positive = [
-        ("xmpp", "establish_timeout", limits.xmpp.establish),
-        ("xmpp", "idle_timeout", limits.xmpp.idle),
-        ("xmpp", "keepalive", limits.xmpp.keepalive),
-        ("sip", "idle_timeout", limits.net.sip_idle),
-        ("sip", "keepalive", limits.net.sip_keepalive),
-        ("interworking", "confirm_timeout", limits.gateway.confirm),
-        ("interworking", "deliver_timeout", limits.gateway.deliver),
-        ("limits", "handshake_timeout", limits.net.handshake),
-        ("limits", "first_message_timeout", limits.net.first_message),
-        ("limits", "connect_timeout", limits.net.connect),
-    ];
-    for (table, key, value) in positive {
-        if value == Duration::ZERO {
+        } else if value > most {
             findings.error(
                 key![table, key],
-                &format!("`{key}` is 0, which leaves no time at all"),
+                &format!("`{key}` is {value}, and at most {most} is allowed"),
             );
         }
     }
+}
+
+fn check_periods(limits: &Limits, findings: &mut Findings<'_, '_>) {
+    let Limits {
+        xmpp, gateway, net, ..
+    } = limits;
+    // A peer is told of silence in whole seconds, and nobody can prove a domain in less.
+    let periods = [
+        ("xmpp", "establish_timeout", xmpp.establish, SECOND, HOUR),
+        ("xmpp", "idle_timeout", xmpp.idle, SECOND, WEEK),
+        ("xmpp", "keepalive", xmpp.keepalive, SECOND, WEEK),
+        ("xmpp", "acknowledge_timeout", xmpp.acknowledge, SECOND, HOUR),
+        ("xmpp", "max_retry_pause", xmpp.longest_pause, SECOND, DAY),
+        (
+            "xmpp",
+            "max_retry_pause_of_node",
+            xmpp.longest_pause_of_node,
+            SECOND,
+            DAY,
+        ),
+        ("sip", "idle_timeout", net.sip_idle, SECOND, WEEK),
+        ("sip", "keepalive", net.sip_keepalive, SECOND, WEEK),
+        ("interworking", "confirm_timeout", gateway.confirm, INSTANT, HOUR),
+        ("interworking", "deliver_timeout", gateway.deliver, INSTANT, HOUR),
+        ("limits", "handshake_timeout", net.handshake, INSTANT, HOUR),
+        (
+            "limits",
+            "first_message_timeout",
+            net.first_message,
+            INSTANT,
+            HOUR,
+        ),
+        ("limits", "connect_timeout", net.connect, INSTANT, HOUR),
+        ("limits", "drain_timeout", net.drain, Duration::ZERO, HOUR),
+    ];
+    for (table, key, value, least, most) in periods {
+        if value < least || value > most {
+            let (value, least, most) = (text(value), text(least), text(most));
+            findings.error(
+                key![table, key],
+                &format!("`{key}` is \"{value}\"; it is from \"{least}\" to \"{most}\""),
+            );
+        }
+    }
+}
+
+fn check_order(limits: &Limits, findings: &mut Findings<'_, '_>) {
     let seconds = |time: Duration| usize::try_from(time.as_secs()).unwrap_or(usize::MAX);
     let ordered = [
         (
@@ -223,6 +318,19 @@ fn check(limits: &Limits, findings: &mut Findings<'_, '_>) {
             "xmpp",
             ("max_connections_per_domain", limits.xmpp.connections_per_domain),
             ("max_connections", limits.xmpp.connections),
+        ),
+        (
+            "xmpp",
+            ("max_unauthenticated", limits.xmpp.strangers),
+            ("max_connections", limits.xmpp.connections),
+        ),
+        (
+            "xmpp",
+            (
+                "max_unauthenticated_per_address",
+                limits.xmpp.strangers_of_network,
+            ),
+            ("max_unauthenticated", limits.xmpp.strangers),
         ),
         (
             "interworking",
@@ -263,3 +371,32 @@ fn check(limits: &Limits, findings: &mut Findings<'_, '_>) {
         }
     }
 }
+
+/// A length of time as the file writes it.
+fn text(time: Duration) -> String {
+    let milliseconds = time.as_millis();
+    if milliseconds == 0 {
+        return "0s".to_owned();
+    }
+    let units = [(86_400_000, "d"), (3_600_000, "h"), (60_000, "m"), (1_000, "s")];
+    let unit = units
+        .into_iter()
+        .find(|(size, _)| milliseconds >= *size && milliseconds.is_multiple_of(*size));
+    match unit {
+        Some((size, name)) => format!("{}{name}", milliseconds / size),
+        None => format!("{milliseconds}ms"),
+    }
+}
+
+const NO_STREAM: &str = "no stream could be opened";
+/// Octets of one message: what is longer is no message (16 MiB).
+const LARGEST: usize = 16 << 20;
+/// Octets of a buffer or a queue (1 GiB).
+const HUGE: usize = 1 << 30;
+/// Things of one kind.
+const MANY: usize = 1_000_000;
+const INSTANT: Duration = Duration::from_millis(1);
+const SECOND: Duration = Duration::from_secs(1);
+const HOUR: Duration = Duration::from_secs(3_600);
+const DAY: Duration = Duration::from_secs(86_400);
+const WEEK: Duration = Duration::from_secs(7 * 86_400);
