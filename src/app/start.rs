@@ -237,6 +237,7 @@ pub(crate) fn assemble(
         late_answers: Semaphore::new(limits::LATE_ANSWERS),
         verifications: Verifications::default(),
         refuse_new: CancellationToken::new(),
+        close_streams: CancellationToken::new(),
         close: CancellationToken::new(),
         close_flows: CancellationToken::new(),
     };

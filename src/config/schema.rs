@@ -131,7 +131,7 @@ pub(crate) struct Local {
     pub(crate) role: Role,
     #[serde(default)]
     pub(crate) nodes: Vec<Node>,
-    pub(crate) srv: Option<Text<Domain>>,
+    pub(crate) srv: Option<String>,
     pub(crate) transport: Option<Transport>,
     pub(crate) tls: Option<String>,
     #[serde(default)]

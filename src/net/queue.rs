@@ -193,6 +193,12 @@ impl<T> Receiver<T> {
         self.0.recv().await.map(|weighed| weighed.entry)
     }
 
+    /// Whether nothing waits.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
     /// An entry, where one waits already.
     pub fn next_waiting(&mut self) -> Option<T> {
         self.0.try_recv().ok().map(|weighed| weighed.entry)

@@ -76,7 +76,9 @@ pub struct World {
     pub verifications: Verifications,
     /// Cancelled when nothing new is taken any more.
     pub refuse_new: CancellationToken,
-    /// Cancelled when streams and links are to be closed.
+    /// Cancelled when the streams that others opened are to be closed: before the links, which tell who still sends.
+    pub close_streams: CancellationToken,
+    /// Cancelled when links are to be closed.
     pub close: CancellationToken,
     /// Cancelled when SIP flows are to be closed: after the links, so that answers still find their way.
     pub close_flows: CancellationToken,

@@ -437,7 +437,18 @@ impl Driver {
 
     fn certificate(&mut self, claimed: &Domain) -> CertificateAnswer {
         let border = self.world.border();
-        match self.proof.xmpp(claimed, border.table().tls_of(claimed)) {
+        let table = border.table();
+        let house = table.house_of(claimed).filter(|_| self.side == Side::Outside);
+        let direct = self.proof.xmpp(claimed, table.tls_of(claimed));
+        // Whoever proves to be the clearing house may speak for the domains that stand behind it, whoever opened the stream.
+        let proven = match (direct, house) {
+            (Err(unproven), Some((house, tls))) => self.proof.xmpp(house, tls).map_err(|of_house| {
+                tracing::info!(flow = %self.id, peer = %house, class = of_house.class(), why = %of_house, "nor does it prove the clearing house");
+                unproven
+            }),
+            (direct, _) => direct,
+        };
+        match proven {
             Ok(_authenticated) => CertificateAnswer::Proven,
             Err(unproven) => {
                 tracing::info!(

@@ -9,6 +9,7 @@ mod fate;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use super::attempts::Attempts;
 use super::pool::{Content, Letter};
@@ -46,7 +47,13 @@ pub async fn run(world: Arc<World>, local: Domain, remote: Domain, mut letters: 
     let mut border = world.border.clone();
     link.tell(link::Input::Keep(relation.keep()));
     let mut stopping = false;
+    let mut last_words: Option<Instant> = None;
     loop {
+        // What was said before the end is still written: an error for somebody, perhaps.
+        if last_words.is_some() && !stopping && letters.is_empty() && !link.is_opening() {
+            stopping = true;
+            link.tell(link::Input::Stop);
+        }
         match link.act().await {
             Next::Go => {}
             Next::Retire => match world.pool.retire(&relation.name(), &mut letters) {
@@ -84,7 +91,10 @@ pub async fn run(world: Arc<World>, local: Domain, remote: Domain, mut letters: 
                 }
                 link.tell(link::Input::Keep(relation.keep()));
             }
-            () = world.close.cancelled(), if !stopping => {
+            () = world.close.cancelled(), if !stopping && last_words.is_none() => {
+                last_words = world::now().checked_add(LAST_WORDS);
+            }
+            () = world::sleep_until(last_words), if !stopping && last_words.is_some() => {
                 stopping = true;
                 link.tell(link::Input::Stop);
             }
@@ -167,6 +177,10 @@ impl LinkTask {
             Stream::None | Stream::Opening(_) => true,
         };
         has_room && self.machine.takes_letters()
+    }
+
+    const fn is_opening(&self) -> bool {
+        matches!(self.stream, Stream::Opening(_))
     }
 
     fn carry(&mut self, letter: Letter) {
@@ -421,5 +435,7 @@ impl Relation {
     }
 }
 
+/// How long a link may take, at the end, to write what waits for it.
+const LAST_WORDS: Duration = Duration::from_secs(1);
 /// Letters written before what happened on the stream is looked at.
 const BATCH: usize = 128;

@@ -58,7 +58,7 @@ pub async fn accepted(
                     observe(world, side, &driver, event).await;
                 }
             },
-            () = world.close.cancelled(), if !driver.is_closing() => {
+            () = world.close_streams.cancelled(), if !driver.is_closing() => {
                 driver.close(Some(StreamError::new(StreamCondition::SystemShutdown)));
             }
         }

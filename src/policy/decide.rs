@@ -9,7 +9,7 @@
 //! "Answers" are whatever travels between the two parties the other way: messages, presence, results and errors of
 //! queries, receipts, NOTIFY. They are asked about as messages of their own and refused. What the edge itself has to
 //! say for the transport to end (a SIP response of the edge to the request, stream negotiation) is no answer of a party;
-//! [`Permit::answers`] tells the gateway that it has to give the final response itself.
+//! [`Permit::answers`](super::Permit::answers) tells the gateway that it has to give the final response itself.
 
 use super::permit::{Refusal, because};
 use super::rule::{Entry, Exception};

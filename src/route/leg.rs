@@ -5,8 +5,8 @@ use std::num::NonZeroU16;
 use super::plan::Candidate;
 use super::srv::{Service, SrvName};
 use super::{
-    AddressFallback, Discovery, Host, Link, Local, Lookup, Nodes, Plan, Protocol, Side, StaticRoute, Step,
-    Target, TlsName, Transport,
+    AddressFallback, Discovery, Found, Host, Link, Local, Lookup, Nodes, Plan, Protocol, Side, StaticRoute,
+    Step, Target, TlsName, Transport,
 };
 use crate::domain::Domain;
 
@@ -38,10 +38,17 @@ pub(super) fn local_plan(local: &Local) -> Plan {
                 }
             })
             .collect(),
-        Nodes::Srv { name, transport } => {
+        Nodes::Srv {
+            name,
+            transport,
+            records,
+        } => {
             let port = local.protocol.default_port(*transport);
             let template = target(Host::Name(name.clone()), port, *transport);
-            vec![Candidate::only(Step::Discover(by_transport(template)))]
+            vec![Candidate::only(Step::Discover(match records {
+                Some(records) => by_records(template, records),
+                None => by_transport(template),
+            }))]
         }
     };
     Plan::new(local.protocol, vec![stage])
@@ -74,10 +81,15 @@ impl Leg<'_> {
             .iter()
             .map(|route| {
                 let hop = &route.next_hop;
-                let target = self.target(hop.host.clone(), hop.port, route.transport);
-                let step = match (&hop.host, hop.port) {
-                    (Host::Name(_), None) => Step::Discover(by_transport(target)),
-                    (Host::Name(_) | Host::Address(_), _) => Step::Address(target),
+                let port = match hop.found {
+                    Found::Port(port) => Some(port),
+                    Found::Service | Found::Records(_) => None,
+                };
+                let target = self.target(hop.host.clone(), port, route.transport);
+                let step = match (&hop.found, &hop.host) {
+                    (Found::Records(name), _) => Step::Discover(by_records(target, name)),
+                    (Found::Service, Host::Name(_)) => Step::Discover(by_transport(target)),
+                    (Found::Service, Host::Address(_)) | (Found::Port(_), _) => Step::Address(target),
                 };
                 Candidate {
                     priority: route.priority.get(),
@@ -124,6 +136,16 @@ impl Leg<'_> {
                 }
             }
         })
+    }
+}
+
+/// The SRV records of a configured name, and nothing else: who names them means them.
+fn by_records(template: Target, name: &SrvName) -> Discovery {
+    Discovery {
+        lookups: vec![Lookup::Srv(vec![name.clone()])],
+        transports: vec![template.transport],
+        fallback: None,
+        template,
     }
 }
 

@@ -5,6 +5,7 @@ use std::num::NonZeroU16;
 use std::sync::Arc;
 
 use super::select::Weighted;
+use super::srv::SrvName;
 use super::{Host, Protocol, TlsName, Transport};
 use crate::domain::Domain;
 
@@ -47,6 +48,8 @@ pub enum Nodes {
         name: Domain,
         /// What carries the protocol.
         transport: Transport,
+        /// These records, where the configuration names them in full; else those that the name has for the transport.
+        records: Option<SrvName>,
     },
 }
 

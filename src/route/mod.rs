@@ -28,7 +28,7 @@ pub use left_alone::LeftAlone;
 pub use local::{ComponentLink, Link, Local, Node, Nodes, Role, Secret};
 pub use plan::{Discovery, Lookup, Plan, Step};
 pub use static_route::{
-    LessSpecific, NextHop, RoutePattern, RouteState, StaticRoute, UserPattern, UserPatternError,
+    Found, LessSpecific, NextHop, RoutePattern, RouteState, StaticRoute, UserPattern, UserPatternError,
 };
 pub use table::{Conflict, Destination, NoRoute, Route, Table};
 pub use target::{Host, Protocol, Side, Target, TlsName, Transport};

@@ -6,8 +6,8 @@ use std::fmt;
 use std::num::NonZeroU16;
 
 use super::select::{self, Health, Random, Weighted};
-use super::{Host, Target, Transport};
-use crate::domain::Domain;
+use super::{Host, Protocol, Target, Transport};
+use crate::domain::{Domain, DomainError};
 use crate::limits::TARGETS_OF_A_SERVICE;
 
 /// A service that is found by SRV records.
@@ -32,6 +32,17 @@ pub enum Service {
 pub struct SrvName {
     text: String,
     transport: Transport,
+}
+
+/// Why a text is not the name of SRV records.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum SrvNameError {
+    /// Too few labels, or such as no service has.
+    #[error("SRV records have a name such as _xmpp-server._tcp.example.com: service, protocol and domain")]
+    Shape,
+    /// The domain is none.
+    #[error("in an SRV name: {0}")]
+    Domain(#[from] DomainError),
 }
 
 /// One SRV record, as it came.
@@ -109,6 +120,25 @@ pub fn targets(answers: &[(SrvName, Vec<SrvRecord>)], template: &Target, random:
 }
 
 impl Service {
+    /// All of them.
+    pub const ALL: [Self; 6] = [
+        Self::XmppServer,
+        Self::XmppsServer,
+        Self::SipFederationTls,
+        Self::SipsTcp,
+        Self::SipTcp,
+        Self::SipUdp,
+    ];
+
+    /// What is spoken there.
+    #[must_use]
+    pub const fn protocol(self) -> Protocol {
+        match self {
+            Self::XmppServer | Self::XmppsServer => Protocol::Xmpp,
+            Self::SipFederationTls | Self::SipsTcp | Self::SipTcp | Self::SipUdp => Protocol::Sip,
+        }
+    }
+
     /// The labels before the domain.
     #[must_use]
     pub const fn prefix(self) -> &'static str {
@@ -141,6 +171,42 @@ impl SrvName {
             text: format!("{}.{domain}", service.prefix()),
             transport: service.transport(),
         }
+    }
+
+    /// Reads the name that an operator gives in full, and its domain; of a service that is not known `transport` says what
+    /// carries it.
+    ///
+    /// # Errors
+    /// [`SrvNameError`].
+    pub fn parse(text: &str, transport: Transport) -> Result<(Self, Domain), SrvNameError> {
+        let lower = text.to_ascii_lowercase();
+        let mut labels = lower.splitn(3, '.');
+        let (Some(service), Some(protocol), Some(rest)) = (labels.next(), labels.next(), labels.next())
+        else {
+            return Err(SrvNameError::Shape);
+        };
+        if !is_service_label(service) || !matches!(protocol, "_tcp" | "_udp" | "_tls") {
+            return Err(SrvNameError::Shape);
+        }
+        let domain = Domain::parse(rest)?;
+        let name = Self {
+            text: format!("{service}.{protocol}.{domain}"),
+            transport,
+        };
+        if name.text.len() > LONGEST_NAME {
+            return Err(SrvNameError::Shape);
+        }
+        let transport = name.service().map_or(transport, Service::transport);
+        Ok((Self { transport, ..name }, domain))
+    }
+
+    /// The service that is asked for, where it is one that we know.
+    #[must_use]
+    pub fn service(&self) -> Option<Service> {
+        Service::ALL.into_iter().find(|service| {
+            let rest = self.text.strip_prefix(service.prefix());
+            rest.is_some_and(|rest| rest.starts_with('.'))
+        })
     }
 
     /// The question that a NAPTR record leads to, whose name need not be built on the domain.
@@ -180,6 +246,21 @@ impl fmt::Display for SrvName {
         f.write_str(&self.text)
     }
 }
+
+/// `_` and then letters, digits and inner hyphens (RFC 6335 §5.1), as far as a look-up needs it.
+fn is_service_label(label: &str) -> bool {
+    label.strip_prefix('_').is_some_and(|name| {
+        !name.is_empty()
+            && name.len() < LONGEST_LABEL
+            && name
+                .bytes()
+                .all(|octet| octet.is_ascii_alphanumeric() || octet == b'-')
+    })
+}
+
+/// RFC 1035 §2.3.4, without the dot of the root.
+const LONGEST_NAME: usize = 253;
+const LONGEST_LABEL: usize = 63;
 
 struct Candidate {
     priority: u16,

@@ -7,6 +7,7 @@ use std::fmt;
 use std::num::NonZeroU16;
 
 use super::select::Weighted;
+use super::srv::SrvName;
 use super::{Host, Transport};
 use crate::domain::DomainPattern;
 use crate::policy::Party;
@@ -47,13 +48,24 @@ pub struct UserPattern {
     open: Tail,
 }
 
-/// Where a route leads: to this host; without a port its SRV records are asked first.
+/// Where a route leads.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NextHop {
-    /// Name or address.
+    /// Name or address; of an SRV name the domain.
     pub host: Host,
-    /// The port. The configuration's 0 is `None`.
-    pub port: Option<NonZeroU16>,
+    /// Where on that host.
+    pub found: Found,
+}
+
+/// How a next hop is found.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Found {
+    /// At this port.
+    Port(NonZeroU16),
+    /// By the SRV records that the host has for the transport; without any, at the default port.
+    Service,
+    /// By the SRV records of this name, and by nothing else.
+    Records(SrvName),
 }
 
 /// Whether a route is used.

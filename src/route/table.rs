@@ -180,6 +180,17 @@ impl Table {
                 .is_some_and(|entry| entry.via.as_ref() == Some(proven))
     }
 
+    /// The clearing house that a foreign domain stands behind, and the TLS context by which its servers are judged: that of
+    /// its own entry, or else that of the domain.
+    #[must_use]
+    pub fn house_of(&self, domain: &Domain) -> Option<(&Domain, Option<&TlsName>)> {
+        let behind = self.listed(domain)?;
+        let house = behind.via.as_ref()?;
+        let entry = self.listed(house);
+        let tls = entry.and_then(|entry| entry.tls.as_ref()).or(behind.tls.as_ref());
+        self.may_speak_for(house, domain).then_some((house, tls))
+    }
+
     /// Finds the way to an address. `origin` is the protocol of the sender, which decides what is asked for first where
     /// the destination may speak either.
     ///

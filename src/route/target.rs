@@ -63,8 +63,7 @@ pub struct Target {
     pub host: Host,
     /// The port.
     pub port: NonZeroU16,
-    /// The domain on whose behalf it is contacted: what its certificate has to prove, and the stream's `to`. A clearing
-    /// house stands here, not the domain behind it.
+    /// The domain whose servers these are, which SNI names: of a clearing house its own, not that of the domain behind it.
     pub domain: Domain,
     /// The TLS context; `None` is the default of its side.
     pub tls: Option<TlsName>,

@@ -62,6 +62,10 @@ fn local(name: &str, protocol: Protocol, nodes: &[&str]) -> Local {
     }
 }
 
+fn srv_name(text: &str) -> SrvName {
+    SrvName::parse(text, Transport::Tcp).unwrap().0
+}
+
 fn federated(pattern: &str, protocol: Speaks) -> Federated {
     Federated {
         protocol,
@@ -84,7 +88,7 @@ fn static_route(pattern: &str, host: &str, port: u16) -> StaticRoute {
         },
         next_hop: NextHop {
             host: Host::parse(host).unwrap(),
-            port: NonZeroU16::new(port),
+            found: NonZeroU16::new(port).map_or(Found::Service, Found::Port),
         },
         transport: Transport::Tls,
         priority: number(1),
@@ -463,6 +467,17 @@ fn a_domain_behind_a_clearing_house_is_tried_itself_first_and_the_house_last() {
         contexts,
         [Some("public"), Some("public"), Some("house"), Some("house")]
     );
+    let house_of = |name: &str| {
+        let (house, tls) = table.house_of(&domain(name))?;
+        Some((house.to_string(), tls.map(TlsName::to_string)))
+    };
+    assert_eq!(
+        house_of("friend.example"),
+        Some(("house.example".to_owned(), Some("house".to_owned())))
+    );
+    for nobody in ["own.example", "sub.friend.example", "stranger.example"] {
+        assert_eq!(house_of(nobody), None, "{nobody}");
+    }
     for (proven, from, may) in [
         ("house.example", "friend.example", true),
         ("house.example", "house.example", true),
@@ -533,6 +548,86 @@ fn nodes_share_by_weight_and_a_failed_ones_share_goes_to_the_others() {
 }
 
 #[test]
+fn a_route_to_an_srv_name_is_found_by_those_records_and_by_nothing_else() {
+    let mut entry = federated("friend.example", XMPP);
+    let mut route = static_route("friend.example", "hub.example", 0);
+    route.next_hop.found = Found::Records(srv_name("_xmpp-server._tcp.hub.example"));
+    route.less_specific = LessSpecific::Forbidden;
+    entry.routes = vec![route];
+    assert_eq!(
+        plan(&table(&[], vec![entry]), "a@friend.example"),
+        ["xmpp by DNS: SRV _xmpp-server._tcp.hub.example for friend.example"]
+    );
+}
+
+#[test]
+fn srv_names_in_full() {
+    for (text, known, transport, host) in [
+        (
+            "_xmpp-server._tcp.hub.example",
+            Some(Service::XmppServer),
+            Transport::Tcp,
+            "hub.example",
+        ),
+        (
+            "_XMPPS-Server._TCP.Hub.example.",
+            Some(Service::XmppsServer),
+            Transport::Tls,
+            "hub.example",
+        ),
+        (
+            "_sipfederationtls._tcp.a.b.example",
+            Some(Service::SipFederationTls),
+            Transport::Tls,
+            "a.b.example",
+        ),
+        (
+            "_sip._udp.hub.example",
+            Some(Service::SipUdp),
+            Transport::Udp,
+            "hub.example",
+        ),
+        // Of these the operator says what carries them.
+        ("_sip._tls.hub.example", None, Transport::Tcp, "hub.example"),
+        (
+            "_xmpp-server2._tcp.hub.example",
+            None,
+            Transport::Tcp,
+            "hub.example",
+        ),
+    ] {
+        let (name, of) = SrvName::parse(text, Transport::Tcp).unwrap();
+        assert_eq!(
+            (name.service(), name.transport(), of),
+            (known, transport, domain(host)),
+            "{text}"
+        );
+        assert_eq!(
+            format!("{name}."),
+            text.trim_end_matches('.').to_ascii_lowercase() + "."
+        );
+    }
+    let long = format!("_{}._tcp.example", "a".repeat(63));
+    let longer = format!("_xmpp-server._tcp.{}example", "abcdefghi.".repeat(24));
+    for text in [
+        "_xmpp-server",
+        "_xmpp-server._tcp",
+        "_xmpp-server._tcp.",
+        "_._tcp.example",
+        "_xmpp-server._sctp.example",
+        "_xmpp-server.example",
+        "xmpp-server._tcp.example",
+        "_xmpp server._tcp.example",
+        "_a._tcp.-b.example",
+        "_xmpp-server._tcp.192.0.2.1",
+        &long,
+        &longer,
+    ] {
+        assert!(SrvName::parse(text, Transport::Tcp).is_err(), "{text}");
+    }
+}
+
+#[test]
 fn links_ports_and_srv_names_of_local_domains() {
     let mut component = local(
         "chat.example",
@@ -548,13 +643,21 @@ fn links_ports_and_srv_names_of_local_domains() {
     by_name.nodes = Nodes::Srv {
         name: domain("cluster.corp.example"),
         transport: Transport::Tcp,
+        records: None,
+    };
+    let mut in_full = by_name.clone();
+    in_full.domain = domain("full.example");
+    in_full.nodes = Nodes::Srv {
+        name: domain("cluster.corp.example"),
+        transport: Transport::Tcp,
+        records: Some(srv_name("_xmpp-server._tcp.cluster.corp.example")),
     };
     let mut sip = local("sip.example", Protocol::Sip, &["a.example", "[2001:db8::1]:5070"]);
     if let Nodes::List(nodes) = &mut sip.nodes {
         nodes[0].transport = Transport::Tls;
         nodes[1].transport = Transport::Udp;
     }
-    let table = Table::new(vec![component, by_name, sip], Vec::new(), None).unwrap();
+    let table = Table::new(vec![component, by_name, in_full, sip], Vec::new(), None).unwrap();
     assert_eq!(
         plan(&table, "chat.example"),
         [
@@ -568,6 +671,10 @@ fn links_ports_and_srv_names_of_local_domains() {
             "xmpp by DNS: SRV _xmpp-server._tcp.cluster.corp.example, or where there is none cluster.corp.example:5269 \
              for srv.example"
         ]
+    );
+    assert_eq!(
+        plan(&table, "full.example"),
+        ["xmpp by DNS: SRV _xmpp-server._tcp.cluster.corp.example for full.example"]
     );
     assert_eq!(
         plan(&table, "sip.example"),

@@ -489,6 +489,73 @@ routes = [{{ next_hop = \"xmpp.example.net\", transport = \"udp\" }}]
 }
 
 #[test]
+fn srv_names_in_full_agree_with_the_rest() {
+    let etc = Etc::new();
+    let federate = |route: &str| {
+        let allow = "[[policy.exception]]\ndomain = \"example.net\"\n";
+        let entry = format!(
+            "[[federate]]\ndomain = \"example.net\"\nprotocol = \"xmpp\"\nroutes = [{{ {route} }}]\n"
+        );
+        etc.report(&format!("{BASE}{LISTEN}{LOCAL}{entry}{allow}"), &[])
+    };
+    let local = |srv: &str| {
+        let mine =
+            format!("[[local]]\ndomain = \"cluster.example.com\"\nprotocol = \"xmpp\"\nsrv = \"{srv}\"\n");
+        etc.report(&format!("{BASE}{LISTEN}{LOCAL}{mine}"), &[])
+    };
+    let tcp = "transport = \"tcp\"";
+    for (said, expected) in [
+        (
+            federate(&format!("next_hop = \"_xmpp-server._tcp.hub.example\", {tcp}")),
+            None,
+        ),
+        (federate("next_hop = \"_xmpps-server._tcp.hub.example\""), None),
+        (
+            federate(&format!("next_hop = \"_mine._tcp.hub.example\", {tcp}")),
+            None,
+        ),
+        (local("cluster.example"), None),
+        (local("_xmpp-server._tcp.cluster.example"), None),
+        (
+            federate("next_hop = \"_xmpp-server._tcp.hub.example\""),
+            Some("_xmpp-server._tcp is spoken over tcp, and this goes over tls"),
+        ),
+        (
+            federate("next_hop = \"_sips._tcp.hub.example\""),
+            Some("_sips._tcp is for sip, and this is xmpp"),
+        ),
+        (
+            federate(&format!(
+                "next_hop = \"_xmpp-server._tcp.hub.example\", port = 5269, {tcp}"
+            )),
+            Some("SRV records say the port themselves"),
+        ),
+        (
+            federate("next_hop = \"_xmpp-server.hub.example\""),
+            Some("service, protocol and domain"),
+        ),
+        (
+            federate("next_hop = \"hub.example\", user = \"vip*\""),
+            Some("has no effect"),
+        ),
+        (local("_xmpp-server._tcp"), Some("service, protocol and domain")),
+        (
+            local("_sip._tcp.cluster.example"),
+            Some("_sip._tcp is for sip, and this is xmpp"),
+        ),
+        (local("a b"), Some("has no SRV records")),
+    ] {
+        match expected {
+            Some(words) => assert!(said.contains(words), "{words}\n{said}"),
+            None => assert!(
+                !said.contains("srv") && !said.contains("next_hop") && said.starts_with("usable"),
+                "{said}"
+            ),
+        }
+    }
+}
+
+#[test]
 fn a_domain_must_be_provable_on_xmpp() {
     let etc = Etc::new();
     for (number, (tls, sasl, dialback)) in [

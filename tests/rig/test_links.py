@@ -10,6 +10,7 @@ import resolver
 from pki import Authority
 from rig import Rig, wait_until
 from vestibule import Vestibule
+from xmpp_peer import Manners, Server, Stream, context
 
 BINARY = os.environ["VESTIBULE_BINARY"]
 FEDERATED = 'protocol = "xmpp"\ntls = "public"\n[[policy.exception]]\ndomain = "partner.lan"'
@@ -90,6 +91,34 @@ class Links(unittest.TestCase):
         arrived = [event[2] for event in self.bob.events.all() if event[0] == "message"]
         self.assertEqual(["first", *bodies], arrived)
         self.assertEqual([], [event for event in self.dave.events.all() if event[0] == "error"])
+
+
+class Farewell(unittest.TestCase):
+    """What a server without stream management still sends on a stream that vestibule has closed to stop."""
+
+    def test_each_message_after_the_closing_tag_is_reported_to_its_sender(self):
+        rig = Rig()
+        self.addCleanup(rig.close)
+        authority = Authority(rig)
+        identity = authority.issue("partner", ["partner.lan"])
+        hop = f'routes = [{{ next_hop = "{rig.address("relay")}", port = 5269, transport = "tcp" }}]'
+        edge = Vestibule(rig, BINARY, authority, "example.lan", {"partner.lan": FEDERATED.replace("[[", hop + "\n[[", 1)}, "plain").start("/healthz")
+        foreign = Server(rig, rig.address("relay"), authority, {"partner.lan": Manners(identity)})
+        stream = Stream.dial(rig.address("edge_outside"), "partner.lan", "example.lan").open()
+        self.addCleanup(stream.close)
+        self.assertTrue(stream.ask_for_tls())
+        self.assertIsNone(stream.secure(context(identity, authority, False)).open().external())
+        stream.open()
+        edge.process.popen.terminate()
+        while stream.next()[0] != "close":
+            pass
+        for number in range(20):
+            stream.message(f"late {number}")
+        stream.write("</stream:stream>")
+        for number in range(20):
+            foreign.events.wait(lambda event, number=number: event[0] == "error" and event[4] == f"late {number}", "the error")
+        edge.process.popen.wait(30)
+        self.assertEqual(20, len([event for event in foreign.events.all() if event[0] == "error"]))
 
 
 if __name__ == "__main__":

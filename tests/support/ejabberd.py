@@ -3,7 +3,7 @@
 import os
 
 
-def start(rig, domain, identity, authority, components, secret, role="relay"):
+def start(rig, domain, identity, authority, components, secret, role="relay", starttls="required"):
     """Starts the Erlang machine itself in the foreground, unnamed (so no epmd is left behind), without its busy-waiting schedulers."""
     address = rig.address(role)
     name = "ejabberd"
@@ -13,7 +13,7 @@ hosts: ["{domain}"]
 loglevel: 3
 certfiles: ["{identity.both}"]
 ca_file: "{authority.certificate}"
-s2s_use_starttls: required
+s2s_use_starttls: {starttls}
 s2s_access: all
 max_fsm_queue: 100000
 shaper: {{}}
@@ -36,7 +36,10 @@ modules:
 """)
     folder = os.path.dirname(config)
     environment = _environment(rig, name, config, rig.address("resolver"))
-    process = rig.spawn(name, _command(folder), env=environment)
+    # It asks for addresses by the machine's resolv.conf, whatever its own configuration says.
+    resolvers = rig.write(f"{name}/resolv.conf", f"nameserver {rig.address('resolver')}\n")
+    own = ["unshare", "--mount", "sh", "-c", "mount --bind \"$0\" /etc/resolv.conf && exec \"$@\"", resolvers] if os.getuid() == 0 else []
+    process = rig.spawn(name, own + _command(folder), env=environment)
     process.wait_for_port(address, 5269, 60)
     process.wait_for_port(address, 5347, 60)
     return process
@@ -62,7 +65,7 @@ class Domains:
                 listeners += _listener(address, 5270, "ejabberd_s2s_in", "tls: true", "max_stanza_size: 1048576")
             if components:
                 passwords = "".join(f"\n        {name}: {{password: \"{secret}\"}}" for name in components)
-                listeners += _listener(address, 5347, "ejabberd_service", "access: all", f"hosts:{passwords}")
+                listeners += _listener(address, 5347, "ejabberd_service", "access: all", "global_routes: false", f"hosts:{passwords}")
         self._config = dmz.write(f"{self.name}/ejabberd.yml", f"""
 hosts: {_list(hosts)}
 loglevel: 4

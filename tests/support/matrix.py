@@ -158,6 +158,7 @@ class Edge(Vestibule):
 
     def __init__(self, rig, binary, authority):
         self._install(rig, binary)
+        self._starts = 0
         public = authority.issue("edge-public", ["edge.lan", *LOCAL, *(room_service(kind) for kind in KINDS)])
         # For EXTERNAL inside, nodes have to believe that the edge speaks for the foreign domains.
         internal = authority.issue("edge-internal", ["edge.lan", *FOREIGN])
@@ -249,7 +250,8 @@ level = "debug"
         return self.rig.namespaces["dmz"].run(lambda: super(Edge, self).answers(path))
 
     def _spawn(self, command):
-        return self.rig.namespaces["dmz"].spawn(self.rig, "vestibule", command)
+        self._starts += 1
+        return self.rig.namespaces["dmz"].spawn(self.rig, f"vestibule-{self._starts}", command)
 
     def authenticated(self, side, peer, here, since=0):
         """By which method a stream of a pair was authenticated, as the log has it; the last one."""

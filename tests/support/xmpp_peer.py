@@ -42,9 +42,15 @@ def context(identity, authority, server_side, verify=True, alpn=None):
     if verify:
         made.load_verify_locations(authority.certificate)
         made.verify_mode = ssl.CERT_REQUIRED
+    if server_side:
+        made.sni_callback = _note_name
     if alpn:
         made.set_alpn_protocols([alpn])
     return made
+
+
+def _note_name(connection, name, _context):
+    connection.asked_for = name
 
 
 class Stream:
@@ -235,7 +241,8 @@ class Server:
     """Listens as the server of several domains.
 
     Events: ("connected", domain, encrypted) for each stream header, ("verify", of, on) for each question about a key, ("proven", local,
-    remote, method) for each domain that proved itself, ("shown", local, remote, common name) for each certificate, ("message", from, to, body, type) and ("error", from, to, condition, id).
+    remote, method) for each domain that proved itself, ("shown", local, remote, common name) for each certificate, ("name", local, remote, name) for
+    the server name that was asked for in each handshake, ("message", from, to, body, type) and ("error", from, to, condition, id).
     """
 
     def __init__(self, rig, address, authority, manners, secret="a secret of the peer", port=5269, direct=None, request_certificate=True):
@@ -349,6 +356,7 @@ class Server:
             return False
         stream.secure(context(manners.identity, manners.authority or self._authority, True, self._request), True)
         self.events.add(("shown", stream.local, stream.remote, common_name(stream.socket)))
+        self.events.add(("name", stream.local, stream.remote, getattr(stream.socket, "asked_for", None)))
         return True
 
     def _take(self, stream, manners, element):

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::num::{NonZeroU16, NonZeroU32};
 
 use super::findings::{Findings, key};
-use super::local::host;
+use super::local::{host, records};
 use super::{security, tls};
 use crate::config::schema::{
     Document, Federate, PeerProtocol, Preference, Profile as ProfileWord, StaticRoute as GivenRoute,
@@ -15,8 +15,8 @@ use crate::net::settings::{TlsContext, TlsName};
 use crate::policy::rate::Rate;
 use crate::policy::security::Tls;
 use crate::route::{
-    AddressFallback, Federated, Host, LessSpecific, Link, Local, NextHop, Profile, Protocol, RoutePattern,
-    RouteState, Speaks, StaticRoute, Transport, UserPattern, XmppSecurity,
+    AddressFallback, Federated, Found, Host, LessSpecific, Link, Local, NextHop, Profile, Protocol,
+    RoutePattern, RouteState, Speaks, StaticRoute, Transport, UserPattern, XmppSecurity,
 };
 
 /// What the entries need to know of the rest.
@@ -121,19 +121,20 @@ fn entry(at: usize, given: &Federate, context: &Context<'_>, findings: &mut Find
         context.document,
         findings,
     );
+    let protocol = speaks(at, given, findings);
     let routes: Vec<StaticRoute> = given
         .routes
         .iter()
         .enumerate()
         .filter_map(|(number, route)| {
             let base = key!["federate", at, "routes", number].to_vec();
-            static_route(&base, route, given, findings)
+            static_route(&base, route, (given, protocol.of_static_routes()), findings)
         })
         .collect();
     let entry = Federated {
         pattern: given.domain.0.clone(),
         description: given.description.clone(),
-        protocol: speaks(at, given, findings),
+        protocol,
         profile: profile(at, given, findings),
         routes,
         via: given.via.as_ref().map(|via| via.0.clone()),
@@ -191,19 +192,16 @@ fn profile(at: usize, given: &Federate, findings: &mut Findings<'_, '_>) -> Prof
 fn static_route(
     base: &[String],
     route: &GivenRoute,
-    given: &Federate,
+    (given, protocol): (&Federate, Protocol),
     findings: &mut Findings<'_, '_>,
 ) -> Option<StaticRoute> {
     let under = |name: &str| -> Vec<String> { base.iter().cloned().chain([name.to_owned()]).collect() };
-    let host = host(base, "next_hop", &route.next_hop, findings);
-    let port = NonZeroU16::new(route.port);
-    if let (Some(Host::Address(address)), None) = (&host, port) {
-        findings.error_with_help(
-            &under("next_hop"),
-            &format!("without a port SRV records are asked for, and {address} is an address, which has none"),
-            "add a port, usually 5061 for SIP by TLS or 5269 for XMPP",
-        );
-    }
+    let transport = match route.transport {
+        TransportWord::Tls => Transport::Tls,
+        TransportWord::Tcp => Transport::Tcp,
+        TransportWord::Udp => Transport::Udp,
+    };
+    let next_hop = next_hop(base, route, (protocol, transport), findings);
     if route.transport == TransportWord::Udp && given.protocol == PeerProtocol::Xmpp {
         findings.error(&under("transport"), "XMPP does not go over UDP");
     }
@@ -215,6 +213,12 @@ fn static_route(
         }
         None => None,
     };
+    if user.is_some() && protocol == Protocol::Xmpp && !route.block {
+        findings.warning(
+            &under("user"),
+            "an XMPP stream carries all users of a domain, so that on XMPP a route of some of them has no effect; only `block` has",
+        );
+    }
     let mut positive = |name: &str, number: u16| {
         let value = NonZeroU16::new(number);
         if value.is_none() {
@@ -231,12 +235,8 @@ fn static_route(
             user,
             domain: given.domain.0.clone(),
         },
-        next_hop: NextHop { host: host?, port },
-        transport: match route.transport {
-            TransportWord::Tls => Transport::Tls,
-            TransportWord::Tcp => Transport::Tcp,
-            TransportWord::Udp => Transport::Udp,
-        },
+        next_hop: next_hop?,
+        transport,
         priority: priority?,
         weight: weight?,
         state: match (route.block, route.in_service) {
@@ -250,6 +250,37 @@ fn static_route(
             LessSpecific::Forbidden
         },
     })
+}
+
+fn next_hop(
+    base: &[String],
+    route: &GivenRoute,
+    (protocol, transport): (Protocol, Transport),
+    findings: &mut Findings<'_, '_>,
+) -> Option<NextHop> {
+    let path: Vec<String> = base.iter().cloned().chain(["next_hop".to_owned()]).collect();
+    let port = NonZeroU16::new(route.port);
+    if route.next_hop.starts_with('_') {
+        let (name, domain) = records(&path, &route.next_hop, protocol, transport, findings)?;
+        if port.is_some() {
+            let help = "leave `port` out";
+            findings.error_with_help(&path, "SRV records say the port themselves", help);
+        }
+        return Some(NextHop {
+            host: Host::Name(domain),
+            found: Found::Records(name),
+        });
+    }
+    let host = host(base, "next_hop", &route.next_hop, findings)?;
+    if let (Host::Address(address), None) = (&host, port) {
+        findings.error_with_help(
+            &path,
+            &format!("without a port SRV records are asked for, and {address} is an address, which has none"),
+            "add a port, usually 5061 for SIP by TLS or 5269 for XMPP",
+        );
+    }
+    let found = port.map_or(Found::Service, Found::Port);
+    Some(NextHop { host, found })
 }
 
 fn rate(at: usize, given: &Federate, findings: &mut Findings<'_, '_>) -> Option<Rate> {

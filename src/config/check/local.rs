@@ -11,6 +11,7 @@ use crate::config::schema::{
 };
 use crate::domain::Domain;
 use crate::net::settings::{TlsContext, TlsName};
+use crate::route::srv::SrvName;
 use crate::route::{ComponentLink, Host, Link, Local, Node, Nodes, Protocol, Role, Transport};
 
 /// All local domains that can be used.
@@ -120,10 +121,13 @@ fn nodes(at: usize, given: &Given, transport: Transport, findings: &mut Findings
             );
             None
         }
-        (Some(name), true) => Some(Nodes::Srv {
-            name: name.0.clone(),
+        (Some(name), true) => srv(
+            key!["local", at, "srv"],
+            name,
+            protocol(given.protocol),
             transport,
-        }),
+            findings,
+        ),
         (None, false) => {
             let nodes = given.nodes.iter().enumerate().filter_map(|(number, node)| {
                 let path = ["local", "nodes"].map(str::to_owned);
@@ -138,6 +142,69 @@ fn nodes(at: usize, given: &Given, transport: Transport, findings: &mut Findings
             Some(Nodes::List(nodes.collect()))
         }
     }
+}
+
+/// The SRV records that stand for the list: those of a name, or those that are named in full.
+fn srv(
+    path: &[String],
+    text: &str,
+    protocol: Protocol,
+    transport: Transport,
+    findings: &mut Findings<'_, '_>,
+) -> Option<Nodes> {
+    if text.starts_with('_') {
+        let (records, name) = records(path, text, protocol, transport, findings)?;
+        return Some(Nodes::Srv {
+            name,
+            transport,
+            records: Some(records),
+        });
+    }
+    match Domain::parse(text) {
+        Ok(name) => Some(Nodes::Srv {
+            name,
+            transport,
+            records: None,
+        }),
+        Err(why) => {
+            findings.error(path, &format!("\"{text}\" has no SRV records: {why}"));
+            None
+        }
+    }
+}
+
+/// The name of SRV records in full, and its domain; what is known of its service has to agree with the rest.
+pub(super) fn records(
+    path: &[String],
+    text: &str,
+    protocol: Protocol,
+    transport: Transport,
+    findings: &mut Findings<'_, '_>,
+) -> Option<(SrvName, Domain)> {
+    let (name, domain) = match SrvName::parse(text, transport) {
+        Ok(parsed) => parsed,
+        Err(why) => {
+            findings.error(path, &format!("\"{text}\": {why}"));
+            return None;
+        }
+    };
+    if let Some(service) = name.service() {
+        let prefix = service.prefix();
+        if service.protocol() != protocol {
+            let found = service.protocol();
+            findings.error(path, &format!("{prefix} is for {found}, and this is {protocol}"));
+            return None;
+        }
+        if service.transport() != transport {
+            let found = service.transport();
+            findings.error(
+                path,
+                &format!("{prefix} is spoken over {found}, and this goes over {transport}"),
+            );
+            return None;
+        }
+    }
+    Some((name, domain))
 }
 
 fn node_of(

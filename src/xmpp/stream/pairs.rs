@@ -101,6 +101,10 @@ impl Open {
                 self.check_refused(wire)
             }
             ("verify", ns::DIALBACK) if wire.is_writable() => answer_verify(wire, secret, &self.to, &element),
+            // We have said what we took, and its sender knows that this is not of it.
+            ("message" | "presence" | "iq", ns::SERVER) if !wire.is_writable() && wire.acknowledges() => {
+                Ok(())
+            }
             ("message" | "presence" | "iq", ns::SERVER) => {
                 self.stanza(wire, Stanza::from_element(element, ns::SERVER))?;
                 wire.has_handled();
