@@ -4,6 +4,7 @@
 //! wrong is found out later than at the first of these that it concerns.
 
 mod reload;
+mod revocation;
 pub(crate) mod start;
 mod stop;
 pub mod user;

@@ -1,4 +1,5 @@
-//! Waiting for signals: HUP reads the configuration again, TERM and INT stop in order.
+//! Waiting for signals: HUP reads the configuration again, TERM and INT stop in order. Revocation lists are read again
+//! when they change.
 //!
 //! A reload takes all or nothing: a file with a fault, or a change that needs a restart, leaves everything as it was
 //! and says why.
@@ -8,6 +9,7 @@ use std::path::Path;
 use anyhow::{Context as _, anyhow};
 use tokio::signal::unix::{SignalKind, signal};
 
+use super::revocation::{self, Lists};
 use super::start::{Started, contexts};
 use super::stop;
 use crate::config::{self, Settings, change};
@@ -24,12 +26,22 @@ pub(super) async fn serve(
     let mut hangup = handler(SignalKind::hangup())?;
     let mut terminate = handler(SignalKind::terminate())?;
     let mut interrupt = handler(SignalKind::interrupt())?;
+    let mut lists = Lists::look(&settings);
+    let mut look = tokio::time::interval(revocation::LOOK);
     loop {
         tokio::select! {
+            _ = look.tick() => {
+                let now = Lists::look(&settings);
+                if now != lists {
+                    lists = now;
+                    revoke(&started, &settings);
+                }
+            }
             _ = hangup.recv() => match reload(&started, &settings, file, level) {
                 Ok(taken) => {
                     started.world.metrics.reloaded("taken");
                     settings = taken;
+                    lists = Lists::look(&settings);
                 }
                 Err(error) => {
                     started.world.metrics.reloaded("refused");
@@ -48,6 +60,21 @@ pub(super) async fn serve(
     )
     .await;
     Ok(())
+}
+
+/// Takes up revocation lists that have changed, with all that belongs to the TLS contexts, or nothing.
+fn revoke(started: &Started, settings: &Settings) {
+    match contexts(settings) {
+        Ok(contexts) => {
+            started.live.replace(&started.world, settings, contexts);
+            tracing::info!("revocation lists have changed, and were read again");
+        }
+        Err(error) => {
+            tracing::error!(
+                "revocation lists have changed and cannot be used; those before stay in force: {error:#}"
+            );
+        }
+    }
 }
 
 fn reload(

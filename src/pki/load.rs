@@ -127,7 +127,10 @@ pub(super) fn versions(minimum: TlsVersion) -> &'static [&'static SupportedProto
 }
 
 /// The file itself, or the PEM files of a folder in the order of their names.
-fn files_of(path: &Path, what: &'static str) -> Result<Vec<PathBuf>, PkiError> {
+///
+/// # Errors
+/// [`PkiError`] where a folder cannot be read.
+pub fn files_of(path: &Path, what: &'static str) -> Result<Vec<PathBuf>, PkiError> {
     if !path.is_dir() {
         return Ok(vec![path.to_path_buf()]);
     }

@@ -23,6 +23,7 @@ use crate::domain::Domain;
 use crate::identity::{BadCertificate, BadTrust, Trust};
 use crate::net::settings::{IdentityRule, PeerCertificate, TlsContext, TlsName};
 
+pub use load::files_of;
 pub use own::Own;
 
 /// All TLS contexts by name; replaced as a whole on reload.

@@ -22,14 +22,16 @@ class Authority:
                  "-subj", f"/CN={name}", "-keyout", self._key, "-out", self.certificate,
                  "-addext", "basicConstraints=critical,CA:TRUE", "-addext", "keyUsage=critical,keyCertSign,cRLSign")
 
-    def issue(self, label, names, usage="serverAuth,clientAuth"):
-        """A certificate for server and client use, or another; names are DNS names, or `IP:...`, `URI:...` as openssl spells them."""
+    def issue(self, label, names, usage="serverAuth,clientAuth", key="ec"):
+        """A certificate for server and client use, or another (or with no such restriction); names are DNS names, or `IP:...`, `URI:...` as
+        openssl spells them. `key` is ec or rsa."""
         base = os.path.join(self._folder, label)
         alternatives = ",".join(name if ":" in name else f"DNS:{name}" for name in names)
         with open(base + ".ext", "w", encoding="ascii") as extensions:
             extensions.write("basicConstraints=critical,CA:FALSE\nkeyUsage=critical,digitalSignature\n"
-                             f"extendedKeyUsage={usage}\nsubjectAltName={alternatives}\n")
-        _openssl("req", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-subj", f"/CN={names[0]}",
+                             f"{f'extendedKeyUsage={usage}' if usage else ''}\nsubjectAltName={alternatives}\n")
+        kind = ["ec", "-pkeyopt", "ec_paramgen_curve:P-256"] if key == "ec" else ["rsa:2048"]
+        _openssl("req", "-newkey", *kind, "-nodes", "-subj", f"/CN={names[0]}",
                  "-keyout", base + ".key", "-out", base + ".csr")
         _openssl("x509", "-req", "-in", base + ".csr", "-CA", self.certificate, "-CAkey", self._key, "-CAcreateserial",
                  "-days", "7", "-extfile", base + ".ext", "-out", base + ".pem")
@@ -41,8 +43,26 @@ class Authority:
         os.chmod(base + ".both.pem", 0o600)
         return Identity(base + ".pem", base + ".key", base + ".both.pem")
 
+    def revocation_list(self, path, revoked=()):
+        """Writes a list of the identities that are revoked."""
+        base = os.path.join(self._folder, "revoked")
+        index = base + ".index"
+        with open(index, "w", encoding="ascii") as out:
+            for identity in revoked:
+                serial = _openssl("x509", "-in", identity.chain, "-noout", "-serial").strip().partition("=")[2]
+                out.write(f"R\t351231235959Z\t200101000000Z\t{serial}\tunknown\t/CN=revoked\n")
+        with open(base + ".number", "w", encoding="ascii") as out:
+            out.write(f"{len(revoked) + 1:02x}\n")
+        with open(base + ".cnf", "w", encoding="ascii") as out:
+            out.write(f"[ca]\ndefault_ca = it\n[it]\ndatabase = {index}\ncrlnumber = {base}.number\ndefault_md = sha256\n"
+                      "crl_extensions = more\n[more]\nauthorityKeyIdentifier = keyid:always\n")
+        _openssl("ca", "-config", base + ".cnf", "-gencrl", "-crldays", "7", "-keyfile", self._key, "-cert", self.certificate, "-out", path + ".new")
+        os.replace(path + ".new", path)
+        return path
+
 
 def _openssl(*arguments):
     done = subprocess.run(["openssl", *arguments], capture_output=True, text=True, check=False)
     if done.returncode != 0:
         raise RuntimeError(f"openssl {arguments[0]}: {done.stderr}")
+    return done.stdout
