@@ -5,6 +5,7 @@
 //! RFC 6120 §11.1 forbids as soon as it begins. It reads no names and no values: `read` does.
 
 mod skip;
+mod stray;
 
 use memchr::{memchr, memchr2, memmem};
 
@@ -208,7 +209,7 @@ impl Splitter {
                         }));
                     }
                     if first != b'<' {
-                        return Err(self.stray(first));
+                        return self.stray(first, rest);
                     }
                     if self.phase == Phase::Done {
                         return Err(XmlError::NotWellFormed(Rule::OutsideRoot));
@@ -436,12 +437,13 @@ impl Splitter {
     }
 
     /// The error for an octet outside elements that is neither space nor `<`.
-    const fn stray(&self, octet: u8) -> XmlError {
+    /// What stands where no text may stand; more octets are needed to tell where a character or `]]>` is cut.
+    fn stray(&self, first: u8, rest: &[u8]) -> Result<Option<Piece>, XmlError> {
         match self.phase {
             // The first octet of both byte order marks of UTF-16, and of `<` in its big-endian form.
-            Phase::Start if matches!(octet, 0 | 0xFE | 0xFF) => XmlError::Encoding,
-            Phase::Start | Phase::Prolog | Phase::Done => XmlError::NotWellFormed(Rule::OutsideRoot),
-            Phase::Content => XmlError::StrayText,
+            Phase::Start if matches!(first, 0 | 0xFE | 0xFF) => Err(XmlError::Encoding),
+            Phase::Start | Phase::Prolog | Phase::Done => Err(XmlError::NotWellFormed(Rule::OutsideRoot)),
+            Phase::Content => stray::fault(rest).map_or(Ok(None), Err),
         }
     }
 }

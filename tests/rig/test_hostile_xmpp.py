@@ -8,8 +8,9 @@ import threading
 import time
 import unittest
 
+from good_peer import Good
 from pki import Authority
-from rig import DEADLINE, Rig, wait_until
+from rig import DEADLINE, Rig
 from vestibule import Vestibule
 from xmpp_peer import DIALBACK, Manners, Refused, Server, Stream, condition, context, key
 
@@ -67,8 +68,7 @@ first_message_timeout = "2s"
         }, SECRET)
         cls.node = Server(rig, rig.address("node"), authority, {"example.lan": Manners(tls="off")}, NODE_SECRET)
         cls.edge.start()
-        cls.good = Good(cls)
-        rig.on_close(cls.good.stop)
+        cls.good = Good(rig, cls.node, cls.identity, authority)
 
     def tearDown(self):
         self.good.check()
@@ -203,6 +203,16 @@ first_message_timeout = "2s"
                 stream = self.connect()
                 stream.write(garbage)
                 self.assertIn(stream.ended(), ("not-well-formed", "bad-format", "invalid-namespace", "invalid-xml", "unsupported-encoding"))
+
+    def test_what_stands_between_stanzas_is_refused_by_its_name(self):
+        for portions, error in (([b"text"], "invalid-xml"), ([b"]]>"], "not-well-formed"), ([b"]", b"]>"], "not-well-formed"),
+                                ([b"\x01"], "not-well-formed"), ([b"\xc3", b"\x28"], "unsupported-encoding"),
+                                ([b"\xed", b"\xa0\x80"], "unsupported-encoding")):
+            with self.subTest(portions):
+                stream = self.authenticated()
+                for portion in portions:
+                    stream.write(portion)
+                self.refused(stream, error)
 
     def test_restricted_xml_is_refused_by_its_name(self):
         for restricted in ("<!DOCTYPE a [<!ENTITY b 'c'>]>" + HEADER, HEADER + "<!-- comment -->", HEADER + "<?target data?>",
@@ -406,45 +416,6 @@ first_message_timeout = "2s"
         """The resident memory of the proxy in octets."""
         with open(f"/proc/{self.edge.process.pid}/statm", encoding="ascii") as statm:
             return int(statm.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
-
-
-class Good:
-    """A foreign server that sends a message every twentieth of a second, whatever else happens."""
-
-    def __init__(self, hostile):
-        self._node, self.sent, self._checked = hostile.node, 0, 0
-        self._stop = threading.Event()
-        stream = Stream.dial(hostile.rig.address("edge_outside"), "good.lan", "example.lan").open()
-        stream.ask_for_tls()
-        stream.secure(context(hostile.identity, hostile.authority, False), name="example.lan").open()
-        if stream.external() is not None:
-            raise RuntimeError("the good peer is not let in")
-        self._stream = stream.open()
-        self._thread = threading.Thread(target=self._run, daemon=True)
-        self._thread.start()
-
-    def _run(self):
-        while not self._stop.wait(0.05):
-            try:
-                self._stream.message(f"good {self.sent + 1}")
-            except OSError:
-                return
-            self.sent += 1
-
-    def check(self):
-        """Everything sent so far arrives, in order and once."""
-        last = wait_until(lambda: self.sent > self._checked and self.sent, "the good peer sends")
-        self._node.wait_for_message(f"good {last}")
-        got = [int(event[3].split()[1]) for event in self._node.events.all() if event[0] == "message" and event[3].startswith("good ")]
-        if got[:last] != list(range(1, last + 1)):
-            raise AssertionError("the good peer was disturbed")
-        self._checked = last
-
-    def stop(self):
-        """Ends the chat."""
-        self._stop.set()
-        self._thread.join(5)
-        self._stream.close()
 
 
 def _flood(stream, texts):

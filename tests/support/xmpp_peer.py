@@ -63,6 +63,7 @@ class Stream:
         self.encrypted = False
         self.identifier = None
         self.features = None
+        self.spaces = 0  # portions of white space alone: keepalives
         self._restart()
 
     @classmethod
@@ -104,6 +105,7 @@ class Stream:
                 return ("end",)
             if not got:
                 return ("end",)
+            self.spaces += got.isspace()
             self._parser.feed(got)
 
     def expect(self, tag):
@@ -131,6 +133,7 @@ class Stream:
             "starttls": None if starttls is None else "optional" if starttls.find(TLS + "required") is None else "required",
             "external": any(mechanism.text == "EXTERNAL" for mechanism in features.iter(SASL + "mechanism")),
             "dialback": features.find(FEATURE + "dialback") is not None,
+            "limits": {name: features.findtext(f"{LIMITS}limits/{LIMITS}{name}") for name in ("max-bytes", "idle-seconds")},
             "other": [child.tag for child in features if child.tag not in (TLS + "starttls", SASL + "mechanisms", FEATURE + "dialback", LIMITS + "limits")],
         }
         return self
@@ -230,10 +233,12 @@ class Manners:
     dialback: "off" (not offered, and answered with an error), "on", "invalid"
     verify: "honest", "valid", "invalid", "error", "silent", or "stranger" (an answer for another stream)
     identity: the certificate of the domain; authority: who has to vouch for ours, where it is another than the server's
+    limits: what it says that it takes (XEP-0478), such as {"max-bytes": 10000}
+    deaf: whether it reads nothing more once a domain is proven
     """
 
-    def __init__(self, identity=None, tls="on", external="on", dialback="on", verify="honest", authority=None):
-        self.authority = authority
+    def __init__(self, identity=None, tls="on", external="on", dialback="on", verify="honest", authority=None, limits=None, deaf=False):
+        self.authority, self.limits, self.deaf = authority, limits, deaf
         self.identity, self.tls, self.external, self.dialback, self.verify = identity, tls, external, dialback, verify
 
 
@@ -249,11 +254,15 @@ class Server:
         self.events = Events(f"the server at {address}")
         self.secret = secret
         self._authority, self._manners, self._request = authority, manners, request_certificate
-        self._direct = direct
+        self._direct, self._closed = direct, threading.Event()
         self._listener = socket.create_server((address, port), backlog=200)
         self._streams = []
         rig.on_close(self.close)
         threading.Thread(target=self._accept, daemon=True).start()
+
+    def keepalives(self, domain):
+        """Portions of white space alone that came for a domain."""
+        return sum(stream.spaces for stream in list(self._streams) if stream.local == domain)
 
     def manners(self, domain):
         """Those of the domain, or of the longest domain above it."""
@@ -265,6 +274,7 @@ class Server:
 
     def close(self):
         """Listens and speaks no more."""
+        self._closed.set()
         try:
             self._listener.shutdown(socket.SHUT_RDWR)
         except OSError:
@@ -303,6 +313,8 @@ class Server:
                     manners = self._greet(stream, value[0], proven)
                     if manners is None:
                         return
+                    if manners.deaf and proven:
+                        self._closed.wait()
                 elif value[0].tag == TLS + "starttls":
                     if not self._secure(stream, manners):
                         return
@@ -319,6 +331,8 @@ class Server:
                     self.events.add(("proven", stream.local, proven, "external"))
                 else:
                     self._take(stream, manners, value[0])
+                    if manners.deaf and value[0].tag == DIALBACK + "result":
+                        self._closed.wait()
         except (OSError, ssl.SSLError, ElementTree.ParseError, Failed):
             pass
         finally:
@@ -340,6 +354,9 @@ class Server:
             features += "<mechanisms xmlns='urn:ietf:params:xml:ns:xmpp-sasl'><mechanism>EXTERNAL</mechanism></mechanisms>"
         if manners.dialback != "off":
             features += "<dialback xmlns='urn:xmpp:features:dialback'><errors/></dialback>"
+        if manners.limits:
+            features += "<limits xmlns='urn:xmpp:stream-limits:0'>" + "".join(f"<{name}>{number}</{name}>" for name, number in manners.limits.items()) \
+                + "</limits>"
         stream.write(f"<stream:features>{features}</stream:features>")
         return manners
 

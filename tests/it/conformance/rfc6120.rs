@@ -345,12 +345,26 @@ fn section_4_9_3_xml_that_breaks_the_rules_ends_the_stream() {
         ("<a>&evil;</a>", "restricted-xml"),
         ("<x:a/>", "bad-namespace-prefix"),
         ("text", "invalid-xml"),
+        ("]]>", "not-well-formed"),
+        ("\u{1}", "not-well-formed"),
         ("<unheard-of xmlns='urn:example'/>", "unsupported-stanza-type"),
     ] {
         let terms = settings(Tls::Off, Sasl::Off, Dialback::On);
         let mut here = receiving(Start::Plain, Answers::serving(terms));
         here.feed(HEADER).feed(text);
         assert_eq!(here.stream_error(), Some(condition), "{text}");
+    }
+}
+
+#[test]
+fn section_4_9_3_22_octets_that_are_no_utf_8_are_an_unsupported_encoding_wherever_they_stand() {
+    for octets in [&b"\xc3\x28"[..], b"\xff", b"<a>\xc3\x28</a>", b"<a b='\xff'/>"] {
+        let mut here = receiving(
+            Start::Plain,
+            Answers::serving(settings(Tls::Off, Sasl::Off, Dialback::On)),
+        );
+        here.feed(HEADER).octets(octets);
+        assert_eq!(here.stream_error(), Some("unsupported-encoding"), "{octets:?}");
     }
 }
 
