@@ -28,6 +28,7 @@ use crate::observe::health::Phase;
 use crate::observe::{Health, Metrics};
 use crate::pki::{Contexts, PkiError};
 use crate::route::{self, Nodes, Protocol, Secret, Side};
+use crate::sip::proxy::Veil;
 use crate::sip::transaction::Register;
 use crate::supervise::Supervisor;
 use crate::xmpp::DialbackSecret;
@@ -48,6 +49,7 @@ pub(crate) struct Live {
     border: watch::Sender<Arc<Border>>,
     contexts: watch::Sender<Arc<Contexts>>,
     default_tls: watch::Sender<DefaultTls>,
+    veil: Veil,
 }
 
 /// Starts everything, or tells what is in the way.
@@ -141,7 +143,8 @@ impl Live {
         self.contexts.send_replace(Arc::new(contexts));
         self.default_tls.send_replace(default_tls(settings));
         self.limits.send_replace(Arc::new(settings.limits.clone()));
-        self.border.send_replace(Arc::new(border(settings)));
+        self.border
+            .send_replace(Arc::new(border(settings, self.veil.clone())));
         world.health.expect_nodes(nodes(settings));
         keep_components_up(world, settings);
     }
@@ -201,10 +204,17 @@ pub(crate) fn assemble(
         })
         .unzip();
     let (limits, limits_seen) = watch::channel(Arc::new(settings.limits.clone()));
-    let (border, border_seen) = watch::channel(Arc::new(border(settings)));
+    let random_secret = || Secret::new(&format!("{:032x}", u128::from_le_bytes(world::random())));
+    let secret = settings
+        .xmpp
+        .dialback_secret
+        .clone()
+        .unwrap_or_else(random_secret);
+    // One secret of the edge serves both: neither can be computed from the other.
+    let veil = Veil::new(secret.expose().as_bytes());
+    let (border, border_seen) = watch::channel(Arc::new(border(settings, veil.clone())));
     let (contexts, contexts_seen) = watch::channel(Arc::new(contexts));
     let (default_tls, default_tls_seen) = watch::channel(default_tls(settings));
-    let random_secret = || Secret::new(&format!("{:032x}", u128::from_le_bytes(world::random())));
     let world = World {
         supervisor: Supervisor::new(),
         metrics,
@@ -215,15 +225,7 @@ pub(crate) fn assemble(
         default_tls: default_tls_seen,
         outside_dns: Resolver::new(&settings.dns.servers, Hosts::Ignored)?,
         inside_dns: Resolver::new(&settings.dns.servers, Hosts::File)?,
-        dialback: DialbackSecret::new(
-            settings
-                .xmpp
-                .dialback_secret
-                .clone()
-                .unwrap_or_else(random_secret)
-                .expose()
-                .as_bytes(),
-        ),
+        dialback: DialbackSecret::new(secret.expose().as_bytes()),
         ids: AnswerIds::new(u64::from_le_bytes(world::random())),
         shards,
         pool: Pool::new(),
@@ -248,18 +250,19 @@ pub(crate) fn assemble(
             border,
             contexts,
             default_tls,
+            veil,
         },
         inputs,
     ))
 }
 
-fn border(settings: &Settings) -> Border {
+fn border(settings: &Settings, veil: Veil) -> Border {
     Border::new(
         settings.edge.name.clone(),
         settings.rules.clone(),
         settings.table.clone(),
         settings.limits.clone(),
-        settings.conduct(),
+        settings.conduct(veil),
     )
 }
 

@@ -1,8 +1,9 @@
 //! The checked configuration: what the proxy runs by.
 
 use std::collections::BTreeMap;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::domain::Domain;
@@ -12,7 +13,9 @@ use crate::limits::Limits;
 use crate::net::settings::{Listener, Secret, TlsContext, TlsName};
 use crate::observe::log::Format;
 use crate::policy::Rules;
-use crate::route::{Federated, Local, Table};
+use crate::route::{Federated, Local, Nodes, Protocol, Side, Table, Transport};
+use crate::sip::proxy::{Face, Inner, Proxy, Veil};
+use crate::sip::{self, Host};
 
 /// Everything that the proxy is told, in the types of the floors that use it.
 #[derive(Debug, Clone)]
@@ -46,15 +49,55 @@ pub struct Settings {
 }
 
 impl Settings {
-    /// What the border does beyond policy and routes.
+    /// What the border does beyond policy and routes; `veil` hides what the outside is not to see.
     #[must_use]
-    pub fn conduct(&self) -> Conduct {
+    pub fn conduct(&self, veil: Veil) -> Conduct {
         Conduct {
+            proxy: self.proxy(veil).map(Arc::new),
             translation: self.interworking.translation,
             version: self.xmpp.version,
             unasked: self.xmpp.unasked,
             undeliverable: self.interworking.undeliverable.as_str().into(),
         }
+    }
+
+    /// How requests go on between SIP nodes and peers; `None` where no listener inside serves SIP.
+    fn proxy(&self, veil: Veil) -> Option<Proxy> {
+        let name = Host::parse(self.edge.name.as_str()).ok()?;
+        let faces = |side: Side| {
+            let of_sip = self
+                .listeners
+                .iter()
+                .filter(move |listener| listener.side == side && listener.protocol == Protocol::Sip);
+            let name = name.clone();
+            of_sip.map(move |listener| {
+                let transport = match listener.transport {
+                    Transport::Tls => sip::Transport::Tls,
+                    Transport::Tcp => sip::Transport::Tcp,
+                    Transport::Udp => sip::Transport::Udp,
+                };
+                let host = match (side, listener.address.ip()) {
+                    (Side::Inside, IpAddr::V4(address)) if !address.is_unspecified() => Host::V4(address),
+                    (Side::Inside, IpAddr::V6(address)) if !address.is_unspecified() => Host::V6(address),
+                    (Side::Inside | Side::Outside, _) => name.clone(),
+                };
+                let port = Some(listener.address.port()).filter(|port| *port != transport.default_port());
+                Face::new(transport, host, port)
+            })
+        };
+        let inside: Vec<Face> = faces(Side::Inside).collect();
+        let outside = faces(Side::Outside).find(|face| *face.transport() == sip::Transport::Tls);
+        let outside = outside.or_else(|| faces(Side::Outside).next())?;
+        (!inside.is_empty()).then(|| Proxy::new(veil, outside, inside, Inner::new(self.node_names())))
+    }
+
+    /// The names and addresses of all nodes.
+    fn node_names(&self) -> Vec<String> {
+        let hosts = self.locals.iter().flat_map(|local| match &local.nodes {
+            Nodes::List(nodes) => nodes.iter().map(|node| node.host.to_string()).collect(),
+            Nodes::Srv { .. } => Vec::new(),
+        });
+        hosts.collect()
     }
 }
 

@@ -145,7 +145,7 @@ impl Answers {
         sender.error_reply(&StanzaError::new(Condition::ServiceUnavailable))
     }
 
-    fn response(request: &Request, error: &SipError) -> Response {
+    pub(super) fn response(request: &Request, error: &SipError) -> Response {
         let tag = tag(request);
         //= rfc4320#4.2
         //# A transaction-stateful SIP element MUST NOT send a response with Status-Code of 408 to a non-INVITE request.
@@ -197,7 +197,7 @@ impl Trouble {
     }
 
     /// What the sender is told of it: nothing of our inside.
-    const fn failure(self) -> LocalFailure {
+    pub(super) const fn failure(self) -> LocalFailure {
         match self {
             Self::NotFound => LocalFailure::NoSuchDomain,
             Self::Unreachable | Self::Refused | Self::Broken => LocalFailure::Unreachable,

@@ -2,12 +2,15 @@
 //!
 //! Each step consumes what the one before has found, and [`Delivery`] is made nowhere else, so that no message can be
 //! passed on unchecked. `vestibule explain` takes a made-up message through the same functions. [`sip`] has the checks of
-//! requests, [`xmpp`] those of stanzas.
+//! requests, [`relay`] what is more to a request that goes on as one, and [`xmpp`] has those of stanzas.
 
+mod relay;
 mod sip;
 mod xmpp;
 
 use std::sync::Arc;
+
+pub use relay::{Relay, Return};
 
 use super::delivery::Delivery;
 use super::rejection::Unproven;
@@ -17,8 +20,9 @@ use crate::identity::Authenticated;
 use crate::interwork::profile::{PeerKind, Profile};
 use crate::limits::Limits;
 use crate::policy::Rules;
-use crate::route::{self, Federated, Table};
+use crate::route::{self, Federated, Local, Table};
 use crate::sip::Response;
+use crate::sip::proxy::Proxy;
 use crate::xmpp::Stanza;
 
 /// The rules and tables that a message is checked against; replaced as a whole on reload.
@@ -42,6 +46,8 @@ pub struct Conduct {
     pub unasked: Unasked,
     /// What a user reads first whose message could not be delivered: a polite block says it as the gateway does.
     pub undeliverable: Arc<str>,
+    /// How requests go on from SIP to SIP; `None` where no node speaks it.
+    pub proxy: Option<Arc<Proxy>>,
 }
 
 /// Whether messages are translated between SIP and XMPP.
@@ -69,6 +75,12 @@ pub trait Peer {
     /// # Errors
     /// [`Unproven`].
     fn proves(&mut self, domain: &Domain, entry: &Federated) -> Result<Authenticated, Unproven>;
+
+    /// Whether it is a node of a local domain.
+    ///
+    /// # Errors
+    /// [`Unproven`].
+    fn is_node_of(&mut self, local: &Local) -> Result<Authenticated, Unproven>;
 }
 
 /// A request that passed.
@@ -78,6 +90,8 @@ pub enum Admitted {
     Answer(Box<Response>),
     /// It is to be delivered.
     Deliver(Box<Delivery>),
+    /// It goes on as it is.
+    Relay(Box<Relay>),
 }
 
 /// A stanza that passed.
@@ -147,6 +161,7 @@ impl Conduct {
             version: Version::default(),
             unasked: Unasked::Dropped,
             undeliverable: undeliverable.into(),
+            proxy: None,
         }
     }
 }

@@ -30,7 +30,18 @@ pub(super) fn kind_of(request: &Request, role: Option<Role>) -> Kind {
     match (role, request.method()) {
         (Some(Role::Chat), _) => Kind::Groupchat,
         (Some(Role::FileTransfer), _) => Kind::FileTransfer,
-        (Some(Role::User) | None, Method::Message) => Kind::Im,
+        // A session of messages, and whatever is sent in one: other sessions do not pass.
+        (
+            Some(Role::User) | None,
+            Method::Message
+            | Method::Invite
+            | Method::Ack
+            | Method::Prack
+            | Method::Update
+            | Method::Info
+            | Method::Bye
+            | Method::Cancel,
+        ) => Kind::Im,
         (Some(Role::User) | None, Method::Subscribe | Method::Notify | Method::Publish) => {
             match request.headers().event().map(Event::package) {
                 Some("presence" | "presence.winfo") => Kind::Presence,

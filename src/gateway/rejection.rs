@@ -7,6 +7,7 @@ use crate::interwork::profile::Profile;
 use crate::policy::Refusal;
 use crate::refusal::{Fault, Refuse};
 use crate::sip::inspect::Rejection;
+use crate::sip::proxy::NotPassed;
 use crate::sip::transaction::Key;
 use crate::sip::{Flaw, Request, Response, StatusCode, Uri};
 use crate::xmpp::error::{Condition, StanzaError};
@@ -44,8 +45,16 @@ pub struct Unproven {
 pub(super) enum Refused {
     #[error("From or Request-URI is not a SIP address at a domain")]
     Addresses,
-    #[error("a flow of the inside asks for a SIP node, which this version does not serve")]
+    #[error("no listener inside serves SIP, so that SIP nodes cannot take part")]
     Inside,
+    #[error("{0} is not one of our domains, and a node inside may not speak for it")]
+    NotOurs(Domain),
+    #[error("the request cannot go on: {0}")]
+    NotPassed(NotPassed),
+    #[error("a policy without answers lets no dialog through")]
+    OneWay,
+    #[error("the session is about other media than messages, which do not pass the edge")]
+    Media,
     #[error("From says {0}, which is one of our own domains, and the request came from outside")]
     Impersonation(Domain),
     #[error("{0} is not one of our domains: the edge passes nothing from one peer to another")]
@@ -145,6 +154,17 @@ impl Rejected {
                 rejection.status
             ),
         }
+    }
+
+    /// A method that does not pass; `allowed` are those that do.
+    pub(super) fn of_method(request: &Request, allowed: &str) -> Self {
+        let status = if request.method().is_known() {
+            StatusCode::METHOD_NOT_ALLOWED
+        } else {
+            StatusCode::NOT_IMPLEMENTED
+        };
+        let headers = vec![("Allow", allowed.to_owned())];
+        Self::of_inspection(request, &Rejection { status, headers })
     }
 
     /// A constant word for metrics.
@@ -289,6 +309,10 @@ impl Refuse for Refused {
         match self {
             Self::Addresses => "addresses",
             Self::Inside => "inside_sip",
+            Self::NotOurs(_) => "not_our_domain",
+            Self::NotPassed(_) => "not_passed",
+            Self::OneWay => "one_way",
+            Self::Media => "media",
             Self::Impersonation(_) => "impersonation",
             Self::Relaying(_) => "relaying",
             Self::Room => "room",
@@ -310,13 +334,17 @@ impl Refuse for Refused {
             Self::Addresses
             | Self::Impersonation(_)
             | Self::Relaying(_)
+            | Self::NotOurs(_)
             | Self::Query
             | Self::NoSuchNode
             | Self::Unproven(_) => Fault::Peer,
-            Self::Inside | Self::Room | Self::Unsupported | Self::Unserved | Self::Internal(_) => {
-                Fault::Local
-            }
-            Self::TranslationOff | Self::Protocol(_) => Fault::Policy,
+            Self::NotPassed(_)
+            | Self::Inside
+            | Self::Room
+            | Self::Unsupported
+            | Self::Unserved
+            | Self::Internal(_) => Fault::Local,
+            Self::TranslationOff | Self::Protocol(_) | Self::OneWay | Self::Media => Fault::Policy,
             Self::Stopping | Self::Overload => Fault::Overload,
         }
     }
@@ -326,12 +354,17 @@ impl Refuse for Refused {
             Self::Addresses | Self::Query => 400,
             Self::Inside | Self::Unsupported => 501,
             Self::Unserved => 480,
-            Self::Impersonation(_) | Self::TranslationOff | Self::Unproven(_) => 403,
+            Self::Impersonation(_)
+            | Self::TranslationOff
+            | Self::Unproven(_)
+            | Self::NotOurs(_)
+            | Self::OneWay => 403,
+            Self::Media => 488,
             Self::Relaying(_) | Self::NoSuchNode => 404,
             Self::Room => 405,
             Self::Protocol(_) => 403,
             Self::Stopping | Self::Overload => 503,
-            Self::Internal(_) => 500,
+            Self::Internal(_) | Self::NotPassed(_) => 500,
         }
     }
 
@@ -342,11 +375,16 @@ impl Refuse for Refused {
             Self::Unserved => "service-unavailable",
             Self::Query => "bad-request",
             Self::NoSuchNode => "item-not-found",
-            Self::Impersonation(_) | Self::TranslationOff | Self::Unproven(_) => "policy-violation",
+            Self::Impersonation(_)
+            | Self::TranslationOff
+            | Self::Unproven(_)
+            | Self::NotOurs(_)
+            | Self::OneWay => "policy-violation",
+            Self::Media => "not-acceptable",
             Self::Relaying(_) => "remote-server-not-found",
             Self::Protocol(_) => "policy-violation",
             Self::Stopping | Self::Overload => "resource-constraint",
-            Self::Internal(_) => "internal-server-error",
+            Self::Internal(_) | Self::NotPassed(_) => "internal-server-error",
         }
     }
 
@@ -355,9 +393,11 @@ impl Refuse for Refused {
             Self::Addresses => "The address is not usable here",
             Self::Inside => "Not available here",
             Self::Impersonation(_) | Self::Unproven(_) => "The domain of the sender is not proven",
+            Self::NotOurs(_) => "The domain of the sender is not ours",
+            Self::Media => "Only sessions of messages pass",
             Self::Relaying(_) => "Not one of our domains",
             Self::Room => "Rooms cannot be addressed from SIP",
-            Self::TranslationOff => "Forbidden by policy",
+            Self::TranslationOff | Self::OneWay => "Forbidden by policy",
             Self::Unsupported => "This has no counterpart on the other side",
             Self::Unserved => "Not served here",
             Self::Query => "A query holds exactly one element",
@@ -365,7 +405,7 @@ impl Refuse for Refused {
             Self::Stopping => "The server is stopping",
             Self::Overload => "Too much to do",
             Self::Protocol(_) => "Forbidden by policy",
-            Self::Internal(_) => "Internal error",
+            Self::Internal(_) | Self::NotPassed(_) => "Internal error",
         }
     }
 }

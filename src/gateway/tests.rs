@@ -183,6 +183,14 @@ impl Peer for Proven<'_> {
             Err(Unproven::without_tls(domain))
         }
     }
+
+    fn is_node_of(&mut self, local: &Local) -> Result<Authenticated, Unproven> {
+        if self.0.contains(&local.domain.as_str()) {
+            Ok(Authenticated::by_node_address(local.domain.clone()))
+        } else {
+            Err(Unproven::without_tls(&local.domain))
+        }
+    }
 }
 
 /// A request, as it is read from the wire; `more` are further lines of its head.

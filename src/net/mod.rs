@@ -17,6 +17,7 @@ pub mod settings;
 pub mod shard;
 pub mod sip_flow;
 pub mod sip_link;
+pub mod sip_relay;
 #[cfg(test)]
 mod tests;
 pub mod tls;

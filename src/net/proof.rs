@@ -10,7 +10,7 @@ use rustls::pki_types::UnixTime;
 use tokio::sync::watch;
 
 use super::tls::TlsFacts;
-use super::world::World;
+use super::world::{NodeAddresses, World};
 use crate::domain::Domain;
 use crate::gateway::{Peer, Unproven};
 use crate::identity::chain::{self, Usage, Verified};
@@ -19,13 +19,14 @@ use crate::identity::{Authenticated, ChainError};
 use crate::net::settings::IdentityRule;
 use crate::pki::{Context, Contexts};
 use crate::refusal::Refuse;
-use crate::route::{Federated, Host, TlsName, Transport};
+use crate::route::{Federated, Host, Local, Node, Nodes, TlsName, Transport};
 
 /// The proof that a connection carries.
 #[derive(Debug)]
 pub struct Proof {
     tls: Option<Tls>,
     remote: SocketAddr,
+    nodes: NodeAddresses,
 }
 
 #[derive(Debug)]
@@ -59,13 +60,18 @@ impl Proof {
                 verified: HashMap::new(),
             }),
             remote,
+            nodes: world.nodes.clone(),
         }
     }
 
     /// A connection without TLS, which proves nothing but its address.
     #[must_use]
-    pub const fn none(remote: SocketAddr) -> Self {
-        Self { tls: None, remote }
+    pub fn none(world: &World, remote: SocketAddr) -> Self {
+        Self {
+            tls: None,
+            remote,
+            nodes: world.nodes.clone(),
+        }
     }
 
     /// Whether the peer showed a certificate, whatever it is worth.
@@ -117,6 +123,29 @@ impl Peer for Proof {
             .map(|route| reference(&route.next_hop.host))
             .collect();
         self.sip(domain, entry.tls.as_ref(), &hosts)
+    }
+
+    /// By its certificate, which names the domain or one of its nodes, or by its address, which is one of theirs.
+    fn is_node_of(&mut self, local: &Local) -> Result<Authenticated, Unproven> {
+        let nodes: &[Node] = match &local.nodes {
+            Nodes::List(nodes) => nodes,
+            Nodes::Srv { .. } => &[],
+        };
+        let ip = self.remote.ip().to_canonical();
+        let stands_there = nodes.iter().any(|node| match &node.host {
+            Host::Address(address) => address.to_canonical() == ip,
+            Host::Name(name) => self.nodes.leads(name, ip),
+        });
+        if stands_there {
+            return Ok(Authenticated::by_node_address(local.domain.clone()));
+        }
+        let hosts: Vec<_> = nodes.iter().map(|node| reference(&node.host)).collect();
+        let by_name = self.sip(&local.domain, local.tls.as_ref(), &hosts);
+        let Some(tls) = self.tls.as_mut().filter(|_| by_name.is_err()) else {
+            return by_name;
+        };
+        let (verified, _) = tls.verified(&local.domain, local.tls.as_ref())?;
+        matching::sip(verified, &local.domain, SipRule::RouteTarget(&hosts)).map_err(|error| unproven(&error))
     }
 }
 

@@ -85,7 +85,7 @@ async fn connection(world: Arc<World>, stream: TcpStream, accepted: Accepted) {
                 }
             }
         }
-        Transport::Tcp | Transport::Udp => (Wire::Plain(stream), Proof::none(remote)),
+        Transport::Tcp | Transport::Udp => (Wire::Plain(stream), Proof::none(&world, remote)),
     };
     let (wire, proof) = secured;
     let alive = world.metrics.connection(side, listener.protocol, "accepted");

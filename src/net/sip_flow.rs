@@ -24,6 +24,7 @@ use super::proof::Proof;
 use super::pump::{Progress, Pump};
 use super::queue;
 use super::sip_link::{Errand, Keeper};
+use super::sip_relay::Recall;
 use super::world::{self, World};
 use crate::observe::metrics::Alive;
 use crate::refusal::Refuse as _;
@@ -57,6 +58,8 @@ pub enum Command {
         /// The answer.
         response: Box<Response>,
     },
+    /// Call back an INVITE that was sent.
+    Recall(TransactionId),
 }
 
 /// A connection that is ready to speak SIP.
@@ -124,6 +127,7 @@ pub async fn run(
         framer: StreamFramer::new(&limits.sip),
         transactions: Transactions::new(&limits.sip, Timers::default(), world.transactions.clone()),
         errands: HashMap::new(),
+        relayed: HashMap::new(),
         sender,
         whole_by,
         keepalive,
@@ -164,6 +168,8 @@ struct Task {
     transactions: Transactions,
     /// Requests of ours by their transaction.
     errands: HashMap<TransactionId, Box<Errand>>,
+    /// INVITEs of the peer that went on, by their transaction: they can be called back.
+    relayed: HashMap<TransactionId, Arc<Recall>>,
     sender: queue::Sender<Command>,
     /// When the first message, or one that has begun, has to be whole.
     whole_by: Option<Instant>,
@@ -382,6 +388,7 @@ impl Task {
                 let _responded = self.transactions.respond(now, transaction, &response);
             }
             Command::Request(errand) => self.start(now, errand).await,
+            Command::Recall(transaction) => self.recall(transaction),
         }
     }
 
@@ -396,21 +403,15 @@ impl Task {
                     cancels,
                     ..
                 } => self.request(transaction, request, cancels).await,
-                // We make no dialogs yet, so there is nothing that an ACK could confirm.
-                Event::Acknowledged { .. } => {}
+                Event::Acknowledged { request, .. } => self.acknowledged(*request),
                 Event::Response {
                     transaction,
                     response,
-                } => {
-                    if response.status().is_final()
-                        && let Some(errand) = self.errands.remove(&transaction)
-                    {
-                        self.responded(errand, response).await;
-                    }
-                }
+                } => self.response(transaction, response).await,
                 Event::Failed { transaction, failure } => self.failed(transaction, failure).await,
                 Event::Terminated { transaction } => {
                     self.errands.remove(&transaction);
+                    self.relayed.remove(&transaction);
                 }
             }
         }

@@ -24,9 +24,10 @@ use super::pool::{Content, Letter};
 use super::pump::Pump;
 use super::queue::{self, Refused};
 use super::sip_flow::{self, Command, Opened, SipFlow};
+use super::sip_relay::Reply;
 use super::world::{self, World};
 use crate::domain::Domain;
-use crate::gateway::{Input, Token, Trouble};
+use crate::gateway::Trouble;
 use crate::limits;
 use crate::route::aside::Failure;
 use crate::route::select::Health;
@@ -41,12 +42,26 @@ pub struct Errand {
     pub request: Box<Request>,
     /// The way to its servers.
     pub route: Box<Route>,
-    /// The name of the outcome.
-    pub token: Token,
+    /// Who hears of the outcome.
+    pub reply: Reply,
     /// After this it is not worth sending any more.
     pub until: Instant,
     /// The servers that have answered 503.
     pub tried: Vec<Target>,
+    /// How far an INVITE has come.
+    pub invite: Invited,
+}
+
+/// How far an INVITE has come that may be called back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Invited {
+    /// Nothing was heard: it cannot be called back yet (RFC 3261 §9.1).
+    #[default]
+    Silent,
+    /// A provisional response came.
+    Proceeding,
+    /// It is to be called back once one comes.
+    Recalled,
 }
 
 /// What a flow that a link has opened tells it, and hears from it.
@@ -78,7 +93,7 @@ impl Keeper {
         &self,
         errand: Box<Errand>,
         response: Box<Response>,
-    ) -> Result<(), (Token, Box<Response>)> {
+    ) -> Result<(), (Box<Errand>, Box<Response>)> {
         let report = Report {
             target: self.target.clone(),
             news: News::Unavailable(errand, response),
@@ -86,7 +101,7 @@ impl Keeper {
         match self.reports.offer(report) {
             Ok(()) => Ok(()),
             Err(Refused::Full(report) | Refused::Closed(report)) => match report.news {
-                News::Unavailable(errand, response) => Err((errand.token, response)),
+                News::Unavailable(errand, response) => Err((errand, response)),
                 News::Silent => Ok(()),
             },
         }
@@ -127,7 +142,11 @@ pub async fn run(world: Arc<World>, remote: Domain, mut letters: queue::Receiver
             // What one server did not take is older than what waits for its first.
             Some(report) = reported.recv() => link.hear(report).await,
             letter = letters.recv() => match letter {
-                Some(letter) => link.take(letter).await,
+                Some(letter) => {
+                    if let Some(errand) = errand(letter) {
+                        link.take(errand).await;
+                    }
+                }
                 None => break,
             },
             () = tokio::time::sleep(idle) => break,
@@ -135,18 +154,37 @@ pub async fn run(world: Arc<World>, remote: Domain, mut letters: queue::Receiver
     }
     letters.close();
     while let Some(letter) = letters.next_waiting() {
-        match letter.token {
-            Some(token) if close.is_cancelled() => link.give_back(token, Trouble::Stopping).await,
+        let Some(errand) = errand(letter) else { continue };
+        if close.is_cancelled() {
+            link.give_back(errand, Trouble::Stopping).await;
+        } else {
             // It came just as the link was to end for want of letters.
-            Some(_) | None => link.take(letter).await,
+            link.take(errand).await;
         }
     }
     reported.close();
     while let Some(report) = reported.next_waiting() {
         if let News::Unavailable(errand, response) = report.news {
-            link.answered(errand.token, response).await;
+            link.answered(errand, response).await;
         }
     }
+}
+
+/// What a letter asks for; `None` for one that is for another kind of link.
+fn errand(letter: Letter) -> Option<Box<Errand>> {
+    let (request, route, reply) = match (letter.content, letter.token) {
+        (Content::Request(request, route), Some(token)) => (request, route, Reply::Shard(token)),
+        (Content::Relay(request, route, reply), _) => (request, route, reply),
+        (Content::Request(..), None) | (Content::Stanza(_), _) => return None,
+    };
+    Some(Box::new(Errand {
+        request,
+        route,
+        reply,
+        until: letter.until,
+        tried: Vec::new(),
+        invite: Invited::default(),
+    }))
 }
 
 struct SipLink {
@@ -172,43 +210,32 @@ impl Live {
 }
 
 impl SipLink {
-    async fn take(&mut self, letter: Letter) {
-        let (Content::Request(request, route), Some(token)) = (letter.content, letter.token) else {
-            return;
-        };
-        let errand = Errand {
-            request,
-            route,
-            token,
-            until: letter.until,
-            tried: Vec::new(),
-        };
-        if let Err((token, trouble)) = self.carry(Box::new(errand)).await {
-            self.give_back(token, trouble).await;
+    async fn take(&mut self, errand: Box<Errand>) {
+        if let Err((errand, trouble)) = self.carry(errand).await {
+            self.give_back(errand, trouble).await;
         }
     }
 
     /// Hands a request to a flow that its route leads to.
-    async fn carry(&mut self, mut errand: Box<Errand>) -> Result<(), (Token, Trouble)> {
-        let token = errand.token;
+    async fn carry(&mut self, mut errand: Box<Errand>) -> Result<(), (Box<Errand>, Trouble)> {
         // A flow that ended while it was idle takes nothing: one more connection is worth a try.
         for _ in 0..2 {
-            let live = self
-                .ensure(&errand.route, &errand.tried)
-                .await
-                .map_err(|trouble| (token, trouble))?;
+            let live = match self.ensure(&errand.route, &errand.tried).await {
+                Ok(live) => live,
+                Err(trouble) => return Err((errand, trouble)),
+            };
             // Opening takes time, and its sender may have been told by now that it failed.
             if errand.until <= world::now() {
-                return Err((token, Trouble::Timeout));
+                return Err((errand, Trouble::Timeout));
             }
-            match live.flow.offer(Command::Request(errand)) {
+            errand = match live.flow.offer(Command::Request(errand)) {
                 Ok(()) => return Ok(()),
-                Err(Refused::Closed(Command::Request(unsent))) => errand = unsent,
-                Err(Refused::Full(_)) => return Err((token, Trouble::Overload)),
-                Err(Refused::Closed(Command::Respond { .. })) => break,
-            }
+                Err(Refused::Closed(Command::Request(unsent))) => unsent,
+                Err(Refused::Full(Command::Request(unsent))) => return Err((unsent, Trouble::Overload)),
+                Err(Refused::Full(_) | Refused::Closed(_)) => return Ok(()),
+            };
         }
-        Err((token, Trouble::Broken))
+        Err((errand, Trouble::Broken))
     }
 
     /// A flow that this route leads to, to a server that was not tried yet.
@@ -352,21 +379,24 @@ impl SipLink {
                     self.left_alone.asked(&target, now, wait);
                     self.ways.leave(|live| live.target == target);
                 }
-                let token = errand.token;
                 errand.tried.push(target);
-                let again = errand.tried.len() < limits::SERVERS_OF_A_REQUEST && errand.until > now;
-                if !again || self.carry(errand).await.is_err() {
-                    self.answered(token, response).await;
+                if errand.tried.len() >= limits::SERVERS_OF_A_REQUEST || errand.until <= now {
+                    self.answered(errand, response).await;
+                } else if let Err((errand, _)) = self.carry(errand).await {
+                    self.answered(errand, response).await;
                 }
             }
         }
     }
 
-    async fn answered(&self, token: Token, response: Box<Response>) {
-        self.world.tell(token, Input::Response { token, response }).await;
+    async fn answered(&self, mut errand: Box<Errand>, response: Box<Response>) {
+        errand
+            .reply
+            .response(&self.world, &errand.request, response)
+            .await;
     }
 
-    async fn give_back(&self, token: Token, trouble: Trouble) {
-        self.world.tell(token, Input::Returned { token, trouble }).await;
+    async fn give_back(&self, mut errand: Box<Errand>, trouble: Trouble) {
+        errand.reply.trouble(&self.world, &errand.request, trouble).await;
     }
 }

@@ -161,6 +161,18 @@ impl NodeAddresses {
         nodes.insert((name.clone(), family), addresses.to_vec());
     }
 
+    /// Whether the name of a node leads there.
+    #[must_use]
+    pub fn leads(&self, name: &Domain, address: IpAddr) -> bool {
+        let nodes = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let canonical = address.to_canonical();
+        nodes
+            .iter()
+            .filter(|((known, _), _)| known == name)
+            .flat_map(|(_, addresses)| addresses)
+            .any(|known| known.to_canonical() == canonical)
+    }
+
     /// Whether a node stands there.
     #[must_use]
     pub fn has(&self, address: IpAddr) -> bool {

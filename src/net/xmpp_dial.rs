@@ -222,7 +222,12 @@ async fn dial(
         }
         (Transport::Tcp | Transport::Udp, context) => {
             let secure = context.map_or(Secure::Never, |context| client(context, name));
-            (Wire::Plain(socket), Proof::none(address), secure, Start::Plain)
+            (
+                Wire::Plain(socket),
+                Proof::none(world, address),
+                secure,
+                Start::Plain,
+            )
         }
     };
     let machine = machine(start, &secure);

@@ -68,7 +68,7 @@ pub async fn accepted(
 
 /// Tells whoever connected that there is no place for it.
 pub async fn refuse(world: &Arc<World>, wire: Wire, accepted: &Accepted) {
-    let mut driver = receiving(world, wire, accepted, Proof::none(accepted.remote));
+    let mut driver = receiving(world, wire, accepted, Proof::none(world, accepted.remote));
     driver.close(Some(StreamError::new(StreamCondition::ResourceConstraint)));
     let over = async { while let Some(_turn) = driver.next().await {} };
     let _late = tokio::time::timeout(FAREWELL, over).await;

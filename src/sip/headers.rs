@@ -140,6 +140,15 @@ impl Headers {
         self.0.lower_vias.clear();
     }
 
+    /// Puts these Vias in place of all there were; without any, nothing changes.
+    pub(super) fn set_vias(&mut self, vias: impl IntoIterator<Item = Via>) {
+        let mut vias = vias.into_iter();
+        if let Some(top) = vias.next() {
+            self.0.top_via = top;
+            self.0.lower_vias = vias.collect();
+        }
+    }
+
     /// Notes in the top Via where the message came from (see [`Via::stamp`]).
     pub fn stamp_via(&mut self, source: SocketAddr) {
         self.0.top_via.stamp(source);
@@ -176,6 +185,11 @@ impl Headers {
     #[must_use]
     pub fn call_id(&self) -> &CallId {
         &self.0.call_id
+    }
+
+    /// Sets Call-ID.
+    pub(super) fn set_call_id(&mut self, call_id: CallId) {
+        self.0.call_id = call_id;
     }
 
     /// The CSeq; in a request its method is that of the request.
@@ -327,6 +341,11 @@ impl Headers {
     /// Removes all values of a field that has no type of its own.
     pub fn remove(&mut self, name: &str) {
         self.retain(|known| !known.is(name));
+    }
+
+    /// Keeps those fields without a type of their own whose name and value pass.
+    pub fn retain_values(&mut self, mut keep: impl FnMut(&HeaderName, &str) -> bool) {
+        self.0.optional.other.retain(|(name, value)| keep(name, value));
     }
 
     /// Keeps those fields without a type of their own that a list lets pass.

@@ -156,6 +156,24 @@ impl Request {
         self
     }
 
+    /// The CANCEL of this request.
+    //
+    //= rfc3261#9.1
+    //# The Request-URI, Call-ID, To, the numeric part of CSeq, and From header fields in the CANCEL request MUST be
+    //# identical to those in the request being cancelled, including tags.
+    #[must_use]
+    pub fn cancel(&self) -> Self {
+        let headers = &self.headers;
+        let mandatory = Mandatory {
+            via: headers.top_via().clone(),
+            from: headers.from().clone(),
+            to: headers.to().clone(),
+            call_id: headers.call_id().clone(),
+            sequence: headers.cseq().number(),
+        };
+        Self::new(Method::Cancel, self.uri.clone(), mandatory).with_route(headers.route().clone())
+    }
+
     /// The method.
     #[must_use]
     pub const fn method(&self) -> &Method {
@@ -188,6 +206,11 @@ impl Request {
     #[must_use]
     pub const fn body(&self) -> &Bytes {
         &self.body
+    }
+
+    /// Puts another body of the same media type in place of this one.
+    pub(super) fn set_body(&mut self, body: impl Into<Bytes>) {
+        self.body = body.into();
     }
 
     /// A response to this request: Via, From, To, Call-ID and CSeq are copied, and Timestamp into a 100.
@@ -266,6 +289,11 @@ impl Response {
         self.headers.set_content_type(Some(kind));
         self.body = body.into();
         self
+    }
+
+    /// Puts another body of the same media type in place of this one.
+    pub(super) fn set_body(&mut self, body: impl Into<Bytes>) {
+        self.body = body.into();
     }
 
     /// The status code.

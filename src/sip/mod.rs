@@ -23,8 +23,10 @@ mod method;
 mod name;
 mod params;
 pub mod parse;
+pub mod proxy;
 mod retry_after;
 mod route_set;
+pub mod sdp;
 mod status;
 #[cfg(test)]
 mod tests;

@@ -10,7 +10,8 @@ use crate::identity::Authenticated;
 use crate::net::settings::Protocol;
 use crate::net::world;
 use crate::policy::Kind;
-use crate::route::{Federated, Route, Side};
+use crate::route::{Federated, Local, Route, Side};
+use crate::sip::proxy::Veil;
 use crate::sip::{self, Message, Request};
 use crate::xml::Element;
 use crate::xmpp::stanza::{self, IqType, MessageType, PresenceType};
@@ -45,6 +46,10 @@ impl Peer for Claims {
     fn proves(&mut self, domain: &Domain, _entry: &Federated) -> Result<Authenticated, Unproven> {
         Ok(Authenticated::by_route_address(domain.clone()))
     }
+
+    fn is_node_of(&mut self, local: &Local) -> Result<Authenticated, Unproven> {
+        Ok(Authenticated::by_node_address(local.domain.clone()))
+    }
 }
 
 /// Tries a message that arrives by `origin` on `side`.
@@ -62,7 +67,7 @@ pub(super) fn of(
         settings.rules.clone(),
         settings.table.clone(),
         settings.limits.clone(),
-        settings.conduct(),
+        settings.conduct(Veil::new(b"explain")),
     );
     match origin {
         Protocol::Sip => by_sip(settings, &border, (from, to), kind, side),
@@ -176,6 +181,10 @@ fn by_sip(
 fn fate_of_request(border: &Border, request: Request, side: Side) -> Fate {
     match border.admit_sip(side, request, &mut Claims, world::today()) {
         Ok(Admitted::Deliver(delivery)) => delivered(&delivery, Protocol::Sip),
+        Ok(Admitted::Relay(relay)) => Fate::Delivered {
+            route: Box::new(relay.route().clone()),
+            translation: "sip: none needed".to_owned(),
+        },
         Ok(Admitted::Answer(_)) => Fate::Answered,
         Err(rejected) => Fate::Refused {
             told: format!(

@@ -1,9 +1,7 @@
 //! Keys that are read and judged, and that this version does not act on yet: said aloud, so that nobody relies on them.
 
 use super::findings::{Findings, key};
-use crate::config::schema::{
-    Admin, Document, Interworking, ListenProtocol, LocalProtocol, Log, PeerProtocol, Transport, ZoneName,
-};
+use crate::config::schema::{Admin, Document, Interworking, ListenProtocol, Log, PeerProtocol, Transport};
 
 /// Warns where the file asks for what this version does not do.
 pub(super) fn warn(document: &Document, findings: &mut Findings<'_, '_>) {
@@ -13,17 +11,6 @@ pub(super) fn warn(document: &Document, findings: &mut Findings<'_, '_>) {
     for (at, listen) in document.listen.iter().enumerate() {
         if (listen.protocol, listen.transport) == (ListenProtocol::Sip, Some(Transport::Udp)) {
             later(key!["listen", at, "transport"], "nothing listens on UDP");
-        }
-        if (listen.protocol, listen.zone) == (ListenProtocol::Sip, ZoneName::Inside) {
-            later(
-                key!["listen", at, "protocol"],
-                "requests of SIP nodes are refused",
-            );
-        }
-    }
-    for (at, local) in document.local.iter().enumerate() {
-        if local.protocol == LocalProtocol::Sip {
-            later(key!["local", at, "protocol"], "nothing is delivered to SIP nodes");
         }
     }
     for at in 0..document.port_map.len() {

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::relay::Onward;
 use super::{Admitted, Border, Peer, Translation};
 use crate::domain::Domain;
 use crate::gateway::delivery::{Delivery, Link, Payload, Trace};
@@ -10,10 +11,12 @@ use crate::gateway::rejection::{Refused, Rejected, Unproven, tag};
 use crate::gateway::translate;
 use crate::identity::Authenticated;
 use crate::interwork::address::{self, Sips};
-use crate::policy::{Decision, Direction, Kind, Party, Query};
-use crate::route::{Destination, Federated, Local, Protocol, Role, Route, Side};
+use crate::interwork::profile::Profile;
+use crate::policy::{Decision, Kind, Party, Query, Refusal};
+use crate::route::{Destination, Federated, Local, Nodes, Protocol, Role, Route, Side, Transport};
 use crate::sip::inspect::{self, Supported};
-use crate::sip::{Date, Method, NameAddr, Request, Response, StatusCode, Uri};
+use crate::sip::proxy::{Arrived, Way};
+use crate::sip::{self, Date, Method, NameAddr, Request, Response, StatusCode, Uri};
 
 impl Border {
     /// Takes a SIP request that came from `side` through the checks.
@@ -23,38 +26,46 @@ impl Border {
     pub fn admit_sip(
         &self,
         side: Side,
-        request: Request,
+        mut request: Request,
         peer: &mut dyn Peer,
         now: Date,
     ) -> Result<Admitted, Rejected> {
-        if let Err(rejection) = inspect::inspect(&request, &SUPPORTED) {
+        if let Err(rejection) = inspect::inspect(&request, &PASSING) {
             return Err(Rejected::of_inspection(&request, &rejection));
         }
-        let (Some(from), Some(to)) = (party_of(request.headers().from()), party(request.uri())) else {
+        let arrived = self.receive(side, &mut request);
+        let Some(parties) = parties(side, &request, &arrived) else {
             return Err(Rejected::of(&request, &Refused::Addresses));
         };
-        let entry = self.check_sender(side, &request, &from, &to, peer)?;
-        let permit = self.decide_sip(&request, &from, &to).permit();
+        let entry = self.check_sender(side, &request, &parties, peer)?;
+        let permit = self.decide_sip(side, &request, &parties).permit();
         let permit = match permit {
             Err(refusal) if !refusal.is_polite() => return Err(Rejected::of(&request, &refusal)),
             // Whoever is blocked politely meets every other check first, and so learns nothing of the block.
             permit => permit,
         };
-        let (route, local) = self.check_destination(&request, &to)?;
+        let route = self.check_destination(side, &request, &parties)?;
+        let profile = self.profile(&entry);
+        if let Some(over) = self.goes_on(side, &request, &parties, &route) {
+            let onward = Onward { arrived, route, over };
+            return self.relay(side, request, &parties, onward, |request| {
+                permit.map_err(|refusal| self.as_offline(request, &refusal, &profile))
+            });
+        }
+        if let Err(rejection) = inspect::inspect(&request, &SUPPORTED) {
+            return Err(Rejected::of_inspection(&request, &rejection));
+        }
         if *request.method() == Method::Options {
             return answer_options(&request);
         }
-        self.check_role(&request, &local)?;
+        self.check_role(&request, &route)?;
         // XMPP cannot promise TLS on every hop (RFC 7247 §8), and nothing configures an exception yet.
         let stanza = translate::to_stanza(&request, now, Sips::Refuse)
             .map_err(|error| Rejected::of(&request, &error))?;
-        let profile = self.profile(entry);
-        let permit = permit.map_err(|refusal| {
-            Rejected::as_offline(&request, &refusal, &profile, &self.conduct.undeliverable)
-        })?;
+        let permit = permit.map_err(|refusal| self.as_offline(&request, &refusal, &profile))?;
         let link = Link::Xmpp {
-            local: permit.foreign().clone(),
-            remote: local.domain.clone(),
+            local: parties.from(side).domain().clone(),
+            remote: parties.to(side).domain().clone(),
         };
         let payload = Payload::ToXmpp {
             stanza: Box::new(stanza),
@@ -71,64 +82,109 @@ impl Border {
         })))
     }
 
-    /// Whether the sender is who the request says, and a peer of SIP.
+    /// Takes what is ours out of a request.
+    fn receive(&self, side: Side, request: &mut Request) -> Arrived {
+        match &self.conduct.proxy {
+            Some(proxy) => proxy.receive(way(side), request),
+            None => Arrived::default(),
+        }
+    }
+
+    fn as_offline(&self, request: &Request, refusal: &Refusal, profile: &Profile) -> Rejected {
+        Rejected::as_offline(request, refusal, profile, &self.conduct.undeliverable)
+    }
+
+    /// Whether the sender is who the request says: a peer of SIP, or a node of ours.
     fn check_sender(
         &self,
         side: Side,
         request: &Request,
-        from: &Party,
-        to: &Party,
+        parties: &Parties,
         peer: &mut dyn Peer,
-    ) -> Result<&Federated, Rejected> {
-        // Inside SIP nodes are served by the proxy core, which this version does not have.
+    ) -> Result<Arc<Federated>, Rejected> {
+        let from = parties.from(side);
+        let local = self.table.local(from.domain());
         if side == Side::Inside {
-            return Err(Rejected::of(request, &Refused::Inside));
+            let Some(local) = local else {
+                return Err(Rejected::of(request, &Refused::NotOurs(from.domain().clone())));
+            };
+            let _authenticated: Authenticated = peer
+                .is_node_of(local)
+                .map_err(|unproven| Rejected::of(request, &Refused::Unproven(unproven)))?;
+            return match self.table.foreign(parties.foreign.domain()) {
+                Some(entry) => Ok(Arc::clone(entry)),
+                None => Err(self.refused(side, request, parties)),
+            };
         }
-        if self.table.local(from.domain()).is_some() || *from.domain() == self.edge {
+        if local.is_some() || *from.domain() == self.edge {
             return Err(Rejected::of(
                 request,
                 &Refused::Impersonation(from.domain().clone()),
             ));
         }
         let Some(entry) = self.table.foreign(from.domain()) else {
-            return Err(self.refused(request, from, to));
+            return Err(self.refused(side, request, parties));
         };
         if !entry.protocol.includes(Protocol::Sip) {
-            return Err(self.refused(request, from, to));
+            return Err(self.refused(side, request, parties));
         }
         let _authenticated: Authenticated = self
             .prove(from.domain(), entry, peer)
             .map_err(|unproven| Rejected::of(request, &Refused::Unproven(unproven)))?;
-        Ok(entry)
+        Ok(Arc::clone(entry))
     }
 
-    /// Where the request goes: to a domain of ours, and nowhere else.
-    fn check_destination(&self, request: &Request, to: &Party) -> Result<(Route, Arc<Local>), Rejected> {
+    /// Where the request goes: from outside to a domain of ours, and from inside to a foreign one.
+    fn check_destination(&self, side: Side, request: &Request, parties: &Parties) -> Result<Route, Rejected> {
+        let to = parties.to(side);
         let route = self
             .table
             .lookup(to, Protocol::Sip)
             .map_err(|error| Rejected::of(request, &error))?;
-        let Destination::Local(local) = route.destination() else {
-            return Err(Rejected::of(request, &Refused::Relaying(to.domain().clone())));
-        };
-        let local = Arc::clone(local);
-        Ok((route, local))
+        match (side, route.destination()) {
+            (Side::Outside, Destination::Local(_)) | (Side::Inside, Destination::Foreign(_)) => Ok(route),
+            (Side::Outside, Destination::Foreign(_)) | (Side::Inside, Destination::Local(_)) => {
+                Err(Rejected::of(request, &Refused::Relaying(to.domain().clone())))
+            }
+        }
     }
 
-    /// Whether a message can be brought there.
-    fn check_role(&self, request: &Request, local: &Local) -> Result<(), Rejected> {
-        let refused = match (local.protocol, local.role) {
-            (Protocol::Sip, _) => Refused::Inside,
-            (Protocol::Xmpp, Role::Chat | Role::FileTransfer) => Refused::Room,
-            (Protocol::Xmpp, Role::User) if self.conduct.translation == Translation::Off => {
-                Refused::TranslationOff
-            }
-            (Protocol::Xmpp, Role::User) => return Ok(()),
+    /// What carries SIP to the nodes, where a request goes on as one.
+    fn goes_on(
+        &self,
+        side: Side,
+        request: &Request,
+        parties: &Parties,
+        route: &Route,
+    ) -> Option<sip::Transport> {
+        let is_sip = route
+            .plans()
+            .first()
+            .is_some_and(|plan| plan.protocol() == Protocol::Sip);
+        // What a domain can do is asked of the edge; what a user's device can, of the device.
+        let asks_edge = *request.method() == Method::Options && parties.to(side).user().is_none();
+        if !is_sip || asks_edge {
+            return None;
+        }
+        let local = self.table.local(parties.own.domain());
+        Some(local.map_or(sip::Transport::Tls, |local| over(local)))
+    }
+
+    /// Whether a message can be brought there as a stanza.
+    fn check_role(&self, request: &Request, route: &Route) -> Result<(), Rejected> {
+        let is_room = match route.destination() {
+            Destination::Local(local) => matches!(local.role, Role::Chat | Role::FileTransfer),
+            Destination::Foreign(_) => false,
+        };
+        let refused = match self.conduct.translation {
+            _ if is_room => Refused::Room,
+            Translation::Off => Refused::TranslationOff,
+            Translation::On => return Ok(()),
         };
         Err(Rejected::of(request, &refused))
     }
 
-    /// The kind of traffic that a request from outside is.
+    /// The kind of traffic that a request is.
     #[must_use]
     pub fn kind_of_request(&self, request: &Request) -> Kind {
         kind_of(request, party(request.uri()).and_then(|to| self.role_of(&to)))
@@ -138,12 +194,12 @@ impl Border {
         self.table.local(to.domain()).map(|local| local.role)
     }
 
-    fn decide_sip(&self, request: &Request, from: &Party, to: &Party) -> Decision {
+    fn decide_sip(&self, side: Side, request: &Request, parties: &Parties) -> Decision {
         self.rules.decide(&Query {
-            direction: Direction::Inbound,
-            foreign: from,
-            own: to,
-            kind: kind_of(request, self.role_of(to)),
+            direction: side.way(),
+            foreign: &parties.foreign,
+            own: &parties.own,
+            kind: kind_of(request, self.role_of(&parties.own)),
         })
     }
 
@@ -173,12 +229,79 @@ impl Border {
     }
 
     /// The policy's refusal of a domain that no entry for SIP speaks of, or where policy has nothing against it, ours.
-    fn refused(&self, request: &Request, from: &Party, to: &Party) -> Rejected {
-        match self.decide_sip(request, from, to).permit() {
-            Ok(_) => Rejected::of(request, &Refused::Protocol(from.domain().clone())),
+    fn refused(&self, side: Side, request: &Request, parties: &Parties) -> Rejected {
+        match self.decide_sip(side, request, parties).permit() {
+            Ok(_) => Rejected::of(request, &Refused::Protocol(parties.foreign.domain().clone())),
             // Nothing is proven here, so there is nobody to be polite to.
             Err(refusal) => Rejected::of(request, &refusal),
         }
+    }
+}
+
+/// Who a request is between.
+pub(super) struct Parties {
+    pub(super) foreign: Party,
+    pub(super) own: Party,
+}
+
+impl Parties {
+    const fn from(&self, side: Side) -> &Party {
+        match side {
+            Side::Outside => &self.foreign,
+            Side::Inside => &self.own,
+        }
+    }
+
+    const fn to(&self, side: Side) -> &Party {
+        match side {
+            Side::Outside => &self.own,
+            Side::Inside => &self.foreign,
+        }
+    }
+}
+
+/// Whom a request is from and for. Within a dialog it is sent to a place, and who is meant is said by the name of ours
+/// that stood for the place, or by To.
+fn parties(side: Side, request: &Request, arrived: &Arrived) -> Option<Parties> {
+    let from = party_of(request.headers().from())?;
+    Some(match side {
+        Side::Outside => {
+            let own = match arrived.ends() {
+                // A name of ours that was given to another domain is worth nothing to this one.
+                Some(ends) if ends.foreign != *from.domain() => return None,
+                Some(ends) => party(&Uri::parse(&ends.own).ok()?)?,
+                None => party(request.uri())?,
+            };
+            Parties { foreign: from, own }
+        }
+        Side::Inside => {
+            let foreign = if arrived.is_in_dialog() {
+                party_of(request.headers().to())?
+            } else {
+                party(request.uri())?
+            };
+            Parties { foreign, own: from }
+        }
+    })
+}
+
+pub(super) const fn way(side: Side) -> Way {
+    match side {
+        Side::Outside => Way::Inward,
+        Side::Inside => Way::Outward,
+    }
+}
+
+/// What carries SIP to the nodes of a domain.
+fn over(local: &Local) -> sip::Transport {
+    let transport = match &local.nodes {
+        Nodes::List(nodes) => nodes.first().map_or(Transport::Tls, |node| node.transport),
+        Nodes::Srv { transport, .. } => *transport,
+    };
+    match transport {
+        Transport::Tls => sip::Transport::Tls,
+        Transport::Tcp => sip::Transport::Tcp,
+        Transport::Udp => sip::Transport::Udp,
     }
 }
 
@@ -205,6 +328,17 @@ fn party(uri: &Uri) -> Option<Party> {
 fn party_of(address: &NameAddr) -> Option<Party> {
     party(address.uri())
 }
+
+/// What is asked of every request before it is known where it goes.
+const PASSING: Supported<'static> = Supported {
+    role: inspect::Role::Proxy,
+    methods: &[],
+    // What Microsoft clients ask of each proxy (MS-SIPRE): a notification without an answer, which is for the notifier.
+    extensions: &["ms-benotify"],
+    schemes: &["im"],
+    content: &[],
+    answer: None,
+};
 
 /// What the gateway does with requests.
 const SUPPORTED: Supported<'static> = Supported {

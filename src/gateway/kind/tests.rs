@@ -306,7 +306,9 @@ fn requests_are_of_the_kind_of_their_method_and_their_event() {
         ("SUBSCRIBE", "Event: conference\r\n", Kind::Groupchat),
         ("SUBSCRIBE", "Event: dialog\r\n", Kind::Other),
         ("OPTIONS", "", Kind::Other),
-        ("INVITE", "", Kind::Other),
+        ("INVITE", "", Kind::Im),
+        ("BYE", "", Kind::Im),
+        ("REGISTER", "", Kind::Other),
     ] {
         let request = request(method, event);
         assert_eq!(kind_of(&request, None), kind, "{method} {event}");

@@ -149,7 +149,7 @@ fn requests_that_may_not_pass_are_refused_with_the_status_that_says_why() {
     }
     assert_eq!(
         refusal(Setting::default(), Side::Inside, message(ALICE, BOB, "hello")),
-        (501, "inside_sip"),
+        (403, "not_our_domain"),
         "from an inside node"
     );
 }

@@ -60,7 +60,7 @@ impl Bench {
             .unwrap()
         {
             Admitted::Deliver(delivery) => delivery,
-            Admitted::Answer(answer) => panic!("{answer:?}"),
+            other @ (Admitted::Answer(_) | Admitted::Relay(_)) => panic!("{other:?}"),
         }
     }
 

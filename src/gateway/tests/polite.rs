@@ -205,7 +205,7 @@ fn whatever_else_a_politely_blocked_peer_tries_is_answered_as_to_anybody() {
     ] {
         let said = |border: &Border| match request_fares(border, request.clone()) {
             Ok(Admitted::Answer(response)) => octets(&response),
-            Ok(Admitted::Deliver(delivery)) => panic!("{delivery:?}"),
+            Ok(other @ (Admitted::Deliver(_) | Admitted::Relay(_))) => panic!("{other:?}"),
             Err(rejected) => octets(rejected.response()),
         };
         assert_eq!(

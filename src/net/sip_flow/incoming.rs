@@ -1,8 +1,14 @@
 //! A request that came on a flow: what the transaction layer answers by itself, then the checks of the border, then
 //! its shard.
 
-use super::{SipOrigin, Task};
-use crate::gateway::{Admitted, Input, Trace};
+use std::sync::Arc;
+use std::time::Instant;
+
+use super::{Command, SipOrigin, Task};
+use crate::gateway::{Admitted, Input, Rejected, Relay, Trace};
+use crate::net::pool::{Content, Letter};
+use crate::net::queue;
+use crate::net::sip_relay::{Recall, Reply, Sender};
 use crate::net::world;
 use crate::refusal::Fault;
 use crate::route::Protocol;
@@ -64,21 +70,94 @@ impl Task {
                 // The peer is held back while the shard is busy: its octets wait in its own socket.
                 let _gone = shard.send(input).await;
             }
+            Ok(Admitted::Relay(relay)) => {
+                let Ok(place) = place else { return };
+                self.relay(relay.traced(trace), (transaction, place, under_way));
+            }
             Err(rejected) => {
-                metrics.refused(self.flow.side, Protocol::Sip, rejected.class());
-                if rejected.fault() == Fault::Policy {
-                    metrics.decided(self.flow.side.way(), "deny");
-                }
-                tracing::info!(
-                    %trace, flow = %self.flow.id, side = %self.flow.side, peer = %self.flow.remote,
-                    class = rejected.class(), why = %rejected, "SIP request refused"
-                );
+                self.count_rejected(&rejected, trace);
                 self.respond(transaction, rejected.response());
             }
         }
     }
 
-    /// A CANCEL is answered for itself. Nothing here can be called back: a message is on its way or was answered.
+    /// Hands a request to the link that it goes on by.
+    fn relay(
+        &mut self,
+        relay: Relay,
+        (transaction, place, under_way): (TransactionId, queue::Place<Command>, Option<UnderWay>),
+    ) {
+        let world = Arc::clone(&self.flow.world);
+        let way = self.flow.side.way();
+        world.metrics.decided(way, "allow");
+        let recall = Arc::new(Recall::default());
+        if *relay.request().method() == Method::Invite {
+            self.relayed.insert(transaction, Arc::clone(&recall));
+        }
+        let (trace, until) = (relay.trace(), self.deadline());
+        let (link, request, route, back) = relay.into_parts();
+        tracing::debug!(%trace, ?link, call_id = request.headers().call_id().as_str(), "SIP request goes on");
+        let commands = (self.sender.clone(), place);
+        let sender = Sender::new(back, transaction, commands, recall, way, under_way);
+        let letter = Letter {
+            content: Content::Relay(request, Box::new(route), Reply::Sender(Box::new(sender))),
+            token: None,
+            until,
+        };
+        if let Err((letter, trouble)) = world.pool.send(&world, &link, letter)
+            && let Content::Relay(request, _, Reply::Sender(mut sender)) = letter.content
+        {
+            sender.fail(&world, &request, trouble);
+        }
+    }
+
+    /// An ACK to a 2xx goes the way of its dialog; nobody answers it, so one that may not pass is dropped.
+    pub(super) fn acknowledged(&mut self, request: Request) {
+        let world = Arc::clone(&self.flow.world);
+        let trace = Trace::new(u64::from_le_bytes(world::random()));
+        let admitted =
+            world
+                .border()
+                .admit_sip(self.flow.side, request, &mut self.flow.proof, world::today());
+        match admitted {
+            Ok(Admitted::Relay(relay)) => {
+                let (link, request, route, _) = relay.into_parts();
+                let letter = Letter {
+                    content: Content::Relay(request, Box::new(route), Reply::Nobody),
+                    token: None,
+                    until: self.deadline(),
+                };
+                if let Err((_, trouble)) = world.pool.send(&world, &link, letter) {
+                    tracing::info!(%trace, class = trouble.class(), "an ACK could not be passed on");
+                }
+            }
+            // Nothing of ours has a dialog.
+            Ok(Admitted::Answer(_) | Admitted::Deliver(_)) => {}
+            Err(rejected) => self.count_rejected(&rejected, trace),
+        }
+    }
+
+    fn count_rejected(&self, rejected: &Rejected, trace: Trace) {
+        let metrics = &self.flow.world.metrics;
+        metrics.refused(self.flow.side, Protocol::Sip, rejected.class());
+        if rejected.fault() == Fault::Policy {
+            metrics.decided(self.flow.side.way(), "deny");
+        }
+        tracing::info!(
+            %trace, flow = %self.flow.id, side = %self.flow.side, peer = %self.flow.remote,
+            class = rejected.class(), why = %rejected, "SIP request refused"
+        );
+    }
+
+    /// When a request that came now is not worth sending on any more.
+    fn deadline(&self) -> Instant {
+        let now = world::now();
+        now.checked_add(self.flow.world.limits().gateway.deliver)
+            .unwrap_or(now)
+    }
+
+    /// A CANCEL is answered for itself. What can be called back is an INVITE that went on: a message is on its way or was
+    /// answered.
     //
     //= rfc3261#9.2
     //# If the UAS did not find a matching transaction for the CANCEL according to the procedure above, it SHOULD
@@ -88,6 +167,9 @@ impl Task {
     //# specification.
     fn cancel(&mut self, transaction: TransactionId, request: &Request, cancels: Option<TransactionId>) {
         // The answers to both have one To tag.
+        if let Some(recall) = cancels.and_then(|cancels| self.relayed.get(&cancels)) {
+            recall.recall();
+        }
         let about = cancels.unwrap_or(transaction);
         let tag = self.transactions.to_tag(about).unwrap_or_default();
         let status = match cancels {

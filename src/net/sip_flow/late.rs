@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use super::{Command, SipFlow};
 use crate::domain::Domain;
-use crate::gateway::{Input, Trouble};
+use crate::gateway::Trouble;
 use crate::net::accept::FlowId;
 use crate::net::discover;
 use crate::net::pump::Pump;
@@ -79,10 +79,13 @@ impl Answers {
             };
             match command {
                 Some(Command::Respond { response, .. }) => self.answer(&response).await,
-                Some(Command::Request(errand)) => {
-                    let (token, trouble) = (errand.token, Trouble::Broken);
-                    self.world.tell(token, Input::Returned { token, trouble }).await;
+                Some(Command::Request(mut errand)) => {
+                    errand
+                        .reply
+                        .trouble(&self.world, &errand.request, Trouble::Broken)
+                        .await;
                 }
+                Some(Command::Recall(_)) => {}
                 None => break,
             }
         }

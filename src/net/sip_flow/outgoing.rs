@@ -1,13 +1,14 @@
 //! A request of ours on a flow: its Via, its transaction, and who hears what became of it.
 
+use std::sync::Arc;
 use std::time::Instant;
 
 use super::{Opened, Task};
-use crate::gateway::{Input, Token, Trouble};
-use crate::net::sip_link::Errand;
+use crate::gateway::Trouble;
+use crate::net::sip_link::{Errand, Invited};
 use crate::net::world;
 use crate::sip::transaction::{Failure, TransactionId};
-use crate::sip::{Host, Response, StatusCode, Via};
+use crate::sip::{Host, Message, Method, Request, Response, StatusCode, Via};
 
 impl Task {
     /// Sends a request of ours.
@@ -16,38 +17,89 @@ impl Task {
         let border = self.flow.world.border();
         let via = Host::parse(border.edge().as_str())
             .and_then(|host| Via::new(self.flow.transport.clone(), host, None, &branch));
-        let started = match via {
-            Ok(via) => {
-                errand.request.headers_mut().replace_vias(via.with_rport());
-                self.transactions
-                    .request(now, self.flow(), &errand.request)
-                    .map_err(|error| error.to_string())
-            }
-            Err(flaw) => Err(flaw.to_string()),
+        let via = match via {
+            Ok(via) => via.with_rport(),
+            Err(flaw) => return self.not_sent(errand, &flaw).await,
         };
-        match started {
+        errand.request.headers_mut().replace_vias(via);
+        if *errand.request.method() == Method::Ack {
+            // The flow that cannot take it is about to end.
+            let _broken = self.send(&Message::Request(*errand.request));
+            return;
+        }
+        match self.transactions.request(now, self.flow(), &errand.request) {
             Ok(transaction) => {
+                if errand.reply.sent(&self.sender, transaction) {
+                    errand.invite = Invited::Recalled;
+                }
                 self.errands.insert(transaction, errand);
             }
-            Err(error) => {
-                tracing::warn!(flow = %self.flow.id, error, "a SIP request of ours cannot be sent");
-                self.give_back(errand.token, Trouble::Overload).await;
-            }
+            Err(error) => self.not_sent(errand, &error).await,
         }
     }
 
-    /// A request of ours got its answer. One that was not taken goes back to the link, which knows other servers.
-    pub(super) async fn responded(&self, errand: Box<Errand>, response: Box<Response>) {
+    async fn not_sent(&self, errand: Box<Errand>, error: &(dyn std::fmt::Display + Sync)) {
+        tracing::warn!(flow = %self.flow.id, %error, "a SIP request of ours cannot be sent");
+        self.give_back(errand, Trouble::Overload).await;
+    }
+
+    /// A response to a request of ours. A final one that did not take it goes back to the link, which knows other
+    /// servers.
+    pub(super) async fn response(&mut self, transaction: TransactionId, response: Box<Response>) {
+        let world = Arc::clone(&self.flow.world);
+        let Some(mut errand) = self.errands.remove(&transaction) else {
+            return;
+        };
+        if !response.status().is_final() {
+            let recalled = std::mem::replace(&mut errand.invite, Invited::Proceeding) == Invited::Recalled;
+            if recalled {
+                self.cancel_ours(&errand.request);
+            }
+            errand.reply.response(&world, &errand.request, response).await;
+            self.errands.insert(transaction, errand);
+            return;
+        }
         let unavailable = response.status() == StatusCode::SERVICE_UNAVAILABLE;
-        let (token, response) = match &self.flow.opened {
+        let (mut errand, response) = match &self.flow.opened {
             Opened::ByUs(keeper) if unavailable => match keeper.unavailable(errand, response) {
                 Ok(()) => return,
                 Err(untaken) => untaken,
             },
-            Opened::ByUs(_) | Opened::ByPeer => (errand.token, response),
+            Opened::ByUs(_) | Opened::ByPeer => (errand, response),
         };
-        let world = &self.flow.world;
-        world.tell(token, Input::Response { token, response }).await;
+        let more = response.status().is_success() && *errand.request.method() == Method::Invite;
+        errand.reply.response(&world, &errand.request, response).await;
+        if more {
+            // Each 2xx to an INVITE is its sender's, until the transaction is over (RFC 6026 §8.4).
+            self.errands.insert(transaction, errand);
+        }
+    }
+
+    /// Calls an INVITE of ours back.
+    //
+    //= rfc3261#9.1
+    //# If no provisional response has been received, the CANCEL request MUST NOT be sent; rather, the client MUST wait for
+    //# the arrival of a provisional response before sending the request.
+    pub(super) fn recall(&mut self, transaction: TransactionId) {
+        let Some(errand) = self.errands.get_mut(&transaction) else {
+            return;
+        };
+        match errand.invite {
+            Invited::Silent => errand.invite = Invited::Recalled,
+            Invited::Proceeding => {
+                let request = errand.request.clone();
+                self.cancel_ours(&request);
+            }
+            Invited::Recalled => {}
+        }
+    }
+
+    fn cancel_ours(&mut self, invite: &Request) {
+        let cancel = invite.cancel();
+        // Its own answer says nothing that the INVITE's does not.
+        if let Err(error) = self.transactions.request(world::now(), self.flow(), &cancel) {
+            tracing::debug!(flow = %self.flow.id, %error, "a CANCEL cannot be sent");
+        }
     }
 
     /// A request of ours got no answer.
@@ -63,12 +115,14 @@ impl Task {
             (Failure::Timeout, Opened::ByPeer) => Trouble::Timeout,
             (Failure::Transport, _) => Trouble::Broken,
         };
-        self.give_back(errand.token, trouble).await;
+        self.give_back(errand, trouble).await;
     }
 
-    async fn give_back(&self, token: Token, trouble: Trouble) {
-        let world = &self.flow.world;
-        world.tell(token, Input::Returned { token, trouble }).await;
+    async fn give_back(&self, mut errand: Box<Errand>, trouble: Trouble) {
+        errand
+            .reply
+            .trouble(&self.flow.world, &errand.request, trouble)
+            .await;
     }
 }
 

@@ -25,7 +25,7 @@ async fn flow(trial: &Trial) -> Wire {
         remote,
         transport: sip::Transport::Tcp,
         opened: Opened::ByPeer,
-        proof: Proof::none(remote),
+        proof: Proof::none(&world, remote),
         alive: world.metrics.connection(Side::Outside, Protocol::Sip, "accepted"),
         world: Arc::clone(&world),
     };

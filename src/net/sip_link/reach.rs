@@ -66,7 +66,11 @@ pub(in crate::net) async fn connect(
             let (wire, proof) = secure(world, target, socket, address, limits.net.handshake).await?;
             (wire, proof, sip::Transport::Tls)
         }
-        Transport::Tcp | Transport::Udp => (Wire::Plain(socket), Proof::none(address), sip::Transport::Tcp),
+        Transport::Tcp | Transport::Udp => (
+            Wire::Plain(socket),
+            Proof::none(world, address),
+            sip::Transport::Tcp,
+        ),
     };
     let reached = Reached {
         proof,

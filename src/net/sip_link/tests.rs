@@ -6,6 +6,7 @@ use tokio::net::TcpListener;
 
 use super::super::tests::{Trial, Wire, listener, pass};
 use super::*;
+use crate::gateway::{Input, Token};
 use crate::limits::SipLimits;
 use crate::policy::Party;
 use crate::sip::frame::Frame;

@@ -1,0 +1,91 @@
+//! Header fields that end at the edge: what the outside may not make the inside believe, and what the outside has no
+//! business to know.
+
+use crate::sip::{HeaderName, Headers};
+
+/// Names and addresses of the inside that no header field may take outside.
+#[derive(Debug, Clone, Default)]
+pub struct Inner(Vec<Box<str>>);
+
+impl Inner {
+    /// Those of all nodes, in any spelling.
+    #[must_use]
+    pub fn new(names: impl IntoIterator<Item = String>) -> Self {
+        Self(
+            names
+                .into_iter()
+                .filter(|name| !name.is_empty())
+                .map(|name| name.to_ascii_lowercase().into())
+                .collect(),
+        )
+    }
+
+    fn is_named_in(&self, value: &str) -> bool {
+        if self.0.is_empty() {
+            return false;
+        }
+        let value = value.to_ascii_lowercase();
+        self.0.iter().any(|name| value.contains(&**name))
+    }
+}
+
+/// What comes from outside: nothing that says who somebody is or how far he is to be trusted, which only the edge says.
+pub(super) fn from_outside(headers: &mut Headers) {
+    headers.retain(|name| !is_asserted(name) && !is_of_a_program(name));
+}
+
+/// What goes outside: nothing of the above, and nothing that tells of the inside.
+pub(super) fn to_outside(headers: &mut Headers, inner: &Inner) {
+    headers.retain_values(|name, value| {
+        !is_asserted(name)
+            && !is_of_a_program(name)
+            && !TELLING.iter().any(|known| name.is(known))
+            && !has_prefix(name, "X-")
+            && !inner.is_named_in(value)
+    });
+}
+
+/// The private extensions of RFC 7315 and RFC 3325 are for one domain of trust, which ends here, and so are credentials.
+fn is_asserted(name: &HeaderName) -> bool {
+    has_prefix(name, "P-") || ASSERTED.iter().any(|known| name.is(known))
+}
+
+fn is_of_a_program(name: &HeaderName) -> bool {
+    name.is("Server") || name.is("User-Agent")
+}
+
+fn has_prefix(name: &HeaderName, prefix: &str) -> bool {
+    name.as_str()
+        .get(..prefix.len())
+        .is_some_and(|start| start.eq_ignore_ascii_case(prefix))
+}
+
+const ASSERTED: [&str; 11] = [
+    "Authentication-Info",
+    "Authorization",
+    "ms-edge-proxy-message-trust",
+    "ms-keep-alive",
+    "ms-user-logon-data",
+    "Path",
+    "Proxy-Authenticate",
+    "Proxy-Authentication-Info",
+    "Proxy-Authorization",
+    "Remote-Party-ID",
+    "Service-Route",
+];
+
+/// Fields whose values are places and calls of the inside.
+const TELLING: [&str; 12] = [
+    "Call-Info",
+    "Diversion",
+    "Error-Info",
+    "Geolocation",
+    "History-Info",
+    "In-Reply-To",
+    "Join",
+    "ms-diagnostics",
+    "Replaces",
+    "Target-Dialog",
+    "Via-Info",
+    "Warning",
+];

@@ -1,0 +1,82 @@
+//! From a node of ours to a peer, and the peer's responses back.
+
+use super::hygiene;
+use super::veil::Purpose;
+use super::{Arrived, BEGAN_INSIDE, BEGAN_OUTSIDE, Ends, NotPassed, Passage, Proxy, Way, has_dialog};
+use crate::sip::sdp::Sdp;
+use crate::sip::{CallId, Headers, Request, Response, RouteSet};
+
+impl Proxy {
+    pub(super) fn receive_outward(&self, request: &mut Request) -> Arrived {
+        let mut arrived = Arrived::default();
+        while let Some(hop) = request.headers().route().first() {
+            if !self.is_ours(hop.uri()) {
+                break;
+            }
+            let began = match hop.uri().sip().and_then(|uri| uri.user()) {
+                Some(BEGAN_OUTSIDE) => Some(Way::Inward),
+                Some(BEGAN_INSIDE) => Some(Way::Outward),
+                Some(_) | None => None,
+            };
+            arrived.began = arrived.began.or(began);
+            request.headers_mut().route_mut().pop_first();
+        }
+        arrived
+    }
+
+    pub(super) fn forward_outward(
+        &self,
+        arrived: &Arrived,
+        request: &mut Request,
+        ends: &Ends,
+        mut passage: Passage,
+    ) -> Result<Passage, NotPassed> {
+        passage.recorded = std::mem::take(request.headers_mut().record_route_mut());
+        if arrived.began != Some(Way::Inward) {
+            let call_id = self.hide_call_id(request.headers().call_id())?;
+            request.headers_mut().set_call_id(call_id);
+        }
+        let contact = self.hide_contacts(request.headers().contact(), ends)?;
+        request.headers_mut().set_contact(contact);
+        if has_dialog(request.method()) && request.headers().to().tag().is_none() {
+            let hop = self.hide_route(&passage.recorded, ends)?;
+            *request.headers_mut().record_route_mut() = RouteSet::from(vec![hop]);
+        }
+        hygiene::to_outside(request.headers_mut(), &self.inner);
+        if let Some(body) = self.without_addresses(request.headers(), request.body()) {
+            request.set_body(body);
+        }
+        Ok(passage)
+    }
+
+    /// A response of a peer, on its way to the node that sent the request.
+    pub(super) fn answer_inside(&self, passage: &Passage, response: &mut Response) -> Result<(), NotPassed> {
+        let headers = response.headers_mut();
+        let recorded = headers.record_route_mut();
+        if recorded.iter().any(|hop| self.is_ours(hop.uri())) {
+            recorded.push_last(passage.face.hop(BEGAN_INSIDE)?);
+            for hop in passage.recorded.iter() {
+                recorded.push_last(hop.clone());
+            }
+        }
+        hygiene::from_outside(headers);
+        Ok(())
+    }
+
+    fn hide_call_id(&self, call_id: &CallId) -> Result<CallId, NotPassed> {
+        let sealed = self.veil.seal(Purpose::CallId, call_id.as_str())?;
+        Ok(CallId::parse(&format!("{sealed}@{}", self.outside.host))?)
+    }
+
+    /// A session description with our name in place of addresses; what cannot be read as one goes as an empty one.
+    pub(super) fn without_addresses(&self, headers: &Headers, body: &[u8]) -> Option<String> {
+        let is_session = headers
+            .content_type()
+            .is_some_and(|kind| kind.is("application", "sdp"));
+        if !is_session || body.is_empty() {
+            return None;
+        }
+        let host = self.outside.host.to_string();
+        Some(Sdp::parse(body).map(|sdp| sdp.hidden(&host)).unwrap_or_default())
+    }
+}

@@ -1,0 +1,236 @@
+//! Session descriptions, as far as an edge has to understand them: which media a session is about, and which addresses
+//! it names (RFC 4566; the message sessions of Microsoft servers, whose stream is the SIP dialog itself).
+
+use std::fmt::Write as _;
+
+/// A session description: its lines in their order.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Sdp<'t>(Vec<(char, &'t str)>);
+
+/// One stream of a session.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Media<'t> {
+    /// `audio`, `message` and so on.
+    pub kind: &'t str,
+    /// The port; 0 refuses or ends the stream.
+    pub port: u16,
+    /// What carries it: `RTP/AVP`, `TCP/MSRP`, `sip`.
+    pub protocol: &'t str,
+}
+
+/// Why a body is no session description.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum BadSdp {
+    /// It is not UTF-8.
+    #[error("the session description is not UTF-8")]
+    Encoding,
+    /// It does not begin with `v=0`.
+    #[error("the session description does not begin with v=0")]
+    Version,
+    /// A line is not `letter=value`, or holds a control character.
+    #[error("line {0} of the session description is not of the form letter=value")]
+    Line(usize),
+    /// An `m=` line cannot be read.
+    #[error("line {0} of the session description does not say a medium, port and protocol")]
+    Media(usize),
+    /// There are more lines than anybody needs.
+    #[error("the session description has more than {LINES} lines")]
+    Lines,
+}
+
+impl<'t> Sdp<'t> {
+    /// Reads a body.
+    ///
+    /// # Errors
+    /// [`BadSdp`].
+    pub fn parse(body: &'t [u8]) -> Result<Self, BadSdp> {
+        let text = std::str::from_utf8(body).map_err(|_| BadSdp::Encoding)?;
+        let mut lines = Vec::new();
+        for (number, line) in (1_usize..).zip(text.lines()) {
+            if line.is_empty() {
+                continue;
+            }
+            if number > LINES {
+                return Err(BadSdp::Lines);
+            }
+            let mut characters = line.chars();
+            let (Some(letter), Some('=')) = (characters.next(), characters.next()) else {
+                return Err(BadSdp::Line(number));
+            };
+            let value = characters.as_str();
+            if !letter.is_ascii_lowercase() || value.chars().any(|c| c.is_control() && c != '\t') {
+                return Err(BadSdp::Line(number));
+            }
+            if lines.is_empty() && (letter, value) != ('v', "0") {
+                return Err(BadSdp::Version);
+            }
+            if letter == 'm' && media(value).is_none() {
+                return Err(BadSdp::Media(number));
+            }
+            lines.push((letter, value));
+        }
+        if lines.is_empty() {
+            return Err(BadSdp::Version);
+        }
+        Ok(Self(lines))
+    }
+
+    /// The streams in their order.
+    pub fn media(&self) -> impl Iterator<Item = Media<'t>> {
+        self.0
+            .iter()
+            .filter(|(letter, _)| *letter == 'm')
+            .filter_map(|(_, value)| media(value))
+    }
+
+    /// Whether the session is about messages that go in its own dialog, and about nothing else: it has such a stream,
+    /// and every other is refused by port 0.
+    #[must_use]
+    pub fn is_of_messages(&self) -> bool {
+        let mut found = false;
+        for media in self.media() {
+            match media.is_of_messages() {
+                true => found = true,
+                false if media.port == 0 => {}
+                false => return false,
+            }
+        }
+        found
+    }
+
+    /// The same description with `host` in place of every address, and without what else tells of the network or of
+    /// people: what a session of messages needs none of.
+    #[must_use]
+    pub fn hidden(&self, host: &str) -> String {
+        let mut text = String::new();
+        for (letter, value) in &self.0 {
+            let kept = match letter {
+                'o' => origin(value, host),
+                'c' => connection(value, host),
+                'e' | 'i' | 'p' | 'u' => None,
+                'a' if names_addresses(value) => None,
+                _ => Some((*value).to_owned()),
+            };
+            if let Some(kept) = kept {
+                // Writing into a string cannot fail.
+                let _ = write!(text, "{letter}={kept}\r\n");
+            }
+        }
+        text
+    }
+}
+
+impl Media<'_> {
+    fn is_of_messages(&self) -> bool {
+        matches!(self.kind, "message" | "x-ms-message") && self.protocol.eq_ignore_ascii_case("sip")
+    }
+}
+
+fn media(value: &str) -> Option<Media<'_>> {
+    let mut words = value.split_ascii_whitespace();
+    let (kind, port, protocol) = (words.next()?, words.next()?, words.next()?);
+    let port = port.split_once('/').map_or(port, |(port, _)| port);
+    if !port.bytes().all(|b| b.is_ascii_digit()) {
+        return None;
+    }
+    Some(Media {
+        kind,
+        port: port.parse().ok()?,
+        protocol,
+    })
+}
+
+/// `<username> <sess-id> <sess-version> <nettype> <addrtype> <unicast-address>`; a user's name is nobody's business.
+fn origin(value: &str, host: &str) -> Option<String> {
+    let mut words = value.split_ascii_whitespace();
+    let (_user, id, version) = (words.next()?, words.next()?, words.next()?);
+    let (net, kind) = (words.next()?, words.next()?);
+    Some(format!("- {id} {version} {net} {kind} {host}"))
+}
+
+/// `<nettype> <addrtype> <connection-address>`.
+fn connection(value: &str, host: &str) -> Option<String> {
+    let mut words = value.split_ascii_whitespace();
+    let (net, kind) = (words.next()?, words.next()?);
+    Some(format!("{net} {kind} {host}"))
+}
+
+fn names_addresses(attribute: &str) -> bool {
+    let name = attribute.split_once(':').map_or(attribute, |(name, _)| name);
+    ADDRESSED.iter().any(|known| known.eq_ignore_ascii_case(name))
+}
+
+/// Attributes whose values are addresses or paths.
+const ADDRESSED: [&str; 6] = [
+    "candidate",
+    "path",
+    "remote-candidates",
+    "rtcp",
+    "source-filter",
+    "msrp-cema",
+];
+
+/// Honest descriptions of many media have a few hundred.
+const LINES: usize = 1_000;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MICROSOFT: &str = "v=0\r\no=- 0 0 IN IP4 10.1.2.3\r\ns=session\r\nc=IN IP4 10.1.2.3\r\nt=0 0\r\n\
+        m=message 5060 sip null\r\na=accept-types:text/plain multipart/alternative \r\n";
+
+    #[test]
+    fn a_session_of_messages_is_told_from_others() {
+        for (lines, is) in [
+            (vec!["m=message 5060 sip null"], true),
+            (vec!["m=message 5060 SIP sip:ann@h"], true),
+            (vec!["m=x-ms-message 5060 sip null"], true),
+            (vec!["m=message 5060 sip null", "m=audio 0 RTP/AVP 0"], true),
+            (vec!["m=message 5060 sip null", "m=audio 4000 RTP/AVP 0"], false),
+            (vec!["m=message 2855 TCP/MSRP *"], false),
+            (vec!["m=audio 4000 RTP/AVP 0"], false),
+            (vec!["m=audio 0 RTP/AVP 0"], false),
+            (vec![], false),
+        ] {
+            let text = format!(
+                "v=0\r\no=- 0 0 IN IP4 h\r\ns=-\r\nt=0 0\r\n{}\r\n",
+                lines.join("\r\n")
+            );
+            assert_eq!(
+                Sdp::parse(text.as_bytes()).unwrap().is_of_messages(),
+                is,
+                "{lines:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn no_address_is_left() {
+        let text = MICROSOFT.replace(
+            "t=0 0",
+            "t=0 0\r\ne=ann@corp.example\r\na=candidate:1 1 UDP 1 10.1.2.3 9 typ host",
+        );
+        let hidden = Sdp::parse(text.as_bytes()).unwrap().hidden("edge.example");
+        assert_eq!(hidden, MICROSOFT.replace("10.1.2.3", "edge.example"));
+    }
+
+    #[test]
+    fn what_is_no_description_is_refused() {
+        for (body, error) in [
+            (&b"\xff"[..], BadSdp::Encoding),
+            (b"", BadSdp::Version),
+            (b"v=1\r\n", BadSdp::Version),
+            (b"s=-\r\nv=0\r\n", BadSdp::Version),
+            (b"v=0\r\nhello\r\n", BadSdp::Line(2)),
+            (b"v=0\r\nX=1\r\n", BadSdp::Line(2)),
+            (b"v=0\r\ns=a\0b\r\n", BadSdp::Line(2)),
+            (b"v=0\r\nm=audio x RTP/AVP 0\r\n", BadSdp::Media(2)),
+            (b"v=0\r\nm=audio 99999 RTP/AVP 0\r\n", BadSdp::Media(2)),
+            (b"v=0\r\nm=audio\r\n", BadSdp::Media(2)),
+        ] {
+            assert_eq!(Sdp::parse(body), Err(error), "{}", body.escape_ascii());
+        }
+        assert_eq!(Sdp::parse("v=0\r\n".repeat(1_001).as_bytes()), Err(BadSdp::Lines));
+    }
+}
