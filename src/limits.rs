@@ -183,6 +183,14 @@ pub struct GatewayLimits {
     pub queries: usize,
     /// How long a query may wait for its answer (600 s: some are answered by people).
     pub query: Duration,
+    /// Error stanzas that are kept until they have arrived (10,000), in each shard; one more is sent once.
+    pub notices: usize,
+    /// Of them, those for one link (1,000): who cannot be reached takes no room from others.
+    pub notices_of_link: usize,
+    /// Octets that they take together, about (16 MiB), in each shard.
+    pub notice_bytes: usize,
+    /// How long an error about a message is kept and sent again (600 s: twice the longest pause of a link).
+    pub notice: Duration,
 }
 
 /// Bounds of sockets, queues and tasks.
@@ -275,6 +283,10 @@ impl Default for GatewayLimits {
             pager_message_bytes: 1_300,
             queries: 100_000,
             query: Duration::from_secs(600),
+            notices: 10_000,
+            notices_of_link: 1_000,
+            notice_bytes: 16 << 20,
+            notice: Duration::from_secs(600),
         }
     }
 }

@@ -41,6 +41,7 @@ pub(super) async fn stop(
             }
             Next::Late(act) => tracing::warn!(
                 phase = %act.phase(), waiting = world.metrics.pending.get(),
+                errors = world.metrics.telling.get(),
                 "{}", act.left_over()
             ),
         }
@@ -83,6 +84,8 @@ enum Act {
 struct Seen {
     /// Messages that wait for their outcome.
     waiting: bool,
+    /// Errors for senders: who does not hear of a failure now never will.
+    telling: bool,
     /// Streams that others opened.
     streams: bool,
     /// Links.
@@ -157,8 +160,8 @@ impl Act {
     const fn is_under_way(self, seen: &Seen) -> bool {
         match self {
             Self::SayNotReady | Self::CloseListeners | Self::RefuseNew | Self::End => false,
-            Self::AwaitOutcomes => seen.waiting,
-            Self::CloseStreams => seen.streams,
+            Self::AwaitOutcomes => seen.waiting || seen.telling,
+            Self::CloseStreams => seen.streams || seen.telling,
             Self::CloseLinks => seen.links || seen.waiting,
             Self::CloseFlows => seen.flows,
         }
@@ -166,8 +169,10 @@ impl Act {
 
     const fn left_over(self) -> &'static str {
         match self {
-            Self::AwaitOutcomes => "the grace time is over while messages still wait",
-            Self::CloseStreams => "some streams did not close in time",
+            Self::AwaitOutcomes => {
+                "the grace time is over while messages still wait, or errors for their senders"
+            }
+            Self::CloseStreams => "some streams did not close in time, or senders could not be told in time",
             Self::CloseLinks => "some links did not close in time",
             Self::SayNotReady | Self::CloseListeners | Self::RefuseNew | Self::CloseFlows | Self::End => {
                 "some connections did not close in time"
@@ -185,6 +190,7 @@ fn seen(world: &World) -> Seen {
     };
     Seen {
         waiting: world.metrics.pending.get() > 0,
+        telling: world.metrics.telling.get() > 0,
         streams: any(&["xmpp_stream"]),
         links: any(&["sip_link", "xmpp_link"]),
         flows: any(&["sip_flow", "farewell"]),
@@ -207,6 +213,7 @@ mod tests {
     const GRACE: Duration = Duration::from_secs(10);
     const NOTHING: Seen = Seen {
         waiting: false,
+        telling: false,
         streams: false,
         links: false,
         flows: false,
@@ -239,6 +246,14 @@ mod tests {
             (
                 Seen {
                     waiting: true,
+                    ..NOTHING
+                },
+                Act::AwaitOutcomes,
+                GRACE,
+            ),
+            (
+                Seen {
+                    telling: true,
                     ..NOTHING
                 },
                 Act::AwaitOutcomes,
@@ -310,6 +325,7 @@ mod tests {
     fn nothing_holds_it_up_for_ever() {
         let all = Seen {
             waiting: true,
+            telling: true,
             streams: true,
             links: true,
             flows: true,

@@ -144,6 +144,10 @@ fn fixed(running: &Settings, new: &Settings) -> Vec<Fixed> {
             // Nothing configures them.
             queries: _,
             query: _,
+            notices: _,
+            notices_of_link: _,
+            notice_bytes: _,
+            notice: _,
         } = settings.limits.gateway;
         (pending_messages, pending_bytes, confirm, deliver)
     };

@@ -20,6 +20,13 @@ pub enum Input<O> {
         /// Where its SIP transaction is.
         origin: Option<O>,
     },
+    /// The edge refuses something by itself, and this error tells its sender.
+    Notice {
+        /// The error.
+        stanza: Box<Stanza>,
+        /// The correlation id of what is refused.
+        trace: Trace,
+    },
     /// A stanza came that answers something of ours ([`super::AnswerIds::token`]).
     Answer(Box<Stanza>),
     /// A link has written these stanzas on its `epoch`-th stream.
@@ -69,7 +76,7 @@ impl<O> Input<O> {
     pub fn weight(&self) -> usize {
         size_of::<Self>().saturating_add(match self {
             Self::Deliver { delivery, .. } => delivery.weight(),
-            Self::Answer(stanza) => stanza.element().weight(),
+            Self::Answer(stanza) | Self::Notice { stanza, .. } => stanza.element().weight(),
             Self::Response { response, .. } => response.body().len(),
             Self::Written { .. }
             | Self::Acknowledged { .. }
@@ -120,6 +127,13 @@ pub enum Output<O> {
     },
     /// What became of a message, to be counted.
     Observe(Observation),
+    /// Somebody could not be told that something of his failed, for as long as that was tried.
+    Untold {
+        /// The link that did not carry it.
+        link: Link,
+        /// The correlation id of what failed.
+        trace: Trace,
+    },
 }
 
 /// What became of a message.

@@ -20,17 +20,19 @@ mod errors;
 mod event;
 mod kind;
 pub mod link;
+mod notice;
 mod pending;
 mod rejection;
 mod report;
 mod service;
+mod silence;
 mod telling;
 #[cfg(test)]
 mod tests;
 mod translate;
 mod waiting;
 
-use std::collections::{BTreeMap, BTreeSet, HashSet, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 use std::time::{Duration, Instant};
 
 pub use answer::{AnswerIds, Trouble};
@@ -43,9 +45,10 @@ pub use service::Version;
 
 use answer::Answers;
 use asked::Asked;
-use confirm::Confirmation;
+use confirm::{Confirmation, Manners};
 use delivery::Payload;
 use errors::{Errors, News};
+use notice::Notices;
 use pending::Pending;
 use waiting::{About, State, Waiting, WaitingKind};
 
@@ -54,8 +57,8 @@ use crate::limits::GatewayLimits;
 use crate::policy;
 use crate::route::Protocol;
 use crate::sip::Response;
+use crate::xmpp::Stanza;
 use crate::xmpp::stanza::{IqType, Kind, MessageType};
-use crate::xmpp::{Jid, Stanza, ping};
 
 /// One shard of the gateway. `O` is whatever the caller needs to find the SIP transaction again that an answer belongs
 /// to; it is given back as it came.
@@ -69,8 +72,10 @@ pub struct Gateway<O> {
     errors: Errors,
     /// The XMPP links on which something waits, and no others.
     links: BTreeMap<Link, Confirmation>,
-    /// The links whose far end has answered a ping: its silence is no consent.
-    answering: HashSet<Link>,
+    /// What is known of their far ends.
+    manners: Manners,
+    /// What was not heard yet by those whom it concerns.
+    notices: Notices,
     /// The queries that wait for their answers.
     asked: Asked,
     ready: VecDeque<Output<O>>,
@@ -86,11 +91,12 @@ impl<O> Gateway<O> {
             errors: Errors::new(limits.pending_messages),
             waiting: Pending::new(limits.pending_messages, limits.pending_bytes),
             asked: Asked::new(limits.queries, limits.query),
+            manners: Manners::new(limits.pending_messages),
+            notices: Notices::new(&limits),
             limits,
             answers: Answers::new(ids, edge, undeliverable),
             numbers: 0,
             links: BTreeMap::new(),
-            answering: HashSet::new(),
             ready: VecDeque::new(),
         }
     }
@@ -101,10 +107,17 @@ impl<O> Gateway<O> {
         self.waiting.len()
     }
 
+    /// How many errors are kept because nobody knows yet that they have arrived.
+    #[must_use]
+    pub fn telling(&self) -> usize {
+        self.notices.len()
+    }
+
     /// Takes note of what happened.
     pub fn handle(&mut self, now: Instant, input: Input<O>) {
         match input {
             Input::Deliver { delivery, origin } => self.deliver(now, *delivery, origin),
+            Input::Notice { stanza, trace } => self.send_back(now, *stanza, trace),
             Input::Answer(stanza) => self.answered(&stanza),
             Input::Written { tokens, epoch } => self.written(now, &tokens, epoch),
             Input::Acknowledged { tokens, epoch } => self.acknowledged(now, &tokens, epoch),
@@ -126,7 +139,10 @@ impl<O> Gateway<O> {
     /// When to handle [`Input::Tick`].
     #[must_use]
     pub fn timeout(&self) -> Option<Instant> {
-        self.waiting.next()
+        [self.waiting.next(), self.notices.next()]
+            .into_iter()
+            .flatten()
+            .min()
     }
 
     fn deliver(&mut self, now: Instant, delivery: Delivery, origin: Option<O>) {
@@ -143,6 +159,12 @@ impl<O> Gateway<O> {
         until: Instant,
         before: Option<Trouble>,
     ) {
+        match &delivery.payload {
+            Payload::ToSip { sender: stanza, .. }
+            | Payload::Forward { stanza, .. }
+            | Payload::Pass { stanza, .. } => self.hear(stanza),
+            Payload::ToXmpp { .. } => {}
+        }
         if !self.has_part(now, &mut delivery) || self.meet_error(now, &delivery) == News::No {
             return;
         }
@@ -205,6 +227,10 @@ impl<O> Gateway<O> {
                 WaitingKind::Passed { sender },
                 send(&link, stanza, Some(token), until, Some(trace)),
             ),
+            // What the far side says of a message goes the same way as what we say of one.
+            Payload::Pass {
+                stanza, sender: None, ..
+            } if stanza.kind().is_error() => return self.send_back(now, *stanza, trace),
             Payload::Pass {
                 stanza, sender: None, ..
             } => {
@@ -218,6 +244,7 @@ impl<O> Gateway<O> {
             until,
             link,
             state: State::Queued,
+            asks: 0,
             kind,
             other,
             before,
@@ -276,29 +303,6 @@ impl<O> Gateway<O> {
         }
     }
 
-    /// Whatever is said of the ping: it was read, and so was all that stood before it.
-    fn ping_answered(&mut self, token: Token, stanza: &Stanza) {
-        // Only the server itself was asked. A user there who has seen the id of one message can guess those that follow.
-        if stanza.from().local().is_some() {
-            return;
-        }
-        let link = Link::Xmpp {
-            local: stanza.to().domain().clone(),
-            remote: stanza.from().domain().clone(),
-        };
-        let mut confirmed = BTreeSet::new();
-        self.leave(&link, |link| confirmed = link.answered(token));
-        // An answer that comes too late to confirm anything shows all the same that silence is no consent.
-        if self.answering.len() < self.limits.pending_messages {
-            self.answering.insert(link);
-        }
-        for token in confirmed {
-            if let Some(waiting) = self.waiting.remove(token) {
-                self.succeed(waiting);
-            }
-        }
-    }
-
     fn responded(&mut self, now: Instant, token: Token, response: &Response) {
         let Some(Waiting {
             kind: WaitingKind::Xmpp { .. },
@@ -325,58 +329,6 @@ impl<O> Gateway<O> {
         {
             self.send_back(now, error, about.trace);
         }
-    }
-
-    fn tick(&mut self, now: Instant) {
-        while let Some((token, waiting)) = self.waiting.expired(now) {
-            let written = matches!(waiting.state, State::Written { .. });
-            let answering = self.answering.contains(&waiting.link);
-            if written && answering && waiting.until > now {
-                // A server that answers pings and is silent now is asked once more.
-                if let Some(link) = self.links.get_mut(&waiting.link) {
-                    link.forget_ping();
-                }
-                let until = waiting.until.min(after(now, self.limits.confirm));
-                if self.waiting.insert(token, until, waiting).is_ok() {
-                    continue;
-                }
-                return;
-            }
-            self.leave(&waiting.link, |link| link.expired(token));
-            match (&waiting.state, &waiting.kind) {
-                // Written on a stream that still lives, to a server that answers no pings, and no error came: taken.
-                (State::Written { .. }, WaitingKind::Sip { .. } | WaitingKind::Forwarded { .. })
-                    if !answering =>
-                {
-                    self.succeed(waiting);
-                }
-                (State::Queued | State::Written { .. }, _) => self.fail(now, waiting, Trouble::Timeout),
-            }
-        }
-    }
-
-    fn ping_where_wanted(&mut self, now: Instant) {
-        let until = after(now, self.limits.confirm);
-        let mut number = self.numbers;
-        for (link, state) in &mut self.links {
-            let Link::Xmpp { local, remote } = link else {
-                continue;
-            };
-            if !state.wants_ping() {
-                continue;
-            }
-            number = number.wrapping_add(1);
-            let token = Token::new(self.shard, number);
-            let stanza = ping::request(
-                Jid::from(local.clone()),
-                Jid::from(remote.clone()),
-                &self.answers.id(token),
-            );
-            state.pinged(token);
-            self.ready
-                .push_back(send(link, Box::new(stanza), Some(token), until, None));
-        }
-        self.numbers = number;
     }
 
     fn fresh(&mut self) -> Token {

@@ -114,17 +114,27 @@ impl<T: Weighs> Pending<T> {
         Some(entry)
     }
 
+    #[cfg(test)]
+    pub(super) fn tokens(&self) -> Vec<Token> {
+        self.entries.keys().copied().collect()
+    }
+
     /// The earliest time at which waiting ends.
     pub(super) fn next(&self) -> Option<Instant> {
         self.times.first().map(|(until, _)| *until)
     }
 
+    /// Whose waiting ended first, if that is at or before `now`.
+    pub(super) fn due(&self, now: Instant) -> Option<Token> {
+        self.times
+            .first()
+            .filter(|(until, _)| *until <= now)
+            .map(|(_, token)| *token)
+    }
+
     /// Takes out the entry whose waiting ended first, if that is at or before `now`.
     pub(super) fn expired(&mut self, now: Instant) -> Option<(Token, T)> {
-        let (until, token) = *self.times.first()?;
-        if until > now {
-            return None;
-        }
+        let token = self.due(now)?;
         self.remove(token).map(|entry| (token, entry))
     }
 }

@@ -13,6 +13,7 @@ impl<O> Gateway<O> {
         let confirmed_at = after(now, self.limits.confirm);
         for token in tokens {
             let Some(waiting) = self.waiting.get_mut(*token) else {
+                self.notice_written(now, *token, epoch);
                 continue;
             };
             if let WaitingKind::Passed { .. } = waiting.kind {
@@ -20,6 +21,10 @@ impl<O> Gateway<O> {
                 continue;
             }
             waiting.state = State::Written { epoch };
+            if let WaitingKind::Forwarded { .. } = waiting.kind {
+                // Nobody waits for the word that it has arrived, so its far end has the whole time for that.
+                waiting.until = after(now, self.limits.deliver);
+            }
             let until = waiting.until.min(confirmed_at);
             if let Some(link) = self.links.get_mut(&waiting.link) {
                 link.written();
@@ -41,7 +46,7 @@ impl<O> Gateway<O> {
                 Some(WaitingKind::Sip { .. } | WaitingKind::Xmpp { .. } | WaitingKind::Passed { .. }) => {
                     self.written(now, &[*token], epoch);
                 }
-                None => {}
+                None => self.notice_taken(*token),
             }
         }
     }
@@ -49,7 +54,8 @@ impl<O> Gateway<O> {
     pub(super) fn returned(&mut self, now: Instant, token: Token, trouble: Trouble) {
         match self.end(token) {
             Some(waiting) => self.fall(now, waiting, trouble),
-            // Not a message, so a ping, or a message whose time was over.
+            None if self.notice_returned(now, token, trouble) => {}
+            // Neither message nor notice, so a ping, or a message whose time was over.
             None => self.links.values_mut().for_each(|link| link.ping_returned(token)),
         }
     }
@@ -80,18 +86,16 @@ impl<O> Gateway<O> {
         let Some(state) = self.links.get_mut(link) else {
             return;
         };
-        state.forget_ping();
-        let lost: Vec<_> = state
-            .unconfirmed()
-            .filter(|token| {
-                self.waiting
-                    .get(*token)
-                    .is_some_and(|waiting| waiting.state == State::Written { epoch })
-            })
-            .collect();
-        for token in lost {
-            if let Some(waiting) = self.end(token) {
-                self.fail(now, waiting, Trouble::Broken);
+        state.broke();
+        let unconfirmed: Vec<_> = state.unconfirmed().collect();
+        for token in unconfirmed {
+            let waiting = self.waiting.get(token);
+            if waiting.is_some_and(|waiting| waiting.state == State::Written { epoch }) {
+                if let Some(waiting) = self.end(token) {
+                    self.fail(now, waiting, Trouble::Broken);
+                }
+            } else if self.is_notice_on(token, epoch) {
+                self.notice_returned(now, token, Trouble::Broken);
             }
         }
     }

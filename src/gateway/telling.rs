@@ -2,12 +2,12 @@
 
 use std::time::Instant;
 
+use super::Gateway;
 use super::answer::{Answers, Trouble};
-use super::delivery::{Link, Outcome, Trace};
+use super::delivery::Outcome;
 use super::event::{Observation, Output};
 use super::pending::Token;
 use super::waiting::{About, Waiting, WaitingKind};
-use super::{Gateway, after, send};
 use crate::policy;
 use crate::route::Protocol;
 use crate::xmpp::{Jid, Stanza};
@@ -76,17 +76,6 @@ impl<O> Gateway<O> {
             }
         };
         self.observe(about, from, to, Outcome::Failed);
-    }
-
-    /// Sends an error to the user whose message it is about, over the link that the message could have come by.
-    pub(super) fn send_back(&mut self, now: Instant, stanza: Stanza, trace: Trace) {
-        let link = Link::Xmpp {
-            local: stanza.from().domain().clone(),
-            remote: stanza.to().domain().clone(),
-        };
-        let until = after(now, self.limits.deliver);
-        self.ready
-            .push_back(send(&link, Box::new(stanza), None, until, Some(trace)));
     }
 
     /// The XMPP side refuses a message of SIP.

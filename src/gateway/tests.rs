@@ -25,7 +25,7 @@ use crate::route::{self, Federated, Local, Node, Nodes, Role, Side, Speaks, Tabl
 use crate::sip::{self, Date, Message, Request, StatusCode};
 use crate::xml::Element;
 use crate::xmpp::error::{Condition, StanzaError};
-use crate::xmpp::ns;
+use crate::xmpp::{Jid, ns, ping};
 
 const UNDELIVERABLE: &str = "Your IM could not be delivered";
 
@@ -251,6 +251,8 @@ struct Seen {
     requests: Vec<(Token, Box<Request>, Instant)>,
     responses: Vec<(u32, Box<Response>)>,
     outcomes: Vec<Outcome>,
+    /// What could not be told.
+    untold: usize,
 }
 
 #[derive(Debug, Clone)]
@@ -288,6 +290,7 @@ impl Seen {
             && self.requests.is_empty()
             && self.responses.is_empty()
             && self.outcomes.is_empty()
+            && self.untold == 0
     }
 }
 
@@ -330,6 +333,7 @@ fn drain(gateway: &mut Gateway<u32>, now: Instant) -> Seen {
                 ..
             }) => seen.requests.push((token, request, until)),
             Some(Output::Respond { origin, response }) => seen.responses.push((origin, response)),
+            Some(Output::Untold { .. }) => seen.untold += 1,
             Some(Output::Observe(seen_outcome)) => seen.outcomes.push(seen_outcome.outcome),
         }
     }

@@ -18,6 +18,8 @@ pub(super) struct Waiting<O> {
     pub(super) until: Instant,
     pub(super) link: Link,
     pub(super) state: State,
+    /// How often its far end was asked again.
+    pub(super) asks: u32,
     pub(super) kind: WaitingKind<O>,
     /// By the next plan of its route, where there is one.
     pub(super) other: Option<Box<Delivery>>,

@@ -9,7 +9,7 @@ use super::pool::{Content, Letter};
 use super::queue;
 use super::sip_flow::SipOrigin;
 use super::world::{self, World};
-use crate::gateway::{Gateway, Input, Link, Observation, Outcome, Output, Token};
+use crate::gateway::{Gateway, Input, Link, Observation, Outcome, Output, Token, Trace, Trouble};
 
 /// Serves until every sender of `inputs` is gone.
 pub async fn run(
@@ -17,7 +17,7 @@ pub async fn run(
     mut gateway: Gateway<SipOrigin>,
     mut inputs: queue::Receiver<Input<SipOrigin>>,
 ) {
-    let mut counted = 0_i64;
+    let (mut counted, mut counted_errors) = (0_i64, 0_i64);
     loop {
         tokio::select! {
             input = inputs.recv() => {
@@ -39,6 +39,9 @@ pub async fn run(
         let waiting = i64::try_from(gateway.waiting()).unwrap_or(i64::MAX);
         world.metrics.pending.add(waiting.saturating_sub(counted));
         counted = waiting;
+        let telling = i64::try_from(gateway.telling()).unwrap_or(i64::MAX);
+        world.metrics.telling.add(telling.saturating_sub(counted_errors));
+        counted_errors = telling;
     }
 }
 
@@ -78,6 +81,7 @@ fn act(world: &Arc<World>, gateway: &mut Gateway<SipOrigin>, output: Output<SipO
             send(world, gateway, &link, letter);
         }
         Output::Respond { origin, response } => origin.respond(response),
+        Output::Untold { link, trace } => untold(world, &link, Some(trace), None),
         Output::Observe(Observation {
             way,
             from,
@@ -105,12 +109,19 @@ fn send(world: &Arc<World>, gateway: &mut Gateway<SipOrigin>, link: &Link, lette
     let token: Option<Token> = letter.token;
     match token {
         Some(token) => gateway.handle(world::now(), Input::Returned { token, trouble }),
-        None => tracing::warn!(
-            ?link,
-            class = trouble.class(),
-            "an answer could not be handed to its link"
-        ),
+        None => untold(world, link, None, Some(trouble)),
     }
+}
+
+/// Somebody hears nothing of what became of something of his.
+fn untold(world: &World, link: &Link, trace: Option<Trace>, trouble: Option<Trouble>) {
+    world.metrics.untold.inc();
+    tracing::warn!(
+        ?link,
+        trace = trace.map(tracing::field::display),
+        class = trouble.map(Trouble::class),
+        "an answer could not be brought to whom it is for; look at the link's last failures"
+    );
 }
 
 /// Inputs handled before their outputs are carried out.

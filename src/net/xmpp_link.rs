@@ -358,7 +358,7 @@ impl Relation {
             // A component hears everything on its one stream; on a stream that we opened to a server only what is for
             // the pair that was proven on it.
             Event::Stanza(stanza) => xmpp_stream::take(&self.world, side, stanza).await,
-            Event::Answer(stanza) => xmpp_stream::send(&self.world, stanza),
+            Event::Answer(stanza) => xmpp_stream::answer(&self.world, stanza, xmpp_stream::trace()).await,
             Event::Authenticated { .. }
             | Event::PairRefused { .. }
             | Event::Refused(_)

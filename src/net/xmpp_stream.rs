@@ -13,7 +13,7 @@ use super::xmpp_driver::{Driver, FAREWELL, Secure, Turn};
 use super::xmpp_machine::Machine;
 use super::xmpp_places::XmppPlace;
 use crate::domain::Domain;
-use crate::gateway::{AdmittedStanza, Input, Link, Trace};
+use crate::gateway::{AdmittedStanza, Input, Link, Trace, pair_of};
 use crate::observe::metrics::Alive;
 use crate::policy::rate::Exceeded;
 use crate::refusal::{Fault, Refuse};
@@ -127,13 +127,13 @@ async fn observe(world: &Arc<World>, side: Side, driver: &Driver, event: Event) 
                     world.metrics.refused(side, Protocol::Xmpp, exceeded.class());
                     let rejected = world.border().refuse_stanza_for_overload(&stanza);
                     if let Some(reply) = rejected.into_reply() {
-                        send(world, *reply);
+                        answer(world, *reply, trace()).await;
                     }
                 }
             }
         }
         Event::Stanza(stanza) => take(world, side, stanza).await,
-        Event::Answer(stanza) => send(world, stanza),
+        Event::Answer(stanza) => answer(world, stanza, trace()).await,
         Event::Authenticated { .. } | Event::PairRefused { .. } | Event::Refused(_) | Event::Closed(_) => {
             driver.log(&event);
         }
@@ -149,7 +149,7 @@ pub async fn take(world: &Arc<World>, side: Side, stanza: Stanza) {
         return world.tell(token, Input::Answer(Box::new(stanza))).await;
     }
     let started = world::now();
-    let trace = Trace::new(u64::from_le_bytes(world::random()));
+    let trace = trace();
     let border = world.border();
     let (from, to) = (stanza.from().domain().clone(), stanza.to().domain().clone());
     tracing::debug!(%trace, %side, %from, %to, id = stanza.id(), kind = stanza.kind().name(), "stanza received");
@@ -176,7 +176,7 @@ pub async fn take(world: &Arc<World>, side: Side, stanza: Stanza) {
             // Boxed: a stream that waits for its next stanza needs no room for one.
             let _gone = Box::pin(shard.send(deliver)).await;
         }
-        Ok(AdmittedStanza::Answer(answer)) => send(world, *answer),
+        Ok(AdmittedStanza::Answer(stanza)) => answer(world, *stanza, trace).await,
         Ok(AdmittedStanza::Ignore) => {
             tracing::debug!(%trace, "stanza without counterpart, for which nobody waits");
         }
@@ -187,14 +187,21 @@ pub async fn take(world: &Arc<World>, side: Side, stanza: Stanza) {
             }
             tracing::info!(%trace, %side, %from, %to, class = rejected.class(), why = %rejected, "stanza refused");
             if let Some(reply) = rejected.into_reply() {
-                send(world, *reply);
+                answer(world, *reply, trace).await;
             }
         }
     }
 }
 
-/// Sends an answer of the edge itself over the link to its addressee.
-pub(super) fn send(world: &Arc<World>, stanza: Stanza) {
+/// Sends an answer of the edge itself over the link to its addressee. An error is kept by a gateway until it has arrived.
+pub(super) async fn answer(world: &Arc<World>, stanza: Stanza, trace: Trace) {
+    if stanza.kind().is_error()
+        && let Some(shard) = world.shard_of(pair_of(&stanza))
+    {
+        let stanza = Box::new(stanza);
+        let _gone = Box::pin(shard.send(Input::Notice { stanza, trace })).await;
+        return;
+    }
     let link = Link::Xmpp {
         local: stanza.from().domain().clone(),
         remote: stanza.to().domain().clone(),
@@ -214,6 +221,11 @@ pub(super) fn send(world: &Arc<World>, stanza: Stanza) {
             "an answer could not be handed to its link"
         );
     }
+}
+
+/// A correlation id of its own.
+pub(super) fn trace() -> Trace {
+    Trace::new(u64::from_le_bytes(world::random()))
 }
 
 /// Whether a stanza can be the answer to something of ours.

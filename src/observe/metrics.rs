@@ -33,6 +33,10 @@ pub struct Metrics {
     phase: IntGauge,
     /// Messages that wait for their outcome.
     pub pending: IntGauge,
+    /// Errors that are not known to have arrived at whom they tell of a failure.
+    pub telling: IntGauge,
+    /// Answers and errors that were given up.
+    pub untold: IntCounter,
     /// Time from the whole message read to its translation handed on, in seconds.
     pub translation: Histogram,
 }
@@ -82,6 +86,16 @@ impl Metrics {
             "Messages that wait for their outcome.",
         )?;
         registry.register(Box::new(pending.clone()))?;
+        let telling = IntGauge::new(
+            "vestibule_pending_errors",
+            "Errors that are not known to have arrived at whom they tell of a failure.",
+        )?;
+        registry.register(Box::new(telling.clone()))?;
+        let untold = IntCounter::new(
+            "vestibule_untold_total",
+            "Answers and errors that could not be brought to whom they are for, for as long as that was tried.",
+        )?;
+        registry.register(Box::new(untold.clone()))?;
         let translation = Histogram::with_opts(
             HistogramOpts::new(
                 "vestibule_translation_seconds",
@@ -141,6 +155,8 @@ impl Metrics {
             )?,
             phase,
             pending,
+            telling,
+            untold,
             translation,
             registry,
         })

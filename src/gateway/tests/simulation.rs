@@ -78,7 +78,11 @@ struct Message {
     /// It is lost, and the gateway was told.
     known_lost: bool,
     statuses: Vec<u16>,
+    /// How often the peer read that it failed.
     errors: usize,
+    /// When its sender was first to be told that, and whether that was given up.
+    telling: Option<Instant>,
+    untold: bool,
     outcomes: Vec<Outcome>,
     /// A final response that came while the message was waiting.
     answered: Option<u16>,
@@ -93,6 +97,10 @@ struct World {
     links: BTreeMap<String, (Link, VirtualLink)>,
     messages: Vec<Message>,
     tokens: HashMap<Token, usize>,
+    /// The errors about messages, by the names of their letters.
+    notices: HashMap<Token, usize>,
+    /// Whether a link gave something back because it stops.
+    has_stopped: bool,
     traces: HashMap<Trace, usize>,
     /// Answers of the XMPP side that are on their way.
     answers: Vec<Stanza>,
@@ -139,6 +147,8 @@ impl World {
             links: BTreeMap::new(),
             messages: Vec::new(),
             tokens: HashMap::new(),
+            notices: HashMap::new(),
+            has_stopped: false,
             traces: HashMap::new(),
             answers: Vec::new(),
             requests: Vec::new(),
@@ -184,9 +194,24 @@ impl World {
                     self.requests.push((token, request));
                 }
                 Output::Respond { origin, response } => self.responded(origin, response.status().code()),
+                Output::Untold { trace, .. } => {
+                    let message = &mut self.messages[self.traces[&trace]];
+                    let late = message.telling.unwrap() + self.limits.notice;
+                    assert!(self.has_stopped || self.now >= late, "given up too soon");
+                    message.untold = true;
+                }
                 Output::Observe(seen) => {
                     let message = &mut self.messages[self.traces[&seen.trace]];
                     assert_eq!((seen.from, seen.to), message.protocols);
+                    if message.protocols == (Protocol::Xmpp, Protocol::Xmpp)
+                        && seen.outcome == Outcome::Delivered
+                    {
+                        let is_mute = message
+                            .link
+                            .as_ref()
+                            .is_some_and(|link| self.gateway.manners.is_mute(link));
+                        assert!(message.read || is_mute, "nobody has read it");
+                    }
                     message.outcomes.push(seen.outcome);
                 }
             }
@@ -197,10 +222,10 @@ impl World {
     fn post(&mut self, letter: Letter, trace: Option<Trace>) {
         let number = trace.map(|trace| self.traces[&trace]);
         if letter.stanza.kind().is_error() {
-            self.messages[number.unwrap()].errors += 1;
-            return;
-        }
-        if letter.stanza.child("ping", ns::PING).is_some() {
+            let number = number.unwrap();
+            self.notices.insert(letter.token(), number);
+            self.messages[number].telling.get_or_insert(self.now);
+        } else if letter.stanza.child("ping", ns::PING).is_some() {
             self.pings += 1;
         } else {
             let number = number.unwrap();
@@ -250,10 +275,11 @@ impl World {
             .values()
             .map(|link| link.unconfirmed().count())
             .sum();
-        assert!(held <= self.gateway.waiting());
+        assert!(held <= self.gateway.waiting() + self.gateway.telling());
         assert!(self.gateway.links.values().all(|link| !link.is_idle()));
         assert!(self.gateway.waiting() <= self.limits.pending_messages);
-        assert_eq!(self.gateway.timeout().is_none(), self.gateway.waiting() == 0);
+        let at_rest = self.gateway.waiting() + self.gateway.telling() == 0;
+        assert_eq!(self.gateway.timeout().is_none(), at_rest);
     }
 
     fn take(&mut self, delivery: Box<Delivery>, origin: Option<u32>, protocols: (Protocol, Protocol)) {
@@ -269,6 +295,8 @@ impl World {
             known_lost: false,
             statuses: Vec::new(),
             errors: 0,
+            telling: None,
+            untold: false,
             outcomes: Vec::new(),
             answered: None,
         });
@@ -351,6 +379,7 @@ impl World {
                     Some((_, link)) if !link.open => std::mem::take(&mut link.queue),
                     Some(_) | None => VecDeque::new(),
                 };
+                self.has_stopped |= trouble == Trouble::Stopping;
                 for letter in returned {
                     let token = letter.token();
                     self.handle(Input::Returned { token, trouble });
@@ -376,9 +405,13 @@ impl World {
             }
             Event::Swallow { link } => {
                 let swallowed = self.link(link).and_then(|(_, link)| link.wire.pop_front());
-                let number = swallowed.and_then(|letter| self.tokens.get(&letter.token()));
-                if let Some(number) = number {
+                let Some(token) = swallowed.map(|letter| letter.token()) else {
+                    return;
+                };
+                if let Some(number) = self.tokens.get(&token) {
                     self.messages[*number].read = true;
+                } else if let Some(number) = self.notices.get(&token) {
+                    self.messages[*number].errors += 1;
                 }
             }
             Event::Answer { which } => {
@@ -500,6 +533,8 @@ impl World {
                 self.answers.extend(letter.stanza.error_reply(&error));
             }
             self.messages[*number].read = true;
+        } else if let Some(number) = self.notices.get(&letter.token()) {
+            self.messages[*number].errors += 1;
         } else if refuses {
             let error = StanzaError::new(Condition::FeatureNotImplemented);
             self.answers.extend(letter.stanza.error_reply(&error));
@@ -525,8 +560,6 @@ impl World {
     fn end(mut self) {
         self.wait(self.limits.deliver * 2);
         assert_eq!(self.gateway.waiting(), 0);
-        assert_eq!(self.gateway.timeout(), None);
-        assert!(self.gateway.links.is_empty(), "{:?}", self.gateway.links);
         for link in 0..u8::try_from(self.links.len()).unwrap() {
             self.tell_all(link);
         }
@@ -540,7 +573,10 @@ impl World {
             });
         }
         self.wait(self.limits.deliver * 2);
-        assert!(self.gateway.links.is_empty() && self.gateway.waiting() == 0);
+        assert_eq!(self.gateway.waiting(), 0);
+        self.carry_all();
+        assert_eq!((self.gateway.waiting(), self.gateway.telling()), (0, 0));
+        assert!(self.gateway.links.is_empty(), "{:?}", self.gateway.links);
         for (number, message) in self.messages.iter().enumerate() {
             let what = format!("message {number}: {message:?}");
             let [outcome] = message.outcomes[..] else {
@@ -555,18 +591,44 @@ impl World {
                 assert_eq!(message.errors, 0, "{what}");
             } else {
                 assert!(message.statuses.is_empty(), "{what}");
-                assert_eq!(message.errors, usize::from(failed), "{what}");
+                assert_eq!(message.telling.is_some(), failed, "{what}");
+                assert_eq!(message.errors > 0 || message.untold, failed, "{what}");
+                // What a stream took with it is told again.
+                assert!(message.errors <= 1 + self.told_breaks(), "{what}");
                 if let Some(status) = message.answered {
                     assert_eq!(failed, !(200..300).contains(&status), "{what}");
                 }
             }
         }
+        // Behind each message, and again after 3 s, 9 s and 21 s; behind an error for longer, and less often.
+        let errors = self.notices.len();
         assert!(
-            self.pings <= 3 * self.messages.len() + self.told_breaks(),
+            self.pings <= 4 * self.messages.len() + 27 * errors + self.told_breaks(),
             "{} pings for {} messages",
             self.pings,
             self.messages.len()
         );
+    }
+
+    /// All links carry, and their peers answer, until nothing is left to be told.
+    fn carry_all(&mut self) {
+        for _ in 0..40 {
+            for link in 0..u8::try_from(self.links.len()).unwrap() {
+                self.happen(&Event::Open { link });
+                self.write(link, u8::MAX);
+                self.tell_all(link);
+                for _ in 0..u8::MAX {
+                    self.read(link, false);
+                }
+            }
+            while !self.answers.is_empty() {
+                self.happen(&Event::Answer { which: 0 });
+            }
+            if self.gateway.telling() == 0 {
+                return;
+            }
+            self.wait(self.limits.deliver);
+        }
     }
 
     /// Each stream that broke may have cost one more ping.

@@ -8,7 +8,7 @@ use vestibule::domain::{Domain, DomainPattern};
 use vestibule::gateway::link::{self, Evidence, Far, Farewell, Fate, XmppLink};
 use vestibule::gateway::{
     AdmittedStanza, AnswerIds, Border, Conduct, Gateway, Input, Link, Outcome, Output, Token, Trace,
-    Translation, Trouble,
+    Translation, Trouble, pair_of,
 };
 use vestibule::limits::Limits;
 use vestibule::policy::{Action, RuleSet, Rules, Source};
@@ -19,10 +19,9 @@ use vestibule::xmpp::stream::{Event, Input as StreamInput, Purpose};
 
 use super::chance::Chance;
 use super::domain;
-use super::ledger::Excuse;
 use super::network::{Host, LinkName, Owner, Place};
 use super::plan::Plan;
-use super::world::{Coming, Work, World, is_error};
+use super::world::{Coming, Work, World};
 
 #[derive(Debug)]
 pub(super) struct Edge {
@@ -42,8 +41,6 @@ struct Shard {
     gateway: Gateway<()>,
     inbox: VecDeque<Input<()>>,
     is_awake: bool,
-    /// The links on which this gateway was ever answered.
-    answered: Vec<Link>,
 }
 
 #[derive(Debug)]
@@ -52,10 +49,6 @@ pub(super) struct EdgeLink {
     queue: VecDeque<link::Letter>,
     pub(super) stream: Option<Place>,
     is_open: bool,
-    /// Whether the far end acknowledged on the last stream.
-    is_acknowledged: bool,
-    /// Errors that the machine has, and that nobody asks for.
-    unasked: Vec<String>,
 }
 
 impl Edge {
@@ -69,7 +62,6 @@ impl Edge {
                 gateway: Gateway::new(shard, limits.gateway.clone(), ids.clone(), &name, ""),
                 inbox: VecDeque::new(),
                 is_awake: false,
-                answered: Vec::new(),
             })
             .collect();
         Self {
@@ -92,7 +84,7 @@ impl Edge {
 
     pub(super) fn rests(&self) -> Result<(), String> {
         for shard in &self.shards {
-            if shard.gateway.waiting() > 0 || !shard.inbox.is_empty() {
+            if shard.gateway.waiting() + shard.gateway.telling() > 0 || !shard.inbox.is_empty() {
                 return Err(format!("a gateway still waits: {:?}", shard.gateway));
             }
         }
@@ -205,15 +197,6 @@ impl World {
         it.is_awake = false;
         let inputs = std::mem::take(&mut it.inbox);
         for input in inputs {
-            if let Input::Answer(stanza) = &input
-                && let Kind::Iq(_) = stanza.kind()
-            {
-                let link = Link::Xmpp {
-                    local: stanza.to().domain().clone(),
-                    remote: stanza.from().domain().clone(),
-                };
-                it.answered.push(link);
-            }
             it.gateway.handle(now, input);
         }
         self.drain(number, shard);
@@ -240,7 +223,15 @@ impl World {
                         gateway.handle(now, Input::Returned { token, trouble });
                     }
                 }
-                Output::Observe(seen) => self.observed(number, shard, seen.trace, seen.outcome),
+                Output::Observe(seen) => self.observed(number, seen.trace, seen.outcome),
+                Output::Untold { trace, .. } => {
+                    let id = self.message_of(number, trace).unwrap_or_default();
+                    // Who asks a query has a timer of his own.
+                    if self.ledger.messages.contains_key(&id) {
+                        let fault = format!("edge {number} gives up telling what became of {id}");
+                        self.ledger.faults.push(fault);
+                    }
+                }
                 other @ (Output::Send { .. } | Output::Request { .. } | Output::Respond { .. }) => {
                     self.ledger
                         .faults
@@ -250,13 +241,17 @@ impl World {
         }
     }
 
+    /// The id of the stanza that a trace names.
+    fn message_of(&self, number: usize, trace: Trace) -> Option<String> {
+        let trace = u64::from_str_radix(&trace.to_string(), 16).ok()?;
+        self.edges[number].traces.get(&trace).cloned()
+    }
+
     /// A gateway says what became of a message.
-    fn observed(&mut self, number: usize, shard: usize, trace: Trace, outcome: Outcome) {
-        let edge = &self.edges[number];
-        let id = u64::from_str_radix(&trace.to_string(), 16)
-            .ok()
-            .and_then(|trace| edge.traces.get(&trace).cloned());
-        let Some(id) = id else { return };
+    fn observed(&mut self, number: usize, trace: Trace, outcome: Outcome) {
+        let Some(id) = self.message_of(number, trace) else {
+            return;
+        };
         self.note(|| format!("edge {number} says of {id}: {outcome:?}"));
         let Some(message) = self.ledger.messages.get(&id) else {
             return;
@@ -268,28 +263,11 @@ impl World {
         } else {
             message.delivered > 0
         };
-        if outcome != Outcome::Delivered || is_taken {
-            return;
-        }
-        let remote = if comes_from_inside {
-            domain(1 - number)
-        } else {
-            domain(number)
-        };
-        let was_answered = self.edges[number].shards[shard]
-            .answered
-            .iter()
-            .any(|link| matches!(link, Link::Xmpp { remote: it, .. } if it.as_str() == remote));
-        let is_acknowledged = self.edges[number]
-            .links
-            .iter()
-            .any(|((_, it), link)| it.as_str() == remote && link.is_acknowledged);
-        if was_answered || is_acknowledged {
+        if outcome == Outcome::Delivered && !is_taken {
             self.ledger.faults.push(format!(
                 "edge {number} takes {id} for delivered, which nobody has taken"
             ));
         }
-        self.ledger.excuse(&id, Excuse::Trusted);
     }
 
     /// Hands a letter to its link; gives it back where the link's queue is full.
@@ -307,15 +285,8 @@ impl World {
             queue: VecDeque::new(),
             stream: None,
             is_open: false,
-            is_acknowledged: false,
-            unasked: Vec::new(),
         });
         if it.queue.len() >= edge.limits.xmpp.queued_stanzas {
-            // Nobody asks for an error that comes back.
-            if letter.token.is_none() && is_error(&letter.stanza) {
-                let id = letter.stanza.id().unwrap_or_default();
-                self.ledger.excuse(id, Excuse::ErrorOverflow);
-            }
             return Err(letter);
         }
         it.queue.push_back(letter);
@@ -323,8 +294,18 @@ impl World {
         Ok(())
     }
 
-    /// An answer of the edge itself.
+    /// An answer of the edge itself; an error is kept by a gateway.
     pub(super) fn post_answer(&mut self, number: usize, stanza: Stanza) {
+        if stanza.kind().is_error() {
+            let edge = &mut self.edges[number];
+            let trace = u64::try_from(edge.traces.len()).unwrap();
+            edge.traces
+                .insert(trace, stanza.id().unwrap_or_default().to_owned());
+            let shards = u64::try_from(edge.shards.len()).unwrap();
+            let shard = usize::try_from(pair_of(&stanza) % shards).unwrap();
+            let (stanza, trace) = (Box::new(stanza), Trace::new(trace));
+            return self.enqueue(number, shard, Input::Notice { stanza, trace });
+        }
         let name = (stanza.from().domain().clone(), stanza.to().domain().clone());
         let until = self.now() + self.edges[number].limits.gateway.deliver;
         let stanza = Box::new(stanza);
@@ -365,7 +346,6 @@ impl World {
             {
                 self.carry_out(number, name, output);
             }
-            self.forget_unasked(number, name);
             if !self.edges[number].links.contains_key(name) || !self.has_room(number, name) {
                 return;
             }
@@ -376,22 +356,7 @@ impl World {
             let Some(letter) = link.queue.pop_front() else {
                 return;
             };
-            if letter.token.is_none() && is_error(&letter.stanza) {
-                link.unasked
-                    .push(letter.stanza.id().unwrap_or_default().to_owned());
-            }
             link.machine.handle(now, link::Input::Letter(letter));
-        }
-    }
-
-    /// Nobody is told of a letter without a token that is neither written nor kept for a stream that is being opened.
-    fn forget_unasked(&mut self, number: usize, name: &LinkName) {
-        if let Some(link) = self.edges[number].links.get_mut(name)
-            && !link.is_opening()
-        {
-            for id in std::mem::take(&mut link.unasked) {
-                self.ledger.excuse(&id, Excuse::ErrorReturned);
-            }
         }
     }
 
@@ -416,9 +381,7 @@ impl World {
                 self.dial(owner, to, outside, purpose, life);
             }
             link::Output::Write(stanza) => {
-                let link = self.edges[number].links.get_mut(name).unwrap();
-                let id = stanza.id().unwrap_or_default().to_owned();
-                link.unasked.retain(|it| *it != id);
+                let link = &self.edges[number].links[name];
                 let answer = match link.stream.filter(|_| link.is_open) {
                     Some(place) => {
                         let sent = self
@@ -426,16 +389,9 @@ impl World {
                             .machine
                             .handle(now, StreamInput::Send(&stanza));
                         self.absorb(place);
-                        if sent.is_ok() {
-                            let at = self.end(place).sent;
-                            let entry = (at, id, is_error(&stanza));
-                            self.end_mut(place).stanzas.push(entry);
-                            link::Input::Wrote(at)
-                        } else {
-                            if is_error(&stanza) {
-                                self.ledger.excuse(&id, Excuse::ErrorReturned);
-                            }
-                            link::Input::Unwritable(Trouble::Broken)
+                        match sent {
+                            Ok(()) => link::Input::Wrote(self.end(place).sent),
+                            Err(_) => link::Input::Unwritable(Trouble::Broken),
                         }
                     }
                     None => link::Input::Unwritable(Trouble::Broken),
@@ -501,7 +457,6 @@ impl World {
                 } else {
                     Evidence::Taken
                 };
-                link.is_acknowledged = acknowledged;
                 link.machine.handle(now, link::Input::Opened(evidence));
             }
             Event::Acknowledged(count) if acknowledged => {
@@ -544,13 +499,6 @@ impl World {
         };
         link.machine.handle(now, link::Input::Failed { trouble, random });
         self.todo.push_back(Work::Link(number, name.clone()));
-    }
-}
-
-impl EdgeLink {
-    /// Whether a first letter waits for a stream.
-    fn is_opening(&self) -> bool {
-        !self.is_open && !self.machine.takes_letters() && self.machine.timeout().is_none()
     }
 }
 

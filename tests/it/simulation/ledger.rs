@@ -25,23 +25,8 @@ pub(super) struct Message {
     pub(super) delivered: usize,
     /// How often its sender was told that it failed.
     pub(super) told: usize,
-    /// Why it may be lost without a word.
-    pub(super) excuses: BTreeSet<Excuse>,
-}
-
-/// What may cost a message and the word about it, where no stream acknowledges what it carries (XEP-0198 would).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Excuse {
-    /// The error was on a stream that broke.
-    ErrorBroken,
-    /// The error's link had no room.
-    ErrorOverflow,
-    /// The error's link had no stream and gave it back.
-    ErrorReturned,
-    /// An edge was killed while it answered for it.
-    EdgeKilled,
-    /// It was taken for delivered because nobody at that link had ever answered a ping.
-    Trusted,
+    /// An edge was killed while it answered for it: it and the word about it may be lost, for nothing is kept on disk.
+    pub(super) edge_killed: bool,
 }
 
 /// Sums over runs.
@@ -53,7 +38,8 @@ pub(super) struct Totals {
     pub(super) told: usize,
     /// Delivered, though the sender was told that it failed.
     pub(super) both: usize,
-    pub(super) excused: BTreeMap<Excuse, usize>,
+    /// Lost in silence with an edge that was killed. Nothing else may cost a message and the word about it.
+    pub(super) lost_with_edge: usize,
     pub(super) streams: usize,
     /// Streams of edges on which stanzas were acknowledged.
     pub(super) acknowledged: usize,
@@ -109,17 +95,11 @@ impl Ledger {
         }
     }
 
-    pub(super) fn excuse(&mut self, id: &str, excuse: Excuse) {
-        if let Some(message) = self.messages.get_mut(id) {
-            message.excuses.insert(excuse);
-        }
-    }
-
     /// An edge is killed, with whatever it answers for.
     pub(super) fn killed(&mut self, edge: usize) {
         for message in self.messages.values_mut() {
             if message.accepted.contains(&edge) && message.delivered == 0 && message.told == 0 {
-                message.excuses.insert(Excuse::EdgeKilled);
+                message.edge_killed = true;
             }
         }
     }
@@ -136,9 +116,10 @@ impl Ledger {
             if message.accepted.is_empty() || message.delivered > 0 || message.told > 0 {
                 continue;
             }
-            match message.excuses.first() {
-                Some(excuse) => *self.totals.excused.entry(*excuse).or_default() += 1,
-                None => self.faults.push(format!("{id} is lost in silence: {message:?}")),
+            if message.edge_killed {
+                self.totals.lost_with_edge += 1;
+            } else {
+                self.faults.push(format!("{id} is lost in silence: {message:?}"));
             }
         }
     }
@@ -155,8 +136,6 @@ impl Totals {
         self.acknowledged += other.acknowledged;
         self.resets += other.resets;
         self.kills += other.kills;
-        for (excuse, count) in &other.excused {
-            *self.excused.entry(*excuse).or_default() += count;
-        }
+        self.lost_with_edge += other.lost_with_edge;
     }
 }

@@ -74,8 +74,6 @@ pub(super) struct End {
     /// The machine has ended; when everything is written, so has the stream for its owner.
     pub(super) is_closing: bool,
     pub(super) has_ended: bool,
-    /// The ids of the messages written here, with the octet that each ends at, and whether they are errors.
-    pub(super) stanzas: Vec<(u64, String, bool)>,
 }
 
 #[derive(Debug)]
@@ -138,7 +136,6 @@ impl End {
             is_authenticated: false,
             is_closing: false,
             has_ended: false,
-            stanzas: Vec::new(),
         }
     }
 

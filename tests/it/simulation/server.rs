@@ -11,7 +11,7 @@ use vestibule::xmpp::{Stanza, ping};
 use super::domain;
 use super::network::{Host, Owner, Place};
 use super::plan::{NOBODY, SECOND};
-use super::world::{Coming, Work, World, error_about, is_error};
+use super::world::{Coming, Work, World, error_about};
 
 #[derive(Debug)]
 pub(super) struct Server {
@@ -76,11 +76,6 @@ impl World {
             if sent.is_err() {
                 self.servers[number].queue.push_front(stanza);
                 self.servers[number].is_open = false;
-            } else {
-                let at = self.end(place).sent;
-                let id = stanza.id().unwrap_or_default().to_owned();
-                let entry = (at, id, is_error(&stanza));
-                self.end_mut(place).stanzas.push(entry);
             }
         }
     }
@@ -109,12 +104,8 @@ impl World {
         server.stream = None;
         server.is_open = false;
         server.paused = true;
-        for stanza in std::mem::take(&mut server.queue) {
-            let id = stanza.id().unwrap_or_default();
-            if is_error(&stanza) {
-                self.ledger.excuse(id, super::ledger::Excuse::ErrorReturned);
-            }
-        }
+        // That is its own to answer for.
+        server.queue.clear();
         self.later(SECOND, Coming::ServerGoesOn(number));
     }
 

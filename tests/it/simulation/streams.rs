@@ -7,7 +7,6 @@ use vestibule::xmpp::stream::{
     Purpose, Question, Receiving, Start, TlsFacts, Verdict,
 };
 
-use super::ledger::Excuse;
 use super::network::{Connection, End, Host, Machine, Owner, Place, Segment};
 use super::plan::SECOND;
 use super::world::{Coming, Dial, Work, World};
@@ -250,15 +249,6 @@ impl World {
             let end = self.end_mut((number, end));
             end.out.clear();
             end.wire.clear();
-            let read = end.read;
-            let lost: Vec<_> = end
-                .stanzas
-                .drain(..)
-                .filter(|(at, _, is_error)| *at > read && *is_error)
-                .collect();
-            for (_, id, _) in lost {
-                self.ledger.excuse(&id, Excuse::ErrorBroken);
-            }
         }
         for end in 0..2 {
             self.feed((number, end), Input::Eof);

@@ -393,11 +393,6 @@ impl World {
     }
 }
 
-/// The error that a stanza carries about the message of that id.
-pub(super) fn is_error(stanza: &Stanza) -> bool {
-    stanza.kind() == Kind::Message(MessageType::Error)
-}
-
 pub(super) fn error_about(stanza: &Stanza) -> Option<Stanza> {
     stanza.error_reply(&StanzaError::new(
         vestibule::xmpp::error::Condition::ServiceUnavailable,
