@@ -255,7 +255,9 @@ class Server:
         self.secret = secret
         self._authority, self._manners, self._request = authority, manners, request_certificate
         self._direct, self._closed = direct, threading.Event()
-        self._listener = socket.create_server((address, port), backlog=200)
+        family = socket.AF_INET6 if ":" in address else socket.AF_INET
+        self._listener = socket.create_server((address, port), family=family, backlog=200)
+        self.port = self._listener.getsockname()[1]
         self._streams = []
         rig.on_close(self.close)
         threading.Thread(target=self._accept, daemon=True).start()
