@@ -250,6 +250,9 @@ def main():
     """Runs the groups in turn, the cases of a group interleaved, and prints the table."""
     arguments = _arguments()
     os.makedirs(arguments.logs, exist_ok=True)
+    if "L4" in (arguments.only or []):
+        import soak  # it needs what stands here
+        return soak.run(arguments)
     cases = []
     for group in _groups(arguments):
         cases += _run(group, arguments.only)
@@ -370,6 +373,7 @@ def _arguments():
     parser.add_argument("--logs", required=True, help="where the logs go")
     parser.add_argument("--messages", type=int, default=30_000, help="messages a run")
     parser.add_argument("--only", action="append", help="only cases whose name contains this")
+    parser.add_argument("--minutes", type=int, default=30, help="how long L4, the soak, lasts; it runs only when asked for by --only L4")
     return parser.parse_args()
 
 
