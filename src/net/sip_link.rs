@@ -85,6 +85,8 @@ enum News {
     Unavailable(Box<Errand>, Box<Response>),
     /// It did not answer.
     Silent,
+    /// Its connection broke before it said anything of a request that goes on.
+    Broken(Box<Errand>),
 }
 
 impl Keeper {
@@ -102,7 +104,23 @@ impl Keeper {
             Ok(()) => Ok(()),
             Err(Refused::Full(report) | Refused::Closed(report)) => match report.news {
                 News::Unavailable(errand, response) => Err((errand, response)),
-                News::Silent => Ok(()),
+                News::Silent | News::Broken(_) => Ok(()),
+            },
+        }
+    }
+
+    /// The connection broke under a request that goes on: another server may take it. Gives it back where the link is
+    /// gone.
+    pub(super) async fn broken(&self, errand: Box<Errand>) -> Result<(), Box<Errand>> {
+        let report = Report {
+            target: self.target.clone(),
+            news: News::Broken(errand),
+        };
+        match self.reports.send(report).await {
+            Ok(()) => Ok(()),
+            Err(Refused::Full(report) | Refused::Closed(report)) => match report.news {
+                News::Broken(errand) => Err(errand),
+                News::Unavailable(..) | News::Silent => Ok(()),
             },
         }
     }
@@ -164,8 +182,10 @@ pub async fn run(world: Arc<World>, remote: Domain, mut letters: queue::Receiver
     }
     reported.close();
     while let Some(report) = reported.next_waiting() {
-        if let News::Unavailable(errand, response) = report.news {
-            link.answered(errand, response).await;
+        match report.news {
+            News::Unavailable(errand, response) => link.answered(errand, response).await,
+            News::Broken(errand) => link.give_back(errand, Trouble::Broken).await,
+            News::Silent => {}
         }
     }
 }
@@ -369,6 +389,17 @@ impl SipLink {
                     .aside()
                     .failed(now, &target, Failure::Negotiation, random);
                 self.ways.leave(|live| live.target == target);
+            }
+            //= rfc3261#16.9
+            //# If the transport layer notifies a proxy of an error when it tries to forward a request (see Section 18.4),
+            //# the proxy MUST behave as if the forwarded request received a 503 (Service Unavailable) response.
+            News::Broken(mut errand) => {
+                errand.tried.push(target);
+                if errand.tried.len() >= limits::SERVERS_OF_A_REQUEST || errand.until <= now {
+                    self.give_back(errand, Trouble::Broken).await;
+                } else if let Err((errand, _)) = self.carry(errand).await {
+                    self.give_back(errand, Trouble::Broken).await;
+                }
             }
             News::Unavailable(mut errand, response) => {
                 if let Some(wait) = sip::retry_after(&response) {

@@ -14,6 +14,63 @@ SESSION = "v=0\r\no=- 0 0 IN IP4 {0}\r\ns=session\r\nc=IN IP4 {0}\r\nt=0 0\r\nm=
 CALL = "v=0\r\no=- 0 0 IN IP4 {0}\r\ns=-\r\nc=IN IP4 {0}\r\nt=0 0\r\nm=audio 4000 RTP/AVP 0\r\n"
 
 
+MESSAGES = 10_000
+
+
+class Answering(Peer):
+    """A node that answers every message with 200 and counts them."""
+
+    def __init__(self, *arguments, **more):
+        self.answered = set()
+        super().__init__(*arguments, **more)
+
+    def take(self, message):
+        if message.method == "MESSAGE":
+            self.answered.add(message.body)
+            try:
+                self.answer(message, tag="n")
+            except OSError:
+                pass  # it is being killed
+
+
+class Failover(unittest.TestCase):
+    """Two nodes, one of which is killed while messages flow."""
+
+    def test_a_node_that_fails_amid_messages_loses_none(self):
+        rig = Rig()
+        self.addCleanup(rig.close)
+        authority = Authority(rig)
+        resolver.start(rig, {}, role="outside_resolver")
+        routes = f'routes = [{{ next_hop = "{rig.address("alice")}", port = 5061, transport = "tls" }}]'
+        edge = Vestibule(
+            rig, BINARY, authority, "example.lan", {"contoso.lan": f'protocol = "sip"\ntls = "public"\n{routes}'}, link="sip", level="info",
+            nodes=("node", "node2"),
+            extra='[[listen]]\nzone = "inside"\nprotocol = "sip"\ntransport = "tls"\nport = 5061\ntls = "internal"\n')
+        nodes = [Answering(rig, rig.address(role), identity=authority.issue(role, ["example.lan"]), authority=authority)
+                 for role in ("node", "node2")]
+        edge.start()
+        alice = Peer(rig, rig.address("alice"), identity=authority.issue("alice", ["contoso.lan"]), name="ua.contoso.lan")
+        alice.dial(rig.address("edge_outside"))
+        told, killed = {}, None
+        sent = 0
+        while len(told) < MESSAGES:
+            while sent < MESSAGES and sent - len(told) < 200:
+                alice.send("MESSAGE", "sip:bob@example.lan", "alice@contoso.lan", "bob@example.lan", body=f"m{sent}", call_id=f"c{sent}")
+                sent += 1
+            answer = alice.response()
+            self.assertNotIn(answer.get("Call-ID"), told, "answered twice")
+            told[answer.get("Call-ID")] = answer.status
+            if killed is None and len(told) == MESSAGES // 2:
+                killed = max(nodes, key=lambda node: len(node.answered))
+                killed.close()
+        arrived = set().union(*(node.answered for node in nodes))
+        taken = {call for call, status in told.items() if status == 200}
+        print(f"({len(taken)} of {MESSAGES} taken, by the nodes {sorted(len(node.answered) for node in nodes)}) ", end="", flush=True)
+        self.assertEqual(taken, {f"c{number}" for number in range(MESSAGES)}, "another node was there for each")
+        self.assertEqual(arrived, {f"m{number}".encode() for number in range(MESSAGES)})
+        self.assertGreater(min(len(node.answered) for node in nodes), 0)
+
+
 class Proxy(unittest.TestCase):
     """bob at example.lan inside, alice at contoso.lan outside; both are scripted."""
 

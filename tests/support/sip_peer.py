@@ -109,12 +109,18 @@ class Datagrams:
 
     def close(self):
         """Closes the socket."""
+        try:
+            self.wire.shutdown(socket.SHUT_RDWR)  # wakes whoever reads, although there is no connection
+        except OSError:
+            pass
         self.wire.close()
 
     def _read(self):
         try:
             while True:
                 octets, self.last = self.wire.recvfrom(65536)
+                if not octets:
+                    return
                 head, found, body = octets.partition(b"\r\n\r\n")
                 if found:
                     self.peer.take(Message(head.decode(), body, self))

@@ -17,9 +17,10 @@ class Vestibule:
     """One proxy between the rig's outside and inside addresses."""
 
     def __init__(self, rig, binary, authority, local, federated, link="s2s", secret=None, level="debug",
-                 peer_certificate="required", extra=""):
+                 peer_certificate="required", extra="", nodes=("node",)):
         """`local` is the inside domain, XMPP linked by `s2s` (with TLS), `plain` (s2s without) or `component`, or `sip`; `federated` maps
-        foreign domains to the text of their [[federate]] table. `peer_certificate` is what outside listeners ask for, `extra` more tables."""
+        foreign domains to the text of their [[federate]] table. `peer_certificate` is what outside listeners ask for, `extra` more tables;
+        `nodes` are the roles of the nodes of a SIP domain."""
         self._install(rig, binary)
         if not any(process.name == "dnsmasq-outside_resolver" for process in rig.processes):
             resolver.start(rig, {}, role="outside_resolver")  # knows nothing, and says so at once
@@ -32,7 +33,8 @@ class Vestibule:
             "plain": f'nodes = [{{ host = "{node}", port = 5269 }}]\nlink = "s2s"',
             "component": f'nodes = [{{ host = "{node}" }}]\nlink = "component"\nsecret = "file:{self._folder}/component.secret"\n'
                          'component_port = 5347',
-            "sip": f'nodes = [{{ host = "{node}", port = 5061 }}]\ntls = "internal"\ntransport = "tls"',
+            "sip": "nodes = [" + ", ".join(f'{{ host = "{rig.address(role)}", port = 5061 }}' for role in nodes) + "]\n"
+                   'tls = "internal"\ntransport = "tls"',
         }[link]
         rig.write("vestibule/component.secret", secret or "", 0o600)
         federates = "".join(f'[[federate]]\ndomain = "{domain}"\n{text}\n' for domain, text in federated.items())

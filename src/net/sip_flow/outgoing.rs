@@ -6,6 +6,7 @@ use std::time::Instant;
 use super::{Opened, Task};
 use crate::gateway::Trouble;
 use crate::net::sip_link::{Errand, Invited};
+use crate::net::sip_relay::Reply;
 use crate::net::world;
 use crate::sip::transaction::{Failure, TransactionId};
 use crate::sip::{Host, Message, Method, Request, Response, StatusCode, Via};
@@ -106,6 +107,19 @@ impl Task {
     pub(super) async fn failed(&mut self, transaction: TransactionId, failure: Failure) {
         let Some(errand) = self.errands.remove(&transaction) else {
             return;
+        };
+        let errand = match (failure, &self.flow.opened, &errand.reply) {
+            // What a proxy has heard nothing of may go to another server; what is ours is told as lost, as nobody knows
+            // whether it arrived.
+            (Failure::Transport, Opened::ByUs(keeper), Reply::Sender(_))
+                if errand.invite == Invited::Silent =>
+            {
+                match keeper.broken(errand).await {
+                    Ok(()) => return,
+                    Err(errand) => errand,
+                }
+            }
+            _ => errand,
         };
         let trouble = match (failure, &self.flow.opened) {
             (Failure::Timeout, Opened::ByUs(keeper)) => {
