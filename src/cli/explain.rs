@@ -213,7 +213,10 @@ fn proof_of(settings: &Settings, sender: &Party, origin: Protocol, direction: Di
             let Some(entry) = entry else {
                 return Vec::new();
             };
-            let proven = entry.via.as_ref().unwrap_or(domain);
+            let proven = match &entry.via {
+                Some(house) => format!("{domain}, or {house} for it"),
+                None => domain.to_string(),
+            };
             match origin {
                 Protocol::Xmpp => vec![format!(
                     "XMPP: the peer proves {proven}: {}",

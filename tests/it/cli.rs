@@ -191,6 +191,26 @@ fn explain_shows_the_chain_for_messages_that_pass() {
 }
 
 #[test]
+fn explain_says_that_a_clearing_house_may_speak_for_a_domain_behind_it() {
+    let etc = Etc::new();
+    let text = format!(
+        "{XMPP_ONLY}\n[[federate]]\ndomain = \"tenant.example\"\nprotocol = \"xmpp\"\nvia = \"house.example\"\n\
+         [[policy.exception]]\ndomain = \"tenant.example\"\n"
+    );
+    let explain = |from: &str, to: &str| {
+        let arguments = ["explain", "--from", from, "--to", to];
+        said(&etc, &vestibule(&etc, &text, &arguments))
+    };
+    let inbound = explain("a@tenant.example", "b@example.com");
+    assert!(
+        inbound.contains("tenant.example, or house.example for it"),
+        "{inbound}"
+    );
+    let outbound = explain("b@example.com", "a@tenant.example");
+    assert!(outbound.contains("_xmpp-server._tcp.house.example"), "{outbound}");
+}
+
+#[test]
 fn explain_shows_why_a_message_is_refused() {
     let etc = Etc::new();
     let explain = |text: &str, arguments: &[&str]| {
