@@ -119,6 +119,11 @@ impl Backoff {
         half.saturating_add(spread)
     }
 
+    /// Another longest wait, from the next failure on.
+    pub const fn set_longest(&mut self, most: Duration) {
+        self.most = most;
+    }
+
     /// Forgets the failures.
     pub const fn succeeded(&mut self) {
         self.failures = 0;

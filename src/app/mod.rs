@@ -31,7 +31,7 @@ pub fn run(loaded: Loaded, file: &Path) -> anyhow::Result<()> {
         tracing::warn!("{}", warning.line());
     }
     let run_as = user::RunAs::find(settings.edge.run_as.as_deref())?;
-    user::raise_descriptors();
+    user::raise_descriptors(settings.limits.net.connections);
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .thread_name("vestibule")

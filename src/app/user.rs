@@ -140,16 +140,31 @@ impl RunAs {
     }
 }
 
-/// Raises the number of descriptors to what the operating system allows; failing is not worth stopping for.
-pub fn raise_descriptors() {
-    if let Ok((soft, hard)) = getrlimit(Resource::RLIMIT_NOFILE)
-        && soft < hard
+/// Raises the number of descriptors to what the operating system allows, and says where that is less than the
+/// connections of one side need; neither is worth stopping for.
+pub fn raise_descriptors(connections: usize) {
+    let Ok((soft, hard)) = getrlimit(Resource::RLIMIT_NOFILE) else {
+        return;
+    };
+    if soft < hard
         && let Err(error) = setrlimit(Resource::RLIMIT_NOFILE, hard, hard)
     {
         tracing::warn!(%error, soft, hard, "the number of descriptors cannot be raised");
     }
+    let needed = u64::try_from(connections)
+        .unwrap_or(u64::MAX)
+        .saturating_add(OTHER_DESCRIPTORS);
+    if hard < needed {
+        tracing::warn!(
+            hard,
+            needed,
+            "there are fewer descriptors than [limits] max_connections takes: lower it, or allow more (LimitNOFILE of the unit, ulimit -n)"
+        );
+    }
 }
 
+/// Descriptors that are no accepted connections, about: listeners, DNS, files, and connections that we open.
+const OTHER_DESCRIPTORS: u64 = 256;
 /// The lowest of the three bits of a mode that let a file be read.
 const READ: u32 = 4;
 /// The same, for a folder to be entered.

@@ -25,6 +25,7 @@ use crate::limits::XmppLimits;
 #[derive(Debug)]
 pub struct XmppLink {
     limits: XmppLimits,
+    far: Far,
     keep: Keep,
     backoff: Backoff,
     /// Counts the streams.
@@ -67,14 +68,11 @@ impl XmppLink {
     /// A link without a stream.
     #[must_use]
     pub fn new(now: Instant, limits: &XmppLimits, far: Far) -> Self {
-        let longest = match far {
-            Far::Peer => limits.longest_pause,
-            Far::Node => limits.longest_pause_of_node,
-        };
         Self {
             limits: limits.clone(),
+            far,
             keep: Keep::WhileUsed,
-            backoff: Backoff::new(limits.first_pause, longest),
+            backoff: Backoff::new(limits.first_pause, longest_pause(limits, far)),
             epoch: 0,
             state: State::Idle { since: now },
             stopping: false,
@@ -114,6 +112,7 @@ impl XmppLink {
                 self.keep = keep;
                 self.keep_up();
             }
+            Input::Limits(limits) => self.limited(now, *limits),
             Input::Letter(letter) => self.letter(now, letter),
             Input::Opened(evidence) => self.opened(now, evidence),
             Input::Failed { trouble, random } => self.failed(now, trouble, random),
@@ -151,6 +150,17 @@ impl XmppLink {
             State::Idle { since } => since.checked_add(self.limits.idle),
             State::Paused { until, .. } => Some(*until),
             State::Opening { .. } | State::Up(_) | State::Done => None,
+        }
+    }
+
+    fn limited(&mut self, now: Instant, limits: XmppLimits) {
+        let longest = longest_pause(&limits, self.far);
+        self.backoff.set_longest(longest);
+        self.limits = limits;
+        if let State::Paused { until, .. } = &mut self.state
+            && let Some(latest) = now.checked_add(longest)
+        {
+            *until = latest.min(*until);
         }
     }
 
@@ -355,6 +365,13 @@ impl XmppLink {
             self.outputs
                 .push_back(Output::Tell(Fate::Returned { token, trouble }));
         }
+    }
+}
+
+const fn longest_pause(limits: &XmppLimits, far: Far) -> Duration {
+    match far {
+        Far::Peer => limits.longest_pause,
+        Far::Node => limits.longest_pause_of_node,
     }
 }
 

@@ -44,7 +44,7 @@ pub async fn run(world: Arc<World>, local: Domain, remote: Domain, mut letters: 
         stream: Stream::None,
         relation: Arc::clone(&relation),
     };
-    let mut border = world.border.clone();
+    let (mut border, mut limits) = (world.border.clone(), world.limits.clone());
     link.tell(link::Input::Keep(relation.keep()));
     let mut stopping = false;
     let mut last_words: Option<Instant> = None;
@@ -90,6 +90,10 @@ pub async fn run(world: Arc<World>, local: Domain, remote: Domain, mut letters: 
                     link.tell(link::Input::Changed);
                 }
                 link.tell(link::Input::Keep(relation.keep()));
+            }
+            Ok(()) = limits.changed(), if !stopping => {
+                let changed = limits.borrow_and_update().xmpp.clone();
+                link.tell(link::Input::Limits(Box::new(changed)));
             }
             () = world.close.cancelled(), if !stopping && last_words.is_none() => {
                 last_words = world::now().checked_add(LAST_WORDS);

@@ -3,6 +3,7 @@
 use std::time::Instant;
 
 use crate::gateway::{Token, Trouble};
+use crate::limits::XmppLimits;
 use crate::xmpp::Stanza;
 
 /// A stanza that the link is asked to carry.
@@ -48,6 +49,8 @@ pub enum Evidence {
 pub enum Input {
     /// Whether the stream is kept up; [`Keep::WhileUsed`] until told otherwise.
     Keep(Keep),
+    /// The limits are others; a pause that has begun is cut to what it may be now.
+    Limits(Box<XmppLimits>),
     /// A letter came; only while [`super::XmppLink::takes_letters`].
     Letter(Letter),
     /// The stream that [`Output::Open`] asked for is up.

@@ -104,6 +104,40 @@ impl Bench {
 }
 
 #[test]
+fn new_limits_cut_the_pause_that_has_begun_and_those_to_come() {
+    let mut bench = Bench::new(Far::Node);
+    for _ in 0..20 {
+        bench.letter(1);
+        bench.tell(Input::Failed {
+            trouble: Trouble::Refused,
+            random: u32::MAX,
+        });
+        if bench.link.timeout() == Some(bench.now + Duration::from_secs(10)) {
+            break;
+        }
+        bench.wait();
+    }
+    let ahead = |bench: &Bench| bench.link.timeout().unwrap() - bench.now;
+    assert_eq!(ahead(&bench), Duration::from_secs(10));
+    let second = Duration::from_secs(1);
+    bench.tell(Input::Limits(Box::new(XmppLimits {
+        longest_pause_of_node: second,
+        ..bench.limits.clone()
+    })));
+    assert_eq!(ahead(&bench), second);
+    bench.wait();
+    assert_eq!(bench.letter(2), ["open"]);
+    let failed = Input::Failed {
+        trouble: Trouble::Refused,
+        random: u32::MAX,
+    };
+    bench.tell(failed);
+    assert_eq!(ahead(&bench), second);
+    bench.tell(Input::Limits(Box::new(bench.limits.clone())));
+    assert_eq!(ahead(&bench), second, "a pause never becomes longer");
+}
+
+#[test]
 fn a_letter_opens_a_stream_and_is_written_on_it() {
     let mut bench = Bench::up(Evidence::Taken);
     assert!(
