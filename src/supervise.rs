@@ -36,6 +36,8 @@ impl Supervisor {
     {
         let counted = Counted::enter(Arc::clone(&self.alive), name);
         let stop = self.stop.clone();
+        // Boxed: a future that is handed from one to the next would take its room in each of them.
+        let work = Box::pin(work);
         self.spawn_tracked(async move {
             let _counted = counted;
             stop.run_until_cancelled(work).await;

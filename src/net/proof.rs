@@ -37,7 +37,8 @@ struct Tls {
     facts: TlsFacts,
     usage: Usage,
     /// What the chain is worth by each context that it was judged by, the one of the connection under no name.
-    verified: HashMap<Option<TlsName>, Result<Verified, ChainError>>,
+    /// Boxed, because a map makes room for more than the one that most connections need.
+    verified: HashMap<Option<TlsName>, Box<Result<Verified, ChainError>>>,
 }
 
 impl Proof {
@@ -171,16 +172,15 @@ impl Tls {
             return Err(Unproven::new("pin_not_named", why));
         }
         let (facts, usage) = (&self.facts, self.usage);
-        let verified = self
-            .verified
-            .entry(named.cloned())
-            .or_insert_with(|| match settings.identity {
+        let verified = self.verified.entry(named.cloned()).or_insert_with(|| {
+            Box::new(match settings.identity {
                 IdentityRule::Pinned => chain::verify_pinned(&facts.chain, &settings.pins, unix_now()),
                 IdentityRule::Rfc5922 | IdentityRule::RouteTarget => {
                     chain::verify(&facts.chain, context.trust(), usage, settings.eku, unix_now())
                 }
-            });
-        verified
+            })
+        });
+        (**verified)
             .as_ref()
             .map(|verified| (verified, settings.identity))
             .map_err(unproven)

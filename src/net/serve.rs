@@ -76,7 +76,8 @@ async fn connection(world: Arc<World>, stream: TcpStream, accepted: Accepted) {
                 tracing::error!(%side, listener = %listener.address, "the TLS context of this listener is gone");
                 return;
             };
-            match tls::accept(stream, &context, alpn, None, limits.net.handshake).await {
+            let handshake = Box::pin(tls::accept(stream, &context, alpn, None, limits.net.handshake));
+            match handshake.await {
                 Ok((wire, facts)) => (wire, Proof::tls(&world, context, facts, Usage::Client, remote)),
                 Err(error) => {
                     world.metrics.tls_failed(side, error.reason());

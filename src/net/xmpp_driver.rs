@@ -19,7 +19,7 @@ use super::pump::{Progress, Pump};
 use super::tls::{self, TlsError, TlsFacts, Wire};
 use super::world::{self, World};
 use super::xmpp_machine::Machine;
-use super::{queue, xmpp_terms, xmpp_verify};
+use super::{xmpp_terms, xmpp_verify};
 use crate::domain::Domain;
 use crate::identity::chain::Usage;
 use crate::observe::Metrics;
@@ -70,7 +70,7 @@ pub struct Driver {
     pub id: FlowId,
     remote: SocketAddr,
     events: VecDeque<Event>,
-    verdicts: (queue::Sender<Verdict>, queue::Receiver<Verdict>),
+    verdicts: xmpp_verify::Verdicts,
     /// Cancelled with the stream, for what is done on its behalf beside it.
     over: CancellationToken,
 }
@@ -146,7 +146,7 @@ impl Driver {
             id,
             remote,
             events: VecDeque::new(),
-            verdicts: queue::bounded("verdicts", limits.xmpp.pending_dialback, &world.metrics),
+            verdicts: xmpp_verify::Verdicts::default(),
             over: CancellationToken::new(),
             world: Arc::clone(world),
         };
@@ -170,6 +170,8 @@ impl Driver {
             if let State::Closed = self.state {
                 return None;
             }
+            // A stream that waits keeps no room for events.
+            self.events = VecDeque::new();
             self.advance().await;
         }
     }
@@ -280,7 +282,7 @@ impl Driver {
                             self.tell(Input::Eof);
                         }
                     },
-                    Some(verdict) = self.verdicts.1.recv() => self.tell(Input::Verdict(verdict)),
+                    verdict = self.verdicts.next() => self.tell(Input::Verdict(verdict)),
                     () = world::sleep_until(timeout) => self.tell(Input::Timer),
                 }
             }
@@ -418,7 +420,7 @@ impl Driver {
                 key,
             } => {
                 let world = Arc::clone(&self.world);
-                let (place, verdicts) = ((self.side, self.remote.ip()), self.verdicts.0.clone());
+                let (place, verdicts) = ((self.side, self.remote.ip()), self.verdicts.sender(&world));
                 let over = self.over.clone();
                 self.world.supervisor.spawn("dialback", async move {
                     // Nobody cares for the answer any more when the stream is over.

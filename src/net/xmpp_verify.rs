@@ -7,6 +7,7 @@ use std::net::IpAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use super::attempts::Attempts;
+use super::queue;
 use super::world::World;
 use super::xmpp_dial::establish;
 use super::xmpp_places::network;
@@ -16,7 +17,7 @@ use crate::limits::XmppLimits;
 use crate::policy::Party;
 use crate::route::{Protocol, Side};
 use crate::xmpp::error::Condition;
-use crate::xmpp::stream::{DialbackAnswer, Event, Purpose};
+use crate::xmpp::stream::{DialbackAnswer, Event, Purpose, Verdict};
 
 /// The questions that are under way, by the address that brought the keys.
 #[derive(Debug, Clone, Default)]
@@ -27,6 +28,32 @@ pub struct Verifications(Arc<Mutex<HashMap<IpAddr, usize>>>);
 pub struct Place {
     verifications: Verifications,
     asker: IpAddr,
+}
+
+/// The answers for one stream, whose queue is made with the first question: most streams never ask any.
+#[derive(Debug, Default)]
+pub struct Verdicts(Option<(queue::Sender<Verdict>, queue::Receiver<Verdict>)>);
+
+impl Verdicts {
+    /// Where an answer goes.
+    pub fn sender(&mut self, world: &World) -> queue::Sender<Verdict> {
+        let most = world.limits().xmpp.pending_dialback;
+        let (sender, _) = self
+            .0
+            .get_or_insert_with(|| queue::bounded("verdicts", most, &world.metrics));
+        sender.clone()
+    }
+
+    /// The next answer; waits for ever where nothing was asked.
+    pub async fn next(&mut self) -> Verdict {
+        // The queue is never closed: its other end is here.
+        if let Some((_, receiver)) = &mut self.0
+            && let Some(verdict) = receiver.recv().await
+        {
+            return verdict;
+        }
+        std::future::pending().await
+    }
 }
 
 impl Verifications {
