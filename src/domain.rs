@@ -54,10 +54,16 @@ impl Domain {
         &self.0
     }
 
+    /// Whether any of its labels is an A-label, so that people see another name.
+    #[must_use]
+    pub fn is_international(&self) -> bool {
+        self.0.contains("xn--")
+    }
+
     /// The name as U-labels: what people and JIDs show.
     #[must_use]
     pub fn to_unicode(&self) -> String {
-        if !self.0.contains("xn--") {
+        if !self.is_international() {
             return self.0.to_string();
         }
         match idna::domain_to_unicode(&self.0) {

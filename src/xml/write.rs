@@ -50,6 +50,20 @@ pub fn element(element: &Element, content_ns: &str, declared: &[(&str, &str)], o
     write_element(element, &mut Scope::new(content_ns, declared), out);
 }
 
+/// Writes an element of the namespace `own` as if that were `content_ns`, and with it what it holds of that namespace,
+/// but nothing that stands within elements of another one (RFC 6120 §4.8.3).
+pub fn element_of(
+    element: &Element,
+    own: &str,
+    content_ns: &str,
+    declared: &[(&str, &str)],
+    out: &mut Vec<u8>,
+) {
+    let mut scope = Scope::new(content_ns, declared);
+    scope.own = Some(own);
+    write_element(element, &mut scope, out);
+}
+
 /// The octets of a document of its own, with an XML declaration.
 #[must_use]
 pub fn document(root: &Element) -> Vec<u8> {
@@ -61,6 +75,8 @@ pub fn document(root: &Element) -> Vec<u8> {
 /// What is declared where an element is to be written.
 struct Scope<'a> {
     default: &'a str,
+    /// The namespace whose elements are written as those of `default`.
+    own: Option<&'a str>,
     prefixes: Vec<(Cow<'a, str>, &'a str)>,
 }
 
@@ -68,6 +84,7 @@ impl<'a> Scope<'a> {
     fn new(content_ns: &'a str, declared: &[(&'a str, &'a str)]) -> Self {
         let mut scope = Self {
             default: if is_declarable(content_ns) { content_ns } else { "" },
+            own: None,
             prefixes: Vec::with_capacity(declared.len()),
         };
         for (prefix, ns) in declared {
@@ -107,12 +124,16 @@ impl<'a> Scope<'a> {
 }
 
 fn write_element<'a>(element: &'a Element, scope: &mut Scope<'a>, out: &mut Vec<u8>) {
-    let outer_default = scope.default;
+    let (outer_default, outer_own) = (scope.default, scope.own);
+    let is_own = scope.own == Some(element.ns());
+    if !is_own {
+        scope.own = None;
+    }
     let outer_prefixes = scope.prefixes.len();
     let start = out.len();
     out.push(b'<');
     let mut declare = false;
-    if element.ns() != scope.default {
+    if !is_own && element.ns() != scope.default {
         match scope.prefix_of(element.ns()) {
             Some(prefix) => {
                 out.extend_from_slice(prefix.as_bytes());
@@ -144,7 +165,7 @@ fn write_element<'a>(element: &'a Element, scope: &mut Scope<'a>, out: &mut Vec<
         out.extend_from_within(start.saturating_add(1)..end);
         out.push(b'>');
     }
-    scope.default = outer_default;
+    (scope.default, scope.own) = (outer_default, outer_own);
     scope.prefixes.truncate(outer_prefixes);
 }
 

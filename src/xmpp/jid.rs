@@ -160,16 +160,36 @@ impl fmt::Display for Jid {
         if let Some(local) = &self.local {
             write!(f, "{local}@")?;
         }
-        let unicode = self.domain.to_unicode();
-        if Domain::parse(&unicode).as_ref() == Ok(&self.domain) {
-            f.write_str(&unicode)?;
-        } else {
-            f.write_str(self.domain.as_str())?;
-        }
+        // Most names have nothing to show in U-labels, and are written for every stanza.
+        let international = self
+            .domain
+            .is_international()
+            .then(|| self.domain.to_unicode())
+            .filter(|unicode| Domain::parse(unicode).as_ref() == Ok(&self.domain));
+        f.write_str(international.as_deref().unwrap_or(self.domain.as_str()))?;
         match &self.resource {
             Some(resource) => write!(f, "/{resource}"),
             None => Ok(()),
         }
+    }
+}
+
+impl From<&Jid> for String {
+    /// The form for the wire, in one allocation.
+    fn from(jid: &Jid) -> Self {
+        let parts = [
+            jid.local.as_deref(),
+            Some(jid.domain.as_str()),
+            jid.resource.as_deref(),
+        ];
+        let octets = parts
+            .into_iter()
+            .flatten()
+            .fold(2_usize, |sum, part| sum.saturating_add(part.len()));
+        let mut text = Self::with_capacity(octets);
+        // Writing to a string does not fail.
+        let _written = fmt::Write::write_fmt(&mut text, format_args!("{jid}"));
+        text
     }
 }
 

@@ -85,8 +85,8 @@ impl Stanza {
     #[must_use]
     pub fn new(kind: Kind, from: Jid, to: Jid) -> Self {
         let mut element = Element::new(kind.name(), ns::STANZA)
-            .with_attribute("from", from.to_string())
-            .with_attribute("to", to.to_string());
+            .with_attribute("from", &from)
+            .with_attribute("to", &to);
         if let Some(value) = kind.type_attribute() {
             element.set_attribute("type", value);
         }
@@ -147,8 +147,8 @@ impl Stanza {
                 if content != ns::STANZA {
                     element = rescope(&element, content, ns::STANZA);
                 }
-                element.set_attribute("from", from.to_string());
-                element.set_attribute("to", to.to_string());
+                element.set_attribute("from", &from);
+                element.set_attribute("to", &to);
                 return Ok(Self {
                     element,
                     kind,
@@ -246,13 +246,13 @@ impl Stanza {
 
     /// Puts another sender.
     pub fn set_from(&mut self, from: Jid) {
-        self.element.set_attribute("from", from.to_string());
+        self.element.set_attribute("from", &from);
         self.from = from;
     }
 
     /// Puts another recipient.
     pub fn set_to(&mut self, to: Jid) {
-        self.element.set_attribute("to", to.to_string());
+        self.element.set_attribute("to", &to);
         self.to = to;
     }
 

@@ -217,3 +217,22 @@ fn a_ping_is_known_and_answered() {
     assert_eq!((answer.id(), answer.to()), (Some("p1"), &jid("one.example")));
     assert_eq!(ping::answer(&answer), None);
 }
+
+#[test]
+fn a_stanza_is_written_to_a_component_as_if_it_had_been_put_into_its_namespace() {
+    let declared = [("stream", ns::STREAM)];
+    let forwarded = Element::new("message", ns::STANZA).with_child(Element::new("body", ns::STANZA));
+    let prefixed = Element::new("x", ns::STREAM).with_child(Element::new("body", ns::STANZA));
+    let foreign = Element::new("body", "http://www.w3.org/1999/xhtml").with_text("hi");
+    let element = Element::new("message", ns::STANZA)
+        .with_attribute("xml:lang", "de")
+        .with_child(Element::new("body", ns::STANZA).with_text("hi"))
+        .with_child(Element::new("forwarded", "urn:xmpp:forward:0").with_child(forwarded))
+        .with_child(prefixed)
+        .with_child(Element::new("html", "http://jabber.org/protocol/xhtml-im").with_child(foreign));
+    let (mut here, mut there) = (Vec::new(), Vec::new());
+    crate::xml::write::element_of(&element, ns::STANZA, ns::COMPONENT, &declared, &mut here);
+    let moved = rescope(&element, ns::STANZA, ns::COMPONENT);
+    crate::xml::write::element(&moved, ns::COMPONENT, &declared, &mut there);
+    assert_eq!(String::from_utf8(here), String::from_utf8(there));
+}

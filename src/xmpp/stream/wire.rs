@@ -16,7 +16,6 @@ use crate::refusal::Refuse as _;
 use crate::xml::{self, Element, StreamItem, StreamReader};
 use crate::xmpp::error::StreamError;
 use crate::xmpp::management::{Handled, Sent};
-use crate::xmpp::stanza::rescope;
 use crate::xmpp::stream::features::PeerLimits;
 use crate::xmpp::stream::header::{self, Version};
 use crate::xmpp::stream::{Closed, Event, Misuse, Output, Question, StreamRefusal};
@@ -120,7 +119,12 @@ impl Wire {
         if self.outputs.is_empty() {
             self.flush();
         }
-        self.outputs.pop_front()
+        let output = self.outputs.pop_front();
+        if output.is_none() {
+            // A stream that waits keeps no room for what it may have to say.
+            self.outputs = VecDeque::new();
+        }
+        output
     }
 
     pub(in crate::xmpp) fn timeout(&self) -> Option<Instant> {
@@ -183,11 +187,14 @@ impl Wire {
     /// Sends a stanza, unless it is larger than the peer takes.
     pub(in crate::xmpp) fn send_stanza(&mut self, now: Instant, stanza: &Stanza) -> Result<(), Misuse> {
         let before = self.pending.len();
-        if self.content == ns::STANZA {
-            self.send(stanza.element());
-        } else {
-            self.send(&rescope(stanza.element(), ns::STANZA, self.content));
-        }
+        self.pending.reserve(ROOM);
+        xml::write::element_of(
+            stanza.element(),
+            ns::STANZA,
+            self.content,
+            self.declared(),
+            &mut self.pending,
+        );
         let octets = self.pending.len().saturating_sub(before);
         if self.peer.octets.is_some_and(|most| octets > most) {
             self.pending.truncate(before);
@@ -354,3 +361,6 @@ impl Wire {
         }
     }
 }
+
+/// Octets that most stanzas take on the wire.
+const ROOM: usize = 512;
