@@ -173,6 +173,9 @@ pub struct GatewayLimits {
     /// How long the gateway waits for the XMPP side to confirm or refuse a stanza before it takes silence for
     /// success on a live stream (3 s; specification: interworking §4).
     pub confirm: Duration,
+    /// How long a message that goes on as it came may wait for others before the far end is asked whether it has it
+    /// (20 ms): nobody waits for the answer, and each question is one more stanza to write and to read.
+    pub gather: Duration,
     /// How long a message may wait in all before its sender is told that it failed (30 s: below SIP timer F, so that
     /// the SIP side hears from us and not from its own timer).
     pub deliver: Duration,
@@ -279,6 +282,7 @@ impl Default for GatewayLimits {
             pending_messages: 10_000,
             pending_bytes: 64 << 20,
             confirm: Duration::from_secs(3),
+            gather: Duration::from_millis(20),
             deliver: Duration::from_secs(30),
             pager_message_bytes: 1_300,
             queries: 100_000,

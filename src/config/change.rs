@@ -142,6 +142,7 @@ fn fixed(running: &Settings, new: &Settings) -> Vec<Fixed> {
             // Asked anew for each message.
             pager_message_bytes: _,
             // Nothing configures them.
+            gather: _,
             queries: _,
             query: _,
             notices: _,

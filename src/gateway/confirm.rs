@@ -2,7 +2,8 @@
 //!
 //! One ping (XEP-0199) serves for every stanza handed to the link before it, and only one is under way at a time, so
 //! a link under load carries one ping for each round trip and not one for each message. A ping that is not answered in
-//! time makes room for another, and its late answer still counts.
+//! time makes room for another, and its late answer still counts. Where nobody waits for the outcome, a few messages are
+//! gathered before they are asked about.
 
 use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::time::{Duration, Instant};
@@ -17,6 +18,10 @@ use super::pending::Token;
 pub(super) struct Confirmation {
     unconfirmed: BTreeSet<Token>,
     ping: Ping,
+    /// How many stanzas were handed to the link since the last ping.
+    gathered: usize,
+    /// Until then they may wait for more of them; `None` where one of them may not.
+    until: Option<Instant>,
     /// Pings of the same stream that were not answered in time.
     late: VecDeque<Token>,
     /// Whether the far end has sent something while it was waited for.
@@ -36,19 +41,28 @@ enum Ping {
 }
 
 impl Confirmation {
-    /// A stanza was handed to the link.
-    pub(super) fn handed(&mut self, token: Token) {
+    /// A stanza was handed to the link, whose ping may wait for more until then.
+    pub(super) fn handed(&mut self, token: Token, until: Option<Instant>) {
         self.unconfirmed.insert(token);
+        self.gathered = self.gathered.saturating_add(1);
+        if self.gathered == 1 {
+            self.until = until;
+        } else if until.is_none() || self.gathered >= GATHERED {
+            self.until = None;
+        }
     }
 
-    /// Whether a ping would tell something that no ping under way will tell.
-    pub(super) fn wants_ping(&self) -> bool {
-        self.ping == Ping::None && !self.unconfirmed.is_empty()
+    /// Whether a ping would tell something that no ping under way will tell, and when it is to go out where that is later
+    /// than at once.
+    pub(super) fn wants_ping(&self) -> Option<Option<Instant>> {
+        (self.ping == Ping::None && !self.unconfirmed.is_empty()).then_some(self.until)
     }
 
     /// A ping was handed to the link behind everything that is unconfirmed now.
     pub(super) const fn pinged(&mut self, token: Token, now: Instant) {
         self.ping = Ping::UnderWay(token, now);
+        self.gathered = 0;
+        self.until = None;
     }
 
     /// A ping was answered: gives the stanzas that are confirmed by it, in their order; none for another's ping.
@@ -81,21 +95,22 @@ impl Confirmation {
                     self.late.pop_front();
                 }
                 self.late.push_back(token);
-                self.ping = Ping::None;
+                self.ask_at_once();
             }
-            Ping::Refused | Ping::None => self.ping = Ping::None,
+            Ping::Refused | Ping::None => self.ask_at_once(),
         }
     }
 
     /// No ping will be answered any more: their stream is gone.
     pub(super) fn broke(&mut self) {
-        self.ping = Ping::None;
+        self.ask_at_once();
         self.late.clear();
     }
 
     /// The link gave something back; perhaps the ping.
     pub(super) fn ping_returned(&mut self, token: Token) {
         if self.is_under_way(token) {
+            self.ask_at_once();
             self.ping = Ping::Refused;
         }
     }
@@ -134,6 +149,13 @@ impl Confirmation {
     /// The stanzas that are not confirmed, in their order.
     pub(super) fn unconfirmed(&self) -> impl Iterator<Item = Token> {
         self.unconfirmed.iter().copied()
+    }
+
+    /// Nothing that is unconfirmed now waits for more.
+    fn ask_at_once(&mut self) {
+        self.ping = Ping::None;
+        self.gathered = self.gathered.max(1);
+        self.until = None;
     }
 
     fn is_under_way(&self, token: Token) -> bool {
@@ -199,6 +221,8 @@ impl Manners {
     }
 }
 
+/// So many stanzas are not kept waiting for more.
+const GATHERED: usize = 64;
 /// Pings that were not answered in time and are still known: all that one message waits for, and more.
 const MOST_LATE: usize = 16;
 /// After so many silences a far end that lives is taken for one that answers no pings.
@@ -227,24 +251,27 @@ mod tests {
     #[test]
     fn a_ping_confirms_what_stood_before_it_and_nothing_after() {
         let mut link = Confirmation::default();
-        assert!(!link.wants_ping());
-        link.handed(token(1));
-        link.handed(token(2));
-        assert!(link.wants_ping());
+        assert!(link.wants_ping().is_none());
+        link.handed(token(1), None);
+        link.handed(token(2), None);
+        assert!(link.wants_ping().is_some());
         link.pinged(token(3), now());
-        link.handed(token(4));
-        assert!(!link.wants_ping(), "one ping at a time");
+        link.handed(token(4), None);
+        assert!(link.wants_ping().is_none(), "one ping at a time");
         assert_eq!(link.answered(token(9)), tokens(&[]), "somebody else's ping");
         assert_eq!(link.answered(token(3)), tokens(&[1, 2]));
         assert_eq!(link.answered(token(3)), tokens(&[]), "answered once");
-        assert!(link.wants_ping() && !link.is_idle(), "the last still waits");
+        assert!(
+            link.wants_ping().is_some() && !link.is_idle(),
+            "the last still waits"
+        );
     }
 
     #[test]
     fn what_left_by_itself_is_not_confirmed_again() {
         let mut link = Confirmation::default();
-        link.handed(token(1));
-        link.handed(token(2));
+        link.handed(token(1), None);
+        link.handed(token(2), None);
         link.pinged(token(3), now());
         link.left(token(1));
         assert_eq!(link.answered(token(3)), tokens(&[2]));
@@ -254,51 +281,51 @@ mod tests {
     #[test]
     fn a_ping_that_was_not_answered_in_time_makes_room_for_another() {
         let mut link = Confirmation::default();
-        link.handed(token(1));
-        link.handed(token(2));
+        link.handed(token(1), None);
+        link.handed(token(2), None);
         link.pinged(token(3), now());
-        link.handed(token(4));
+        link.handed(token(4), None);
         link.expired(token(1));
-        assert!(!link.wants_ping(), "it still confirms the second");
+        assert!(link.wants_ping().is_none(), "it still confirms the second");
         link.expired(token(2));
-        assert!(link.wants_ping());
+        assert!(link.wants_ping().is_some());
         assert_eq!(link.answered(token(3)), tokens(&[]), "too late");
     }
 
     #[test]
     fn a_link_that_gave_a_ping_back_is_asked_again_when_it_writes() {
         let mut link = Confirmation::default();
-        link.handed(token(1));
+        link.handed(token(1), None);
         link.pinged(token(2), now());
         link.ping_returned(token(7));
         assert!(link.is_under_way(token(2)), "another's");
         link.ping_returned(token(2));
-        assert!(!link.wants_ping());
-        link.handed(token(3));
-        assert!(!link.wants_ping(), "nothing was written");
+        assert!(link.wants_ping().is_none());
+        link.handed(token(3), None);
+        assert!(link.wants_ping().is_none(), "nothing was written");
         link.written();
-        assert!(link.wants_ping());
+        assert!(link.wants_ping().is_some());
         link.pinged(token(4), now());
         link.broke();
-        assert!(link.wants_ping(), "its stream broke");
+        assert!(link.wants_ping().is_some(), "its stream broke");
     }
 
     #[test]
     fn a_far_end_is_asked_again_in_due_time_and_a_late_answer_counts() {
         let (start, within) = (now(), Duration::from_secs(3));
         let mut link = Confirmation::default();
-        link.handed(token(1));
+        link.handed(token(1), None);
         link.pinged(token(2), start);
-        link.handed(token(3));
+        link.handed(token(3), None);
         link.ask_again(start + Duration::from_secs(2), within);
-        assert!(!link.wants_ping(), "too soon");
+        assert!(link.wants_ping().is_none(), "too soon");
         link.ask_again(start + within, within);
-        assert!(link.wants_ping());
+        assert!(link.wants_ping().is_some());
         link.pinged(token(4), start + within);
         assert_eq!(link.answered(token(2)), tokens(&[1]), "late");
         assert_eq!(link.answered(token(2)), tokens(&[]), "once");
         assert_eq!(link.answered(token(4)), tokens(&[3]));
-        link.handed(token(5));
+        link.handed(token(5), None);
         link.pinged(token(6), start);
         link.ask_again(start + within, within);
         link.broke();
@@ -329,5 +356,29 @@ mod tests {
         assert!(manners.answers(&mute) && !manners.is_mute(&mute));
         manners.answered(link("more.example"));
         assert!(!manners.answers(&link("more.example")), "so many and no more");
+    }
+
+    #[test]
+    fn what_nobody_waits_for_is_gathered_until_somebody_does_or_it_is_much() {
+        let (first, later) = (Some(now()), now().checked_add(Duration::from_secs(1)));
+        let mut link = Confirmation::default();
+        link.handed(token(1), first);
+        link.handed(token(2), later);
+        assert_eq!(link.wants_ping(), Some(first), "by the first");
+        link.handed(token(3), None);
+        link.handed(token(4), later);
+        assert_eq!(link.wants_ping(), Some(None), "somebody waits");
+        link.pinged(token(5), now());
+        link.handed(token(6), later);
+        assert_eq!(link.answered(token(5)), tokens(&[1, 2, 3, 4]));
+        assert_eq!(link.wants_ping(), Some(later));
+        for number in 7..70 {
+            link.handed(token(number), later);
+        }
+        assert_eq!(link.wants_ping(), Some(None), "much");
+        link.pinged(token(71), now());
+        link.broke();
+        link.handed(token(72), later);
+        assert_eq!(link.wants_ping(), Some(None), "its stream broke");
     }
 }

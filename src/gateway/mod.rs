@@ -72,6 +72,8 @@ pub struct Gateway<O> {
     errors: Errors,
     /// The XMPP links on which something waits, and no others.
     links: BTreeMap<Link, Confirmation>,
+    /// When the first of them is to be asked about what was gathered.
+    ping_at: Option<Instant>,
     /// What is known of their far ends.
     manners: Manners,
     /// What was not heard yet by those whom it concerns.
@@ -97,6 +99,7 @@ impl<O> Gateway<O> {
             answers: Answers::new(ids, edge, undeliverable),
             numbers: 0,
             links: BTreeMap::new(),
+            ping_at: None,
             ready: VecDeque::new(),
         }
     }
@@ -139,7 +142,7 @@ impl<O> Gateway<O> {
     /// When to handle [`Input::Tick`].
     #[must_use]
     pub fn timeout(&self) -> Option<Instant> {
-        [self.waiting.next(), self.notices.next()]
+        [self.waiting.next(), self.notices.next(), self.ping_at]
             .into_iter()
             .flatten()
             .min()
@@ -251,10 +254,12 @@ impl<O> Gateway<O> {
         };
         let link = waiting.link.clone();
         let confirmed = !matches!(waiting.kind, WaitingKind::Passed { .. });
+        let gathered =
+            matches!(waiting.kind, WaitingKind::Forwarded { .. }).then(|| after(now, self.limits.gather));
         match self.waiting.insert(token, until, waiting) {
             Ok(()) => {
                 if let (Link::Xmpp { .. }, true) = (&link, confirmed) {
-                    self.links.entry(link).or_default().handed(token);
+                    self.links.entry(link).or_default().handed(token, gathered);
                 }
                 self.ready.push_back(output);
             }

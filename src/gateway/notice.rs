@@ -178,7 +178,7 @@ impl<O> Gateway<O> {
         notice.waits = 0;
         let at = notice.until.min(after(now, confirm));
         let link = self.links.entry(notice.link.clone()).or_default();
-        link.handed(token);
+        link.handed(token, None);
         link.written();
         self.notices.pending.wait_until(token, at);
     }

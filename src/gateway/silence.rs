@@ -55,7 +55,9 @@ impl<O> Gateway<O> {
             let is_written = matches!(waiting.state, State::Written { .. });
             if is_written && !consents && waiting.until > now {
                 if let Some(link) = self.links.get_mut(&waiting.link) {
-                    link.ask_again(now, self.limits.confirm);
+                    // It may have been asked a little later than the message was written.
+                    let within = self.limits.confirm.saturating_sub(self.limits.gather);
+                    link.ask_again(now, within);
                 }
                 let at = waiting.until.min(after(now, self.patience(waiting.asks)));
                 waiting.asks = waiting.asks.saturating_add(1);
@@ -100,12 +102,18 @@ impl<O> Gateway<O> {
     pub(super) fn ping_where_wanted(&mut self, now: Instant) {
         let until = after(now, self.limits.confirm);
         let mut number = self.numbers;
+        self.ping_at = None;
         for (link, state) in &mut self.links {
             let Link::Xmpp { local, remote } = link else {
                 continue;
             };
-            if !state.wants_ping() {
-                continue;
+            match state.wants_ping() {
+                None => continue,
+                Some(Some(at)) if at > now => {
+                    self.ping_at = self.ping_at.into_iter().chain([at]).min();
+                    continue;
+                }
+                Some(_) => {}
             }
             number = number.wrapping_add(1);
             let token = Token::new(self.shard, number);

@@ -690,6 +690,7 @@ fn a_long_time_with_many_domains_leaves_nothing_behind() {
             &to,
             (Protocol::Xmpp, Protocol::Xmpp),
         );
+        world.wait(world.limits.gather);
         let last = u8::try_from(world.links.len() - 1).unwrap();
         world.happen(&Event::Open { link: last });
         world.happen(&Event::Write {
