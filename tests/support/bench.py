@@ -19,6 +19,7 @@ from vestibule import Vestibule
 RUNS = 3
 STARTS = 120.0
 """Seconds until a case is connected and warm, and until a run has ended."""
+INSIDE_SIP = '[[listen]]\nzone = "inside"\nprotocol = "sip"\ntransport = "tls"\nport = 5061\ntls = "internal"\n'
 SECRET = "component secret"
 
 
@@ -135,8 +136,8 @@ class Kamailio(Case):
 
     restarts = 3
 
-    def __init__(self, name, arguments, stateful):
-        super().__init__(name, arguments)
+    def __init__(self, name, arguments, stateful, traffic=None):
+        super().__init__(name, arguments, traffic)
         self._stateful = stateful
 
     def start(self):
@@ -193,6 +194,8 @@ class Edge(Case):
         options = {
             "sip-to-server": {"sip_target": f"{outside}:5061", "component_listen": f"{inside}:5347", "server_name": "edge.lan",
                               "from_domain": "outside.lan", "to_domain": "inside.lan"},
+            "sip-to-sip": {"sip_target": f"{outside}:5061", "sip_listen": f"{inside}:5061", "server_name": "edge.lan",
+                           "from_domain": "outside.lan", "to_domain": "inside.lan"},
             "server-to-sip": {"sip_listen": sink, "component_listen": f"{inside}:5347",
                               "from_domain": "inside.lan", "to_domain": "outside.lan"},
             "xmpp-to-server": {"xmpp_target": f"{outside}:5269", "component_listen": f"{inside}:5347",
@@ -208,7 +211,8 @@ class Edge(Case):
                 f'protocol = "sip"\nprofile = "simple"\nroutes = [{{ next_hop = "{rig.address("alice")}", port = 5061, transport = "tls" }}]\n')
         edge = Vestibule(rig, self.arguments.binary, self.authority, "inside.lan",
                          {"outside.lan": peer + 'tls = "public"' + allowed},
-                         "component", SECRET, level="warn").start("/readyz" if "nothing" not in mode else "/healthz")
+                         "sip" if mode == "sip-to-sip" else "component", SECRET, level="warn",
+                         extra=INSIDE_SIP if mode == "sip-to-sip" else "").start("/readyz" if "nothing" not in mode else "/healthz")
         self.server = edge.process
         self.warm()
 
@@ -270,12 +274,19 @@ def _groups(arguments):
         ]
     messages = arguments.messages
     idle = {"messages": 500}
+    paced = {"rate": 2000, "messages": max(1, messages // 3)}
     return [
         [
             lambda: Kamailio("G1 Kamailio stateful", arguments, True),
             lambda: Kamailio("G1 Kamailio stateless", arguments, False),
+            lambda: Edge("G1 vestibule SIP to SIP", arguments, "sip-to-sip", ("G1 Kamailio stateful", 0.5, None)),
             lambda: Edge("G7 vestibule SIP to XMPP", arguments, "sip-to-server", ("G1 Kamailio stateful", None, 30)),
             lambda: Edge("G7 vestibule XMPP to SIP", arguments, "server-to-sip", ("G1 Kamailio stateful", None, 35)),
+        ],
+        [
+            lambda: Kamailio("G2 2,000/s, Kamailio stateful", arguments, True, paced),
+            lambda: Kamailio("G2 2,000/s, Kamailio stateless", arguments, False, paced),
+            lambda: Edge("G2 2,000/s, vestibule SIP to SIP", arguments, "sip-to-sip", ("G2 2,000/s, Kamailio stateful", 0.6, None), paced),
         ],
         of_all("G4", {}, (0.6, None)),
         of_all("G5 4,000 octets,", {"body": 4000, "messages": max(1, messages // 3)}, (None, 35)),
@@ -283,6 +294,7 @@ def _groups(arguments):
         of_all("G8 stream set-up,", {"messages": 200}, (None, 1000), setting_up, "setup-to-nothing"),
         of_all("G12 idle streams,", idle, (None, None), holding, "idle-to-nothing"),
         [lambda: holding(Edge)("G12 idle TLS, vestibule", arguments, "idle-to-nothing", None, {**idle, "bare": 1})],
+        [lambda: Held("L1 5,000/s for 60 s, vestibule", arguments, "sip-to-sip", None, {"rate": 5_000, "messages": 300_000})],
         [lambda: Held("L2 20,000/s for 30 s, vestibule", arguments, "xmpp-to-server", None, {"rate": 20_000, "messages": 600_000})],
     ]
 
