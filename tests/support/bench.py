@@ -375,7 +375,7 @@ def _table(cases):
     if held:
         print("wanted of vestibule: 24 KiB a stream, 20 KiB a TLS connection, 25 MiB at rest")
     print("\nIn G8 a message is a stream: TCP, TLS with both certificates, EXTERNAL; 1e6 / messages/s is its wall-clock time (wanted 5000 us)."
-          "\nG1 of vestibule is not measured: this version does not forward SIP to SIP.")
+          "\n")
 
 
 def _arguments():

@@ -72,7 +72,8 @@ pub(crate) async fn sink(listener: TcpListener, acceptor: TlsAcceptor, meter: Ar
         let (acceptor, meter) = (acceptor.clone(), Arc::clone(&meter));
         tokio::spawn(async move {
             tcp.set_nodelay(true).unwrap();
-            let mut stream = acceptor.accept(tcp).await.expect("TLS handshake at the SIP sink");
+            // Whoever only looks whether somebody is there connects and leaves again.
+            let Ok(mut stream) = acceptor.accept(tcp).await else { return };
             let mut buffer = Vec::with_capacity(65_536);
             let mut answers = String::new();
             while stream.read_buf(&mut buffer).await.is_ok_and(|read| read > 0) {
