@@ -40,28 +40,21 @@ pub struct Sender {
 #[derive(Debug, Default)]
 pub struct Recall(Mutex<Whereabouts>);
 
+/// Where an INVITE is: on its way to a flow, or on one, and after a failure on its way to another.
 #[derive(Debug, Default)]
-enum Whereabouts {
-    /// On its way to a flow.
-    #[default]
-    Waiting,
-    /// Sent on a flow.
-    Sent(queue::Sender<Command>, TransactionId),
-    /// Called back before it was sent.
-    Recalled,
+struct Whereabouts {
+    sent: Option<(queue::Sender<Command>, TransactionId)>,
+    recalled: bool,
 }
 
 impl Recall {
     /// Calls it back.
     pub fn recall(&self) {
         let mut whereabouts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        match &*whereabouts {
-            Whereabouts::Waiting => *whereabouts = Whereabouts::Recalled,
+        whereabouts.recalled = true;
+        if let Some((flow, transaction)) = &whereabouts.sent {
             // A flow that is gone has failed the INVITE by itself.
-            Whereabouts::Sent(flow, transaction) => {
-                let _gone = flow.offer(Command::Recall(*transaction));
-            }
-            Whereabouts::Recalled => {}
+            let _gone = flow.offer(Command::Recall(*transaction));
         }
     }
 
@@ -69,9 +62,8 @@ impl Recall {
     #[must_use]
     fn sent(&self, flow: &queue::Sender<Command>, transaction: TransactionId) -> bool {
         let mut whereabouts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let recalled = matches!(*whereabouts, Whereabouts::Recalled);
-        *whereabouts = Whereabouts::Sent(flow.clone(), transaction);
-        recalled
+        whereabouts.sent = Some((flow.clone(), transaction));
+        whereabouts.recalled
     }
 }
 

@@ -308,6 +308,11 @@ impl Response {
         &self.reason
     }
 
+    /// Puts the usual phrase in place of this one.
+    pub(super) fn set_usual_reason(&mut self) {
+        self.reason = self.status.reason().to_owned();
+    }
+
     /// The header fields.
     #[must_use]
     pub const fn headers(&self) -> &Headers {

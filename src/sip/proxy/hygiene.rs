@@ -20,7 +20,7 @@ impl Inner {
         )
     }
 
-    fn is_named_in(&self, value: &str) -> bool {
+    pub(super) fn is_named_in(&self, value: &str) -> bool {
         if self.0.is_empty() {
             return false;
         }

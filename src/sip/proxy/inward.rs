@@ -72,6 +72,9 @@ impl Proxy {
         headers.set_contact(contact);
         *headers.record_route_mut() = record;
         hygiene::to_outside(headers, &self.inner);
+        if self.inner.is_named_in(response.reason()) {
+            response.set_usual_reason();
+        }
         if let Some(body) = self.without_addresses(response.headers(), response.body()) {
             response.set_body(body);
         }

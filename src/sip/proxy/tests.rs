@@ -144,7 +144,7 @@ fn a_dialog_that_begins_outside_keeps_its_route_both_ways() {
         recorded.push_last(hop.clone());
     }
     let mut response = invite
-        .response(StatusCode::OK, "", Some("a"))
+        .response(StatusCode::OK, "Well said at imp1.corp", Some("a"))
         .with_contact(NameAddr::parse("<sip:ann@10.0.0.50;transport=tcp>").unwrap())
         .with_record_route(recorded)
         .with_header("Server", "imp1.corp")

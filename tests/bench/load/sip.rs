@@ -73,7 +73,9 @@ pub(crate) async fn sink(listener: TcpListener, acceptor: TlsAcceptor, meter: Ar
         tokio::spawn(async move {
             tcp.set_nodelay(true).unwrap();
             // Whoever only looks whether somebody is there connects and leaves again.
-            let Ok(mut stream) = acceptor.accept(tcp).await else { return };
+            let Ok(mut stream) = acceptor.accept(tcp).await else {
+                return;
+            };
             let mut buffer = Vec::with_capacity(65_536);
             let mut answers = String::new();
             while stream.read_buf(&mut buffer).await.is_ok_and(|read| read > 0) {
