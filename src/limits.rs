@@ -186,6 +186,9 @@ pub struct GatewayLimits {
     pub queries: usize,
     /// How long a query may wait for its answer (600 s: some are answered by people).
     pub query: Duration,
+    /// How long the server of a forwarded message may be silent after it was written, before that is a failure (60 s, as
+    /// for an acknowledgement: the first answer may have to wait for streams to be opened).
+    pub silence: Duration,
     /// Error stanzas that are kept until they have arrived (10,000), in each shard; one more is sent once.
     pub notices: usize,
     /// Of them, those for one link (1,000): who cannot be reached takes no room from others.
@@ -287,6 +290,7 @@ impl Default for GatewayLimits {
             pager_message_bytes: 1_300,
             queries: 100_000,
             query: Duration::from_secs(600),
+            silence: Duration::from_secs(60),
             notices: 10_000,
             notices_of_link: 1_000,
             notice_bytes: 16 << 20,

@@ -145,6 +145,7 @@ fn fixed(running: &Settings, new: &Settings) -> Vec<Fixed> {
             gather: _,
             queries: _,
             query: _,
+            silence: _,
             notices: _,
             notices_of_link: _,
             notice_bytes: _,

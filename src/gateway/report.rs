@@ -23,7 +23,7 @@ impl<O> Gateway<O> {
             waiting.state = State::Written { epoch };
             if let WaitingKind::Forwarded { .. } = waiting.kind {
                 // Nobody waits for the word that it has arrived, so its far end has the whole time for that.
-                waiting.until = after(now, self.limits.deliver);
+                waiting.until = after(now, self.limits.silence);
             }
             let until = waiting.until.min(confirmed_at);
             if let Some(link) = self.links.get_mut(&waiting.link) {

@@ -1,7 +1,7 @@
 //! Pings, their answers, and what it means when none comes.
 //!
 //! A SIP request cannot wait for long: where its server has never answered a ping, silence on a live stream is taken for
-//! success after `confirm`. A forwarded message waits for nobody, so its silence is a failure after `deliver`, unless the
+//! success after `confirm`. A forwarded message waits for nobody, so its silence is a failure after `silence`, unless the
 //! server has shown that it lives and answers no pings at all. What is asked again is asked less and less often.
 //! XEP-0199; RFC 6120 §8.2.3 has every query answered.
 
@@ -76,7 +76,7 @@ impl<O> Gateway<O> {
                 continue;
             }
             if is_written && was_heard {
-                self.manners.silent(now, &waiting.link, self.limits.deliver);
+                self.manners.silent(now, &waiting.link, self.limits.silence);
             }
             self.fail(now, waiting, Trouble::Timeout);
         }

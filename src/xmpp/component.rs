@@ -168,7 +168,7 @@ impl Component {
             }
             (Phase::Open, StreamItem::Oversized(element)) => {
                 self.wire.has_moved(now);
-                self.receive(Err(Stanza::refuse_oversized(element, ns::COMPONENT)))?;
+                self.receive(Stanza::from_oversized(element, ns::COMPONENT))?;
             }
             (Phase::AwaitHeader | Phase::AwaitHandshake | Phase::Open, _) => {
                 return Err(StreamRefusal::UnexpectedElement);

@@ -172,21 +172,38 @@ impl Stanza {
         })))
     }
 
-    /// Why a first-level element that is too big to be read goes no further; `element` is its start tag alone.
-    #[must_use]
-    pub fn refuse_oversized(element: Element, content: &str) -> BadStanza {
-        match Self::from_element(element, content) {
-            Ok(stanza) => BadStanza::Refused(Box::new(RefusedStanza {
-                may_be_answered: stanza.kind.may_be_answered(),
+    /// What takes the place of a first-level element that is too big to be read; `element` is its start tag alone.
+    ///
+    /// Who waits for an answer, or is owed an error, hears of it: an error that says no more takes the place of either.
+    ///
+    /// # Errors
+    /// [`BadStanza`], which for all else owes its sender a `policy-violation`.
+    pub fn from_oversized(element: Element, content: &str) -> Result<Self, BadStanza> {
+        let stanza = Self::from_element(element, content)?;
+        let id = stanza.id().map(str::to_owned);
+        if stanza.kind.may_be_answered() {
+            return Err(BadStanza::Refused(Box::new(RefusedStanza {
+                may_be_answered: true,
                 name: stanza.kind.to_error(),
-                id: stanza.id().map(str::to_owned),
+                id,
                 from: stanza.from,
                 to: Some(stanza.to),
                 condition: Condition::PolicyViolation,
                 text: Some("the stanza is too big"),
-            })),
-            Err(bad) => bad,
+            })));
         }
+        let error = if stanza.kind.is_error() {
+            StanzaError::new(Condition::UndefinedCondition).with_text("the error is too big to be passed on")
+        } else {
+            // Its type is "modify": who asks for less may get it.
+            StanzaError::new(Condition::PolicyViolation).with_text("the answer is too big")
+        };
+        let stand_in =
+            Self::new(stanza.kind.to_error(), stanza.from, stanza.to).with_child(error.to_element());
+        Ok(match id {
+            Some(id) => stand_in.with_id(&id),
+            None => stand_in,
+        })
     }
 
     /// What it is.
@@ -432,11 +449,17 @@ impl RefusedStanza {
         if let Some(text) = self.text {
             error = error.with_text(text);
         }
-        let mut answer = Stanza::new(self.name, from, self.from.clone()).with_child(error.to_element());
-        if let Some(id) = &self.id {
-            answer = answer.with_id(id);
-        }
-        Some(answer)
+        let answer = Stanza::new(self.name, from, self.from.clone()).with_child(error.to_element());
+        Some(match (&self.id, self.name) {
+            (Some(id), _) => answer.with_id(id),
+            //= rfc6120#8.3.1
+            //# If the generated stanza was <iq/> then the error stanza MUST include an 'id'
+            //# attribute.  In all cases, the value of the 'id' attribute MUST
+            //# match that of the generated stanza (or be empty if the generated
+            //# stanza did not include an 'id' attribute).
+            (None, Kind::Iq(_)) => answer.with_id(""),
+            (None, Kind::Message(_) | Kind::Presence(_)) => answer,
+        })
     }
 }
 

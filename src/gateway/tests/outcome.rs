@@ -822,7 +822,7 @@ fn many_messages_to_many_domains_leave_nothing_behind() {
             }
             _ => {
                 bench.written(&[letter.token()], 1);
-                bench.pass(DELIVER);
+                bench.pass(DELIVER * 2);
             }
         }
         assert!(bench.is_at_rest(), "round {round}");

@@ -558,7 +558,7 @@ impl World {
 
     /// Lets all timers run out, and checks what was promised.
     fn end(mut self) {
-        self.wait(self.limits.deliver * 2);
+        self.wait(self.limits.deliver + self.limits.silence);
         assert_eq!(self.gateway.waiting(), 0);
         for link in 0..u8::try_from(self.links.len()).unwrap() {
             self.tell_all(link);
@@ -572,7 +572,7 @@ impl World {
                 status: 500,
             });
         }
-        self.wait(self.limits.deliver * 2);
+        self.wait(self.limits.deliver + self.limits.silence);
         assert_eq!(self.gateway.waiting(), 0);
         self.carry_all();
         assert_eq!((self.gateway.waiting(), self.gateway.telling()), (0, 0));
@@ -600,10 +600,10 @@ impl World {
                 }
             }
         }
-        // Behind each message, and again after 3 s, 9 s and 21 s; behind an error for longer, and less often.
+        // Behind each message, and again after 3 s, 9 s, 21 s and 45 s; behind an error for longer, and less often.
         let errors = self.notices.len();
         assert!(
-            self.pings <= 4 * self.messages.len() + 27 * errors + self.told_breaks(),
+            self.pings <= 5 * self.messages.len() + 27 * errors + self.told_breaks(),
             "{} pings for {} messages",
             self.pings,
             self.messages.len()

@@ -142,19 +142,56 @@ fn what_only_refuses_the_stanza_is_answered_once() {
             (answer.from(), answer.to()),
             (&jid(sender), &jid("a@one.example/x"))
         );
-        assert_eq!(
-            answer.id(),
-            attributes
-                .iter()
-                .find(|(name, _)| *name == "id")
-                .map(|(_, id)| *id)
-        );
+        let id = attributes.iter().find(|(name, _)| *name == "id");
+        // RFC 6120 §8.3.1: that of an iq without id is empty.
+        let empty = (name == "iq").then_some("");
+        assert_eq!(answer.id(), id.map(|(_, id)| *id).or(empty));
         assert!(answer.kind().is_error());
     }
     let Err(BadStanza::Refused(refused)) = read("message", &[FROM, ("to", "a@@b"), ("type", "error")]) else {
         panic!("not refused");
     };
     assert_eq!(refused.error_reply(&jid("edge.example")), None);
+}
+
+#[test]
+fn an_answer_or_an_error_that_is_too_big_becomes_an_error_that_says_no_more() {
+    for (name, value, condition) in [
+        ("iq", "result", Condition::PolicyViolation),
+        ("iq", "error", Condition::UndefinedCondition),
+        ("message", "error", Condition::UndefinedCondition),
+        ("presence", "error", Condition::UndefinedCondition),
+    ] {
+        let mut start = Element::new(name, ns::SERVER);
+        for (name, value) in [FROM, TO, ("id", "7"), ("type", value)] {
+            start.set_attribute(name, value);
+        }
+        let stand_in = Stanza::from_oversized(start, ns::SERVER).unwrap();
+        assert_eq!(
+            (stand_in.kind().name(), stand_in.kind().is_error()),
+            (name, true),
+            "{value}"
+        );
+        assert_eq!(
+            (stand_in.from(), stand_in.to(), stand_in.id()),
+            (&jid("a@one.example/x"), &jid("b@two.example"), Some("7")),
+            "it goes on its way"
+        );
+        assert_eq!(stand_in.error().unwrap().condition(), condition);
+    }
+    let mut start = Element::new("message", ns::SERVER);
+    for (name, value) in [FROM, TO] {
+        start.set_attribute(name, value);
+    }
+    let Err(BadStanza::Refused(refused)) = Stanza::from_oversized(start, ns::SERVER) else {
+        panic!("its sender is told");
+    };
+    let answer = refused.error_reply(&jid("edge.example")).unwrap();
+    assert_eq!(
+        (answer.to(), answer.id()),
+        (&jid("a@one.example/x"), None),
+        "a message needs no id"
+    );
 }
 
 #[test]

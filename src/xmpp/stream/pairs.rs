@@ -121,7 +121,7 @@ impl Open {
         }
     }
 
-    /// Tells the sender of a stanza that was too big to be read, of which there is only the start tag.
+    /// Takes a stanza that was too big to be read, of which there is only the start tag.
     pub(super) fn oversized(
         &self,
         wire: &mut Wire,
@@ -129,7 +129,7 @@ impl Open {
         element: Element,
     ) -> Result<(), StreamRefusal> {
         wire.has_moved(now);
-        self.stanza(wire, Err(Stanza::refuse_oversized(element, ns::SERVER)))?;
+        self.stanza(wire, Stanza::from_oversized(element, ns::SERVER))?;
         // Its sender counts it all the same (XEP-0198 §4).
         wire.has_handled();
         Ok(())

@@ -104,6 +104,14 @@ impl Ledger {
         }
     }
 
+    /// A message that arrived though its sender was told that it failed.
+    pub(super) fn both(&self) -> Option<&str> {
+        self.messages
+            .iter()
+            .find(|(_, message)| message.is_both())
+            .map(|(id, _)| id.as_str())
+    }
+
     /// All is at rest: nothing that an edge took in is lost in silence.
     pub(super) fn settle(&mut self) {
         for (id, message) in &self.messages {
@@ -111,8 +119,7 @@ impl Ledger {
             self.totals.accepted += usize::from(!message.accepted.is_empty());
             self.totals.delivered += message.delivered;
             self.totals.told += usize::from(message.told > 0);
-            let is_refused = message.to.starts_with(super::plan::NOBODY);
-            self.totals.both += usize::from(message.told > 0 && message.delivered > 0 && !is_refused);
+            self.totals.both += usize::from(message.is_both());
             if message.accepted.is_empty() || message.delivered > 0 || message.told > 0 {
                 continue;
             }
@@ -122,6 +129,13 @@ impl Ledger {
                 self.faults.push(format!("{id} is lost in silence: {message:?}"));
             }
         }
+    }
+}
+
+impl Message {
+    fn is_both(&self) -> bool {
+        let is_refused = self.to.starts_with(super::plan::NOBODY);
+        self.told > 0 && self.delivered > 0 && !is_refused
     }
 }
 
