@@ -65,14 +65,17 @@ class Federation(unittest.TestCase):
         self.assertEqual(self.bob.response().status, 200)
         self.assert_nothing_shown()
 
+    def answer_and_notify(self, watcher):
+        """The answer to a SUBSCRIBE and the NOTIFY that goes with it, which may overtake each other."""
+        answer, notify = sorted((watcher.next(), watcher.next()), key=lambda message: message.status or 0, reverse=True)
+        self.assertEqual((answer.status, notify.method), (200, "NOTIFY"))
+        return answer, notify
+
     def subscribe(self, watcher, presentity, watching, watched, name):
         contact = [f"Contact: <sip:{watching.split('@')[0]}@{watcher.address}:5060>"]
         watcher.send("SUBSCRIBE", f"sip:{watched}", watching, watched, call_id=f"subscription@{watcher.address}", tag="w",
                      headers=[*contact, "Event: presence", "Expires: 600", "Accept: application/pidf+xml"])
-        # They overtake each other.
-        both = sorted((watcher.next(), watcher.next()), key=lambda message: message.status or 0, reverse=True)
-        granted, first = both
-        self.assertEqual((granted.status, first.method), (200, "NOTIFY"))
+        granted, first = self.answer_and_notify(watcher)
         self.assertIn("active", first.get("Subscription-State"))
         watcher.answer(first)
         presentity.send("PUBLISH", f"sip:{watched}", watched, watched, headers=["Event: presence", "Expires: 600"], kind="application/pidf+xml",
@@ -87,8 +90,7 @@ class Federation(unittest.TestCase):
         uri = re.search(r"<(.*)>", granted.get("Contact")).group(1)
         watcher.send("SUBSCRIBE", uri, watching, watched, call_id=f"subscription@{watcher.address}", tag="w", to_tag=granted.tag("To"), cseq=2,
                      headers=[*contact, *route, "Event: presence", "Expires: 0", "Accept: application/pidf+xml"])
-        self.assertEqual(watcher.response().status, 200)
-        last = watcher.request("NOTIFY")
+        _ended, last = self.answer_and_notify(watcher)
         self.assertIn("terminated", last.get("Subscription-State"))
         watcher.answer(last)
 

@@ -2,6 +2,7 @@
 
 import itertools
 import queue
+import select
 import socket
 import ssl
 import threading
@@ -57,27 +58,58 @@ class Connection:
 
     def __init__(self, peer, wire):
         self.peer, self.wire = peer, wire
-        self.lock = threading.Lock()
+        self.lock = threading.Lock()  # one TLS session is not for two threads at once
+        self.ending = False
+        self.waker, self.wake = socket.socketpair()
+        self.wire.setblocking(False)
         threading.Thread(target=self._read, daemon=True).start()
 
     def send(self, text):
         """Sends octets or text as they are."""
-        with self.lock:
-            self.wire.sendall(text if isinstance(text, bytes) else text.encode())
+        octets = memoryview(text if isinstance(text, bytes) else text.encode())
+        while octets:
+            with self.lock:
+                try:
+                    octets = octets[self.wire.send(octets):]
+                    continue
+                except (BlockingIOError, ssl.SSLWantWriteError, ssl.SSLWantReadError):
+                    pass
+            select.select([], [self.wire], [], 1)
 
     def close(self):
-        """Closes it at once."""
+        """Closes it at once; the thread that reads does it."""
+        self.ending = True
         try:
-            self.wire.shutdown(socket.SHUT_RDWR)
+            self.wake.send(b"x")
         except OSError:
-            pass
-        self.wire.close()
+            pass  # it is closed
+
+    def _receive(self):
+        """What comes next, and nothing at the end."""
+        while not self.ending:
+            with self.lock:
+                try:
+                    return self.wire.recv(65536)
+                except (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError):
+                    pass
+            select.select([self.wire, self.waker], [], [])
+        return b""
 
     def _read(self):
+        try:
+            self._take()
+        finally:
+            self.ending = True
+            with self.lock:
+                for closed in (self.wire, self.wake, self.waker):
+                    closed.close()
+        self.peer.connections.put(("closed", self))
+
+    def _take(self):
         buffered = b""
         try:
             while True:
-                octets = self.wire.recv(65536)
+                octets = self._receive()
                 if not octets:
                     break
                 buffered += octets
@@ -93,7 +125,6 @@ class Connection:
                     buffered = rest[length:]
         except (OSError, ValueError, ssl.SSLError):
             pass
-        self.peer.connections.put(("closed", self))
 
 
 class Datagrams:
@@ -183,7 +214,6 @@ class Peer:
         wire.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         if self.transport == "tls":
             wire = self.context(False).wrap_socket(wire)
-        wire.settimeout(None)
         self.connection = Connection(self, wire)
         return self.connection
 

@@ -125,7 +125,7 @@ level = "{level}"
 
     def start(self, until="/readyz"):
         """Starts it and waits until it says that it is ready; `/healthz` is enough where its node is missing."""
-        user = ["setpriv", f"--reuid={USER}", "--regid=nogroup", "--clear-groups", "--"] if os.getuid() == 0 else []
+        user = ["setpriv", f"--reuid={USER}", "--regid=nogroup", "--clear-groups", "--pdeathsig", "KILL", "--"] if os.getuid() == 0 else []
         self.process = self._spawn(user + self.command("run"))
         wait_until(lambda: self.answers(until), f"vestibule answers 200 to {until}", alive=self.process)
         return self
