@@ -71,6 +71,26 @@ pub const LATE_ANSWERS: usize = 64;
 /// Servers that are asked in turn to take one SIP request, while each answers 503 (8).
 pub const SERVERS_OF_A_REQUEST: usize = 8;
 
+/// Datagrams that wait for one SIP flow over UDP (64); more are lost as on the way, and come again.
+pub const DATAGRAMS_OF_A_FLOW: usize = 64;
+
+/// SIP flows over UDP that the ports of one address have at once (64).
+pub const FLOWS_OF_AN_ADDRESS: usize = 64;
+
+/// Quiet time after which a SIP flow over UDP is forgotten (32 s: 64*T1, as long as anything can be repeated). It costs
+/// nothing to begin it again.
+pub const UDP_FLOW_IDLE: Duration = Duration::from_secs(32);
+
+/// Octets of a request over UDP from which on it goes over TCP where that is possible (1,300: RFC 3261 §18.1.1).
+pub const UDP_REQUEST_BYTES: usize = 1_300;
+
+/// Answers a second, on one UDP socket, to those who have proven nothing (50).
+pub const UNPROVEN_ANSWERS_PER_SECOND: u32 = 50;
+
+/// How many times the octets of a datagram the answer to one who has proven nothing may have (2): nobody gains by writing
+/// the address of another.
+pub const UNPROVEN_ANSWER_FACTOR: usize = 2;
+
 /// Bounds of the SIP reader and the transaction layer.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SipLimits {

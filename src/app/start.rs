@@ -20,6 +20,7 @@ use crate::net::dns::{Hosts, Resolver};
 use crate::net::pool::Pool;
 use crate::net::rates::Rates;
 use crate::net::sip_flow::SipOrigin;
+use crate::net::sip_udp::Sockets;
 use crate::net::world::{self, DefaultTls, NodeAddresses, Places, Streams, World};
 use crate::net::xmpp_places::XmppPlaces;
 use crate::net::xmpp_verify::Verifications;
@@ -61,7 +62,7 @@ pub(super) async fn start(
     let contexts = contexts(settings)?;
     let mut sockets = Vec::new();
     for listener in &settings.listeners {
-        let socket = listen::bind(listener.address).map_err(|error| {
+        let socket = listen::of(listener).map_err(|error| {
             let what = format!("[[listen]] {} {}", listener.side, listener.protocol);
             cannot_listen(&what, listener.address, &error)
         })?;
@@ -108,7 +109,7 @@ pub(super) async fn start(
             side = %listener.side, protocol = %listener.protocol, transport = %listener.transport,
             address = %listener.address, "listening"
         );
-        serve::listen(&world, socket, listener, &accepting);
+        serve::listen(&world, socket, listener, &accepting)?;
     }
     keep_components_up(&world, settings);
     world.supervisor.spawn("probe", probe::run(Arc::clone(&world)));
@@ -173,7 +174,7 @@ fn note_certificates(world: &World, contexts: &Contexts) {
 fn cannot_listen(what: &str, address: SocketAddr, error: &io::Error) -> anyhow::Error {
     let kind = error.kind();
     let help = if kind == io::ErrorKind::AddrInUse {
-        "another program listens there; find it with: ss -lntp"
+        "another program listens there; find it with: ss -lntup"
     } else if kind == io::ErrorKind::AddrNotAvailable {
         "the address belongs to no interface of this machine; see: ip address"
     } else if kind == io::ErrorKind::PermissionDenied {
@@ -228,6 +229,7 @@ pub(crate) fn assemble(
         dialback: DialbackSecret::new(secret.expose().as_bytes()),
         ids: AnswerIds::new(u64::from_le_bytes(world::random())),
         shards,
+        udp: Sockets::default(),
         pool: Pool::new(),
         set_aside: Mutex::default(),
         nodes: NodeAddresses::default(),

@@ -8,6 +8,7 @@ use tokio::net::TcpStream;
 
 use super::connect::{self, ConnectError};
 use super::dns::{DnsError, Family, Resolver};
+use super::sip_udp;
 use super::world::{self, World};
 use crate::domain::Domain;
 use crate::gateway::Trouble;
@@ -91,20 +92,53 @@ pub async fn connect(
     };
     connected.map_err(|error| {
         if let ConnectError::NoAddress = error {
-            let failed = |failure: &&DnsError| matches!(failure, DnsError::Failed { .. });
-            let known = || failures.iter().filter_map(OnceLock::get);
-            if let Some(error) = known().find(failed).or_else(|| known().next()) {
-                log((target, purpose), error, "a server's address cannot be looked up");
-            }
-            return if known().any(|failure| failed(&failure)) {
-                Trouble::Timeout
-            } else {
-                Trouble::NotFound
-            };
+            return unresolved((target, purpose), &failures);
         }
         log((target, purpose), &error, "a server cannot be connected to");
         Trouble::Unreachable
     })
+}
+
+/// The first address of a target to which the system knows a way, IPv6 first: over UDP nothing is heard of the others.
+///
+/// # Errors
+/// As [`connect()`].
+pub async fn datagrams(world: &World, target: &Target) -> Result<SocketAddr, Trouble> {
+    let failures: [OnceLock<DnsError>; 2] = Default::default();
+    let [failure_v6, failure_v4] = &failures;
+    let found = match &target.host {
+        Host::Address(address) => return Ok(SocketAddr::new(*address, target.port.get())),
+        Host::Name(name) => {
+            let v6 = addresses(world, target, name, Family::V6, failure_v6);
+            let v4 = addresses(world, target, name, Family::V4, failure_v4);
+            let (mut v6, v4) = tokio::join!(v6, v4);
+            v6.extend(v4);
+            v6
+        }
+    };
+    for address in &found {
+        if sip_udp::leads(*address).await {
+            return Ok(*address);
+        }
+    }
+    if found.is_empty() {
+        return Err(unresolved((target, Purpose::Traffic), &failures));
+    }
+    Err(Trouble::Unreachable)
+}
+
+/// Why the name of a target has led to no address.
+fn unresolved(about: (&Target, Purpose), failures: &[OnceLock<DnsError>; 2]) -> Trouble {
+    let failed = |failure: &&DnsError| matches!(failure, DnsError::Failed { .. });
+    let known = || failures.iter().filter_map(OnceLock::get);
+    if let Some(error) = known().find(failed).or_else(|| known().next()) {
+        log(about, error, "a server's address cannot be looked up");
+    }
+    if known().any(|failure| failed(&failure)) {
+        Trouble::Timeout
+    } else {
+        Trouble::NotFound
+    }
 }
 
 /// The addresses of one family; why there are none goes to `failure`.

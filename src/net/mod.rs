@@ -18,6 +18,7 @@ pub mod shard;
 pub mod sip_flow;
 pub mod sip_link;
 pub mod sip_relay;
+pub mod sip_udp;
 #[cfg(test)]
 mod tests;
 pub mod tls;

@@ -1,5 +1,6 @@
 //! What happens to an accepted connection: TLS where its listener has it, then the flow of its protocol.
 
+use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
@@ -7,20 +8,37 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio_util::sync::CancellationToken;
 
 use super::accept::{self, Accepted};
+use super::listen::Bound;
 use super::proof::Proof;
 use super::pump::Pump;
 use super::settings::Listener;
-use super::sip_flow::{self, Opened, SipFlow};
+use super::sip_flow::{self, Carrier, Opened, SipFlow};
 use super::tls::{self, Wire};
 use super::world::World;
-use super::{queue, xmpp_stream};
+use super::{queue, sip_udp, xmpp_stream};
 use crate::identity::chain::Usage;
 use crate::pki::Alpn;
 use crate::route::{Protocol, Transport};
 use crate::sip;
 
-/// Accepts on a bound socket until `accepting` is cancelled.
-pub fn listen(world: &Arc<World>, socket: TcpListener, listener: Listener, accepting: &CancellationToken) {
+/// Serves a bound socket: new connections, and new senders of datagrams, are taken until `accepting` is cancelled.
+///
+/// # Errors
+/// Those of the operating system.
+pub fn listen(
+    world: &Arc<World>,
+    socket: Bound,
+    listener: Listener,
+    accepting: &CancellationToken,
+) -> io::Result<()> {
+    match socket {
+        Bound::Stream(socket) => connections(world, socket, listener, accepting),
+        Bound::Datagrams(socket) => sip_udp::listen(world, socket, listener.side, accepting)?,
+    }
+    Ok(())
+}
+
+fn connections(world: &Arc<World>, socket: TcpListener, listener: Listener, accepting: &CancellationToken) {
     let (world, accepting) = (Arc::clone(world), accepting.clone());
     let (socket, listener) = (Arc::new(socket), Arc::new(listener));
     let supervisor = world.supervisor.clone();
@@ -100,7 +118,7 @@ async fn connection(world: Arc<World>, stream: TcpStream, accepted: Accepted) {
             let (sender, commands) = queue::bounded("sip_flow", limits.sip.transactions, &world.metrics);
             let sip = SipFlow {
                 world: Arc::clone(&world),
-                pump,
+                carrier: Carrier::stream(pump, &limits.sip),
                 id: flow,
                 side,
                 remote,

@@ -1,9 +1,11 @@
-//! One SIP connection, whoever opened it: frames, transactions and the way to the gateway and back.
+//! One SIP connection, whoever opened it: frames, transactions and the way to the gateway and back. Over UDP a flow is what
+//! goes between two addresses, and lives a little longer than its transactions (`sip_udp`).
 //!
 //! The task of a flow owns its transactions, so that a peer can answer or repeat only what belongs to its own
 //! connection. It ends when the connection does; every transaction on it then fails at once, and the answers that are
 //! still to come are given by `late`. A flow that we opened ends when its link lets go of it.
 
+mod carrier;
 mod incoming;
 mod late;
 mod outgoing;
@@ -21,20 +23,22 @@ use tokio_util::sync::CancellationToken;
 
 use super::accept::FlowId;
 use super::proof::Proof;
-use super::pump::{Progress, Pump};
 use super::queue;
 use super::sip_link::{Errand, Keeper};
 use super::sip_relay::Recall;
 use super::world::{self, World};
+use crate::limits::UDP_FLOW_IDLE;
 use crate::observe::metrics::Alive;
 use crate::refusal::Refuse as _;
 use crate::route::{Protocol, Side};
-use crate::sip::frame::{Frame, StreamFramer};
+use crate::sip::frame::Frame;
 use crate::sip::keepalive::{Due, Keepalive};
 use crate::sip::transaction::{
     Event, Flow, NotStarted, Received, Reliability, Timers, TransactionId, Transactions, UnderWay,
 };
 use crate::sip::{self, Message, Response};
+use carrier::Came;
+pub use carrier::Carrier;
 
 /// Where the SIP transaction of a request is that the gateway will answer.
 #[derive(Debug)]
@@ -67,8 +71,8 @@ pub enum Command {
 pub struct SipFlow {
     /// What it shares with all.
     pub world: Arc<World>,
-    /// The octets.
-    pub pump: Pump,
+    /// What carries its messages.
+    pub carrier: Carrier,
     /// Its number.
     pub id: FlowId,
     /// Where the peer stands.
@@ -114,26 +118,37 @@ pub async fn run(
     let world = Arc::clone(&flow.world);
     let limits = world.limits();
     let now = world::now();
-    let (known, whole_by, keepalive, let_go) = match &flow.opened {
-        Opened::ByPeer => (Known::No, now.checked_add(limits.net.first_message), None, None),
-        Opened::ByUs(keeper) => {
+    let let_go = match &flow.opened {
+        Opened::ByPeer => None,
+        Opened::ByUs(keeper) => Some(keeper.let_go()),
+    };
+    let (known, whole_by, keepalive) = match (&flow.opened, flow.carrier.reliability()) {
+        // Each datagram is whole, and nothing has to be kept open.
+        (_, Reliability::Unreliable) => (Known::Yes, None, None),
+        (Opened::ByPeer, Reliability::Reliable) => {
+            (Known::No, now.checked_add(limits.net.first_message), None)
+        }
+        (Opened::ByUs(_), Reliability::Reliable) => {
             let random = u32::from_le_bytes(world::random());
             let keepalive = Keepalive::new(now, limits.net.sip_keepalive, random);
-            (Known::Yes, None, Some(keepalive), Some(keeper.let_go()))
+            (Known::Yes, None, Some(keepalive))
         }
+    };
+    let idle = match flow.carrier.reliability() {
+        Reliability::Reliable => limits.net.sip_idle,
+        Reliability::Unreliable => UDP_FLOW_IDLE,
     };
     let mut task = Task {
         known,
-        framer: StreamFramer::new(&limits.sip),
         transactions: Transactions::new(&limits.sip, Timers::default(), world.transactions.clone()),
         errands: HashMap::new(),
         relayed: HashMap::new(),
         sender,
         whole_by,
         keepalive,
-        idle_at: now.checked_add(limits.net.sip_idle),
+        idle_at: now.checked_add(idle),
         patience: limits.net.first_message,
-        idle: limits.net.sip_idle,
+        idle,
         flow,
     };
     let ended = task.serve(&mut commands, let_go).await;
@@ -143,7 +158,7 @@ pub async fn run(
     late::leave(&flow, commands);
     // A connection that failed is dropped; a peer that is well may take a moment to read the last words.
     if ended.is_ok() {
-        let _late = tokio::time::timeout(FAREWELL, flow.pump.close()).await;
+        let _late = tokio::time::timeout(FAREWELL, flow.carrier.close()).await;
     }
     ended
 }
@@ -164,7 +179,6 @@ enum Ended {
 
 struct Task {
     flow: SipFlow,
-    framer: StreamFramer,
     transactions: Transactions,
     /// Requests of ours by their transaction.
     errands: HashMap<TransactionId, Box<Errand>>,
@@ -210,12 +224,12 @@ impl Task {
                 }
             };
             tokio::select! {
-                progress = self.flow.pump.wait() => match progress? {
-                    Progress::Read(read) => self.read(read).await?,
-                    Progress::Written => {}
-                    Progress::End => return Ok(()),
+                came = self.flow.carrier.wait() => match came? {
+                    Came::Read => self.read().await?,
+                    Came::Written => {}
+                    Came::End => return Ok(()),
                 },
-                command = commands.recv(), if self.flow.pump.has_room() => {
+                command = commands.recv(), if self.flow.carrier.has_room() => {
                     let Some(command) = command else { return Ok(()) };
                     self.obey(command).await;
                     // What else waits goes out in the same write.
@@ -262,7 +276,7 @@ impl Task {
         match self.keepalive.as_mut().and_then(|keepalive| keepalive.tick(now)) {
             // Between the octets of a message of ours there is no place for it, and there never is one: each is written
             // as a whole.
-            Some(Due::Ping) => self.flow.pump.send(b"\r\n\r\n")?,
+            Some(Due::Ping) => self.flow.carrier.send(b"\r\n\r\n")?,
             Some(Due::Dead) => return timed_out("the peer no longer answers pings"),
             None => {}
         }
@@ -275,15 +289,17 @@ impl Task {
         Ok(Ended::No)
     }
 
-    async fn read(&mut self, read: usize) -> io::Result<()> {
+    async fn read(&mut self) -> io::Result<()> {
         let now = world::now();
-        self.framer.push(self.flow.pump.take(read));
         let (mut whole, mut used) = (false, false);
         loop {
-            match self.framer.next() {
+            match self.flow.carrier.next() {
                 Ok(Some(Frame::Message(mut message))) => {
                     whole = true;
-                    if let Message::Request(request) = &mut message {
+                    // A datagram's is stamped when it is read: the flow is named by where its answers go.
+                    if let Message::Request(request) = &mut message
+                        && self.flow.carrier.reliability() == Reliability::Reliable
+                    {
                         request.headers_mut().stamp_via(self.flow.remote);
                     }
                     let flow = self.flow();
@@ -305,7 +321,7 @@ impl Task {
                     if let Some(keepalive) = &mut self.keepalive {
                         keepalive.pinged(now);
                     }
-                    self.flow.pump.send(b"\r\n")?;
+                    self.flow.carrier.send(b"\r\n")?;
                 }
                 Ok(Some(Frame::Pong)) => {
                     if let Some(keepalive) = &mut self.keepalive {
@@ -325,7 +341,7 @@ impl Task {
         if whole {
             self.known = Known::Yes;
         }
-        let between = self.framer.is_between_messages();
+        let between = self.flow.carrier.is_between_messages();
         if whole || !between {
             used = true;
             if let Some(keepalive) = &mut self.keepalive {
@@ -396,7 +412,9 @@ impl Task {
     async fn settle(&mut self) -> io::Result<()> {
         while let Some(event) = self.transactions.poll() {
             match event {
-                Event::Transmit { octets, .. } => self.flow.pump.send(&octets)?,
+                Event::Transmit {
+                    octets, transaction, ..
+                } => self.transmit(&octets, transaction)?,
                 Event::Request {
                     transaction,
                     request,
@@ -418,6 +436,23 @@ impl Task {
         Ok(())
     }
 
+    /// A connection that takes nothing more has ended; a datagram that cannot be sent is a matter of its own.
+    fn transmit(&mut self, octets: &[u8], transaction: Option<TransactionId>) -> io::Result<()> {
+        let Err(error) = self.flow.carrier.send(octets) else {
+            return Ok(());
+        };
+        match self.flow.carrier.reliability() {
+            Reliability::Reliable => return Err(error),
+            Reliability::Unreliable => {
+                tracing::info!(flow = %self.flow.id, octets = octets.len(), %error, "a SIP message cannot be sent over UDP");
+                if let Some(transaction) = transaction {
+                    self.transactions.send_failed(world::now(), transaction);
+                }
+            }
+        }
+        Ok(())
+    }
+
     fn respond(&mut self, transaction: TransactionId, response: &Response) {
         let _responded = self.transactions.respond(world::now(), transaction, response);
     }
@@ -425,7 +460,7 @@ impl Task {
     fn send(&mut self, message: &Message) -> io::Result<()> {
         let mut octets = Vec::new();
         sip::write::message(message, &mut octets);
-        self.flow.pump.send(&octets)
+        self.flow.carrier.send(&octets)
     }
 
     /// Ends everything that still waits for this connection.
@@ -441,7 +476,7 @@ impl Task {
     fn flow(&self) -> Flow {
         Flow {
             id: self.flow.id.get(),
-            reliability: Reliability::Reliable,
+            reliability: self.flow.carrier.reliability(),
         }
     }
 }

@@ -10,7 +10,7 @@ pub(super) mod reach;
 mod ways;
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -21,17 +21,16 @@ use super::accept::FlowId;
 use super::attempts::Attempts;
 use super::discover;
 use super::pool::{Content, Letter};
-use super::pump::Pump;
 use super::queue::{self, Refused};
 use super::sip_flow::{self, Command, Opened, SipFlow};
 use super::sip_relay::Reply;
 use super::world::{self, World};
 use crate::domain::Domain;
 use crate::gateway::Trouble;
-use crate::limits;
+use crate::limits::{self, UDP_REQUEST_BYTES};
 use crate::route::aside::Failure;
 use crate::route::select::Health;
-use crate::route::{LeftAlone, Plan, Protocol, Route, Target};
+use crate::route::{LeftAlone, Plan, Protocol, Route, Target, Transport};
 use crate::sip::{self, Request, Response};
 use ways::Ways;
 
@@ -244,6 +243,11 @@ impl SipLink {
                 Ok(live) => live,
                 Err(trouble) => return Err((errand, trouble)),
             };
+            let live = if live.target.transport == Transport::Udp {
+                self.by_size(&errand.request, live).await
+            } else {
+                live
+            };
             // Opening takes time, and its sender may have been told by now that it failed.
             if errand.until <= world::now() {
                 return Err((errand, Trouble::Timeout));
@@ -256,6 +260,50 @@ impl SipLink {
             };
         }
         Err((errand, Trouble::Broken))
+    }
+
+    /// A flow over TCP to the same place, where a request is too large for a datagram.
+    //
+    //= rfc3261#18.1.1
+    //# If a request is within 200 bytes of the path MTU, or if it is larger than 1300 bytes and the path MTU is unknown,
+    //# the request MUST be sent using an RFC 2914 congestion controlled transport protocol, such as TCP.
+    //= rfc3261#18.1.1
+    //# if the attempt to establish the connection generates either an ICMP Protocol Not Supported, or results in a TCP
+    //# reset, the element SHOULD retry the request, using UDP.
+    async fn by_size(&mut self, request: &Request, live: Arc<Live>) -> Arc<Live> {
+        let mut octets = Vec::new();
+        sip::write::request(request, &mut octets);
+        if octets.len() <= UDP_REQUEST_BYTES {
+            return live;
+        }
+        let target = Target {
+            transport: Transport::Tcp,
+            ..live.target.clone()
+        };
+        let way = self.ways.of(&Plan::to(target.clone()));
+        match &way.live {
+            Some(open) if !open.flow.is_closed() => return Arc::clone(open),
+            Some(_) | None => {}
+        }
+        if way.paused(world::now()).is_some() {
+            return live;
+        }
+        let connected = self.connect(&target).await;
+        let way = self.ways.of(&Plan::to(target));
+        match connected {
+            Ok(open) => {
+                way.opened(Arc::clone(&open));
+                open
+            }
+            Err(trouble) => {
+                way.failed(world::now(), trouble, u32::from_le_bytes(world::random()));
+                tracing::warn!(
+                    peer = %self.remote, target = %live.target, octets = octets.len(),
+                    "a SIP request is too large for a datagram, and its server takes no TCP: it is sent over UDP in fragments, which may not arrive"
+                );
+                live
+            }
+        }
     }
 
     /// A flow that this route leads to, to a server that was not tried yet.
@@ -321,7 +369,10 @@ impl SipLink {
                 }
                 match self.connect(&target).await {
                     Ok(live) => {
-                        attempts.succeeded();
+                        // Over UDP nobody has answered yet.
+                        if target.transport != Transport::Udp {
+                            attempts.succeeded();
+                        }
                         return Ok(live);
                     }
                     Err(failed) => {
@@ -341,13 +392,13 @@ impl SipLink {
     async fn connect(&self, target: &Target) -> Result<Arc<Live>, Trouble> {
         let world = &self.world;
         let limits = world.limits();
-        let (wire, reached) = reach::reach(world, &self.remote, target).await?;
         let id = FlowId::fresh();
+        let (carrier, reached) = reach::carrier(world, &self.remote, target, id).await?;
         tracing::info!(peer = %self.remote, %target, flow = %id, "SIP flow opened");
         let let_go = CancellationToken::new();
         let flow = SipFlow {
             world: Arc::clone(world),
-            pump: Pump::new(wire, limits.net.write_buffer),
+            carrier,
             id,
             side: target.side,
             remote: reached.address,

@@ -13,6 +13,7 @@ use super::pool::Pool;
 use super::queue;
 use super::rates::Rates;
 use super::sip_flow::SipOrigin;
+use super::sip_udp::Sockets;
 use super::xmpp_places::XmppPlaces;
 use super::xmpp_verify::Verifications;
 use crate::domain::Domain;
@@ -54,6 +55,8 @@ pub struct World {
     pub ids: AnswerIds,
     /// The shards of the gateway, by their number.
     pub shards: Vec<queue::Sender<Input<SipOrigin>>>,
+    /// The sockets that SIP over UDP listens on.
+    pub udp: Sockets,
     /// Links to peers and nodes.
     pub pool: Pool,
     /// The targets that failed a short while ago.

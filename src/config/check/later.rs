@@ -1,18 +1,13 @@
 //! Keys that are read and judged, and that this version does not act on yet: said aloud, so that nobody relies on them.
 
 use super::findings::{Findings, key};
-use crate::config::schema::{Admin, Document, Interworking, ListenProtocol, Log, PeerProtocol, Transport};
+use crate::config::schema::{Admin, Document, Interworking, Log, PeerProtocol};
 
 /// Warns where the file asks for what this version does not do.
 pub(super) fn warn(document: &Document, findings: &mut Findings<'_, '_>) {
     let mut later = |path: &[String], what: &str| {
         findings.warning(path, &format!("this version does not act on it yet: {what}"));
     };
-    for (at, listen) in document.listen.iter().enumerate() {
-        if (listen.protocol, listen.transport) == (ListenProtocol::Sip, Some(Transport::Udp)) {
-            later(key!["listen", at, "transport"], "nothing listens on UDP");
-        }
-    }
     for at in 0..document.port_map.len() {
         later(key!["port_map", at, "name"], "the ports are not mapped");
     }
@@ -54,14 +49,6 @@ pub(super) fn warn(document: &Document, findings: &mut Findings<'_, '_>) {
                 key!["federate", at, "rate", "requests_per_second"],
                 "requests over SIP are not counted, only stanzas and streams of XMPP",
             );
-        }
-        for (number, route) in federate.routes.iter().enumerate() {
-            if route.transport == Transport::Udp {
-                later(
-                    key!["federate", at, "routes", number, "transport"],
-                    "nothing is sent by UDP",
-                );
-            }
         }
         if federate.rate.new_dialogs_per_second.is_some() {
             later(

@@ -21,7 +21,7 @@ pub(super) fn listeners(
         );
     }
     let mut listeners = Vec::new();
-    let mut taken: HashMap<SocketAddr, usize> = HashMap::new();
+    let mut taken: HashMap<(SocketAddr, Ports), usize> = HashMap::new();
     for (at, listen) in document.listen.iter().enumerate() {
         let Some((protocol, transport)) = service(at, listen, findings) else {
             continue;
@@ -35,13 +35,13 @@ pub(super) fn listeners(
                 "port 0 lets the system choose a port, another at each start",
             );
         }
-        if transport == Transport::Udp {
-            // This version does not listen on UDP, and `later` says so.
-            continue;
-        }
+        let ports = match transport {
+            Transport::Udp => Ports::Udp,
+            Transport::Tls | Transport::Tcp => Ports::Tcp,
+        };
         for ip in addresses(at, listen, document, findings) {
             let address = SocketAddr::new(ip, port);
-            match taken.get(&address) {
+            match taken.get(&(address, ports)) {
                 Some(first) if port != 0 => findings.error(
                     key!["listen", at, "port"],
                     &format!(
@@ -50,7 +50,7 @@ pub(super) fn listeners(
                     ),
                 ),
                 Some(_) | None => {
-                    taken.insert(address, at);
+                    taken.insert((address, ports), at);
                     listeners.push(Listener {
                         side,
                         protocol,
@@ -63,6 +63,13 @@ pub(super) fn listeners(
         }
     }
     listeners
+}
+
+/// Which ports of an address a listener takes: those of TCP and those of UDP are not the same.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+enum Ports {
+    Tcp,
+    Udp,
 }
 
 const fn side(zone: ZoneName) -> Side {

@@ -18,6 +18,7 @@ use crate::net::queue;
 use crate::net::sip_link::reach::{self, Reached};
 use crate::net::world::World;
 use crate::route::{self, Federated, Plan, Protocol, Side, Target};
+use crate::sip::transaction::Reliability;
 use crate::sip::{self, Response, ResponseTarget, Uri, Via, write};
 
 /// Leaves behind what gives the answers that the requests of a flow still wait for.
@@ -27,7 +28,11 @@ pub(super) fn leave(flow: &SipFlow, commands: queue::Receiver<Command>) {
         id: flow.id,
         side: flow.side,
         transport: flow.transport.clone(),
-        connection: Connection::Untried,
+        connection: match flow.carrier.reliability() {
+            Reliability::Reliable => Connection::Untried,
+            // There was no connection, and where the answer goes nobody is.
+            Reliability::Unreliable => Connection::Failed,
+        },
     };
     let world = &flow.world;
     world.supervisor.spawn("sip_answers", answers.give(commands));
@@ -173,7 +178,7 @@ impl Answers {
 
     /// Connects, and believes the server only if it proves the domain as it would have to for a request of its own.
     async fn reach(&self, domain: &Domain, entry: &Federated, target: &Target) -> Option<Open> {
-        let (wire, mut reached) = reach::connect(&self.world, domain, target).await.ok()?;
+        let (wire, mut reached) = reach::connect(&self.world, target).await.ok()?;
         let proven = self.world.border().prove(domain, entry, &mut reached.proof);
         if let Err(unproven) = proven {
             tracing::info!(peer = %domain, class = unproven.class(), "a SIP server is not the one that sent a request");

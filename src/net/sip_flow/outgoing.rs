@@ -9,17 +9,15 @@ use crate::net::sip_link::{Errand, Invited};
 use crate::net::sip_relay::Reply;
 use crate::net::world;
 use crate::sip::transaction::{Failure, TransactionId};
-use crate::sip::{Host, Message, Method, Request, Response, StatusCode, Via};
+use crate::sip::{Message, Method, Request, Response, StatusCode};
 
 impl Task {
     /// Sends a request of ours.
     pub(super) async fn start(&mut self, now: Instant, mut errand: Box<Errand>) {
-        let branch = format!("z9hG4bK{}", hex(&world::random::<16>()));
-        let border = self.flow.world.border();
-        let via = Host::parse(border.edge().as_str())
-            .and_then(|host| Via::new(self.flow.transport.clone(), host, None, &branch));
-        let via = match via {
-            Ok(via) => via.with_rport(),
+        let (unique, border) = (hex(&world::random::<16>()), self.flow.world.border());
+        let edge = border.edge().as_str();
+        let via = match self.flow.carrier.via(&self.flow.transport, edge, &unique) {
+            Ok(via) => via,
             Err(flaw) => return self.not_sent(errand, &flaw).await,
         };
         errand.request.headers_mut().replace_vias(via);

@@ -4,6 +4,7 @@ use tokio::net::{TcpListener, TcpStream};
 
 use super::super::tests::{Trial, Wire, listener, until};
 use super::*;
+use crate::net::pump::Pump;
 use crate::sip::StatusCode;
 use crate::sip::{Request, parse};
 
@@ -19,7 +20,10 @@ async fn flow(trial: &Trial) -> Wire {
     let world = Arc::clone(&trial.world);
     let limits = world.limits();
     let flow = SipFlow {
-        pump: Pump::new(super::super::tls::Wire::Plain(stream), limits.net.write_buffer),
+        carrier: Carrier::stream(
+            Pump::new(super::super::tls::Wire::Plain(stream), limits.net.write_buffer),
+            &limits.sip,
+        ),
         id: FlowId::fresh(),
         side: Side::Outside,
         remote,

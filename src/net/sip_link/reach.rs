@@ -9,8 +9,12 @@ use tokio::net::TcpStream;
 use crate::domain::Domain;
 use crate::gateway::Trouble;
 use crate::identity::chain::Usage;
+use crate::net::accept::FlowId;
 use crate::net::discover;
 use crate::net::proof::{self, Proof};
+use crate::net::pump::Pump;
+use crate::net::sip_flow::Carrier;
+use crate::net::sip_udp;
 use crate::net::tls::{self, Wire};
 use crate::net::world::World;
 use crate::pki::Alpn;
@@ -25,13 +29,9 @@ pub(in crate::net) struct Reached {
     pub(in crate::net) address: SocketAddr,
 }
 
-/// Connects to a target for `remote`, and makes sure that over TLS it is the one that was meant (RFC 5922 §7.3).
-pub(in crate::net) async fn reach(
-    world: &World,
-    remote: &Domain,
-    target: &Target,
-) -> Result<(Wire, Reached), Trouble> {
-    let (wire, mut reached) = connect(world, remote, target).await?;
+/// Connects to a target, and makes sure that over TLS it is the one that was meant (RFC 5922 §7.3).
+async fn reach(world: &World, target: &Target) -> Result<(Wire, Reached), Trouble> {
+    let (wire, mut reached) = connect(world, target).await?;
     if target.transport == Transport::Tls {
         let next_hop = [proof::reference(&target.host)];
         let proven = reached.proof.sip(&target.domain, target.tls.as_ref(), &next_hop);
@@ -49,16 +49,39 @@ pub(in crate::net) async fn reach(
     Ok((wire, reached))
 }
 
-/// Connects to a target for `remote`. What it proves is not looked at yet.
-pub(in crate::net) async fn connect(
+/// Reaches a target for `remote` by what carries SIP to it.
+pub(super) async fn carrier(
     world: &World,
     remote: &Domain,
     target: &Target,
-) -> Result<(Wire, Reached), Trouble> {
-    if target.transport == Transport::Udp {
-        tracing::warn!(peer = %remote, %target, "SIP over UDP is not available in this version");
-        return Err(Trouble::Unreachable);
+    id: FlowId,
+) -> Result<(Carrier, Reached), Trouble> {
+    match target.transport {
+        Transport::Tls | Transport::Tcp => {
+            let (wire, reached) = reach(world, target).await?;
+            let limits = world.limits();
+            let pump = Pump::new(wire, limits.net.write_buffer);
+            Ok((Carrier::stream(pump, &limits.sip), reached))
+        }
+        Transport::Udp => {
+            let address = discover::datagrams(world, target).await?;
+            let opened = sip_udp::open(world, target.side, address, id).await;
+            let datagrams = opened.map_err(|error| {
+                tracing::warn!(peer = %remote, %target, %error, "nothing can be sent to a SIP server over UDP");
+                Trouble::Unreachable
+            })?;
+            let reached = Reached {
+                proof: Proof::none(world, address),
+                transport: sip::Transport::Udp,
+                address,
+            };
+            Ok((Carrier::Datagrams(datagrams), reached))
+        }
     }
+}
+
+/// Connects to a target over TCP. What it proves is not looked at yet.
+pub(in crate::net) async fn connect(world: &World, target: &Target) -> Result<(Wire, Reached), Trouble> {
     let limits = world.limits();
     let (socket, address) = discover::connect(world, target, discover::Purpose::Traffic).await?;
     let (wire, proof, transport) = match target.transport {

@@ -12,7 +12,7 @@ use crate::policy::Party;
 use crate::sip::frame::Frame;
 use crate::sip::{Message, parse};
 
-const PEER: &str = "contoso.example";
+pub(in crate::net) const PEER: &str = "contoso.example";
 
 /// An entry for the peer with these routes: user, port and priority.
 fn entry(routes: &[(&str, u16, u16)]) -> String {
@@ -32,14 +32,14 @@ fn entry(routes: &[(&str, u16, u16)]) -> String {
 }
 
 /// A running link.
-struct Linked {
-    trial: Trial,
+pub(in crate::net) struct Linked {
+    pub(in crate::net) trial: Trial,
     letters: queue::Sender<Letter>,
     sent: u64,
 }
 
 impl Linked {
-    fn new(text: &str) -> Self {
+    pub(in crate::net) fn new(text: &str) -> Self {
         let trial = Trial::new(text);
         let (letters, receiver) = queue::bounded("link", 100, &trial.world.metrics);
         let remote = Domain::parse(PEER).unwrap();
@@ -55,13 +55,19 @@ impl Linked {
     }
 
     /// Sends a message to a user of the peer.
-    fn send(&mut self, user: &str) -> Token {
+    pub(in crate::net) fn send(&mut self, user: &str) -> Token {
+        self.send_with(user, "")
+    }
+
+    /// The same with a body.
+    pub(in crate::net) fn send_with(&mut self, user: &str, body: &str) -> Token {
         self.sent += 1;
         let number = self.sent;
         let text = format!(
             "MESSAGE sip:{user}@{PEER} SIP/2.0\r\nVia: SIP/2.0/TCP edge.example;branch=z9hG4bK{number}\r\n\
              Max-Forwards: 70\r\nTo: <sip:{user}@{PEER}>\r\nFrom: <sip:bob@local.example>;tag=b\r\n\
-             Call-ID: call-{number}\r\nCSeq: 1 MESSAGE\r\nContent-Length: 0\r\n\r\n"
+             Call-ID: call-{number}\r\nCSeq: 1 MESSAGE\r\nContent-Length: {}\r\n\r\n{body}",
+            body.len()
         );
         let Message::Request(request) = parse::message(text.as_bytes(), &SipLimits::default()).unwrap()
         else {
@@ -81,7 +87,7 @@ impl Linked {
     }
 
     /// The status that a message of ours was answered with.
-    async fn outcome(&mut self, of: Token) -> Result<u16, Trouble> {
+    pub(in crate::net) async fn outcome(&mut self, of: Token) -> Result<u16, Trouble> {
         match self.trial.told().await {
             Input::Response { token, response } if token == of => Ok(response.status().code()),
             Input::Returned { token, trouble } if token == of => Err(trouble),

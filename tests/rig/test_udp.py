@@ -1,0 +1,120 @@
+"""vestibule between SIP elements that speak UDP, which loses and repeats. Needs VESTIBULE_BINARY."""
+
+import os
+import unittest
+
+import resolver
+from pki import Authority
+from rig import Rig
+from sip_peer import Peer
+from vestibule import Vestibule
+
+BINARY = os.environ["VESTIBULE_BINARY"]
+SESSION = "v=0\r\no=- 0 0 IN IP4 {0}\r\ns=session\r\nc=IN IP4 {0}\r\nt=0 0\r\nm=message 5060 sip null\r\n"
+LISTEN = "".join(f'[[listen]]\nzone = "{zone}"\nprotocol = "sip"\ntransport = "udp"\nport = 5060\n' for zone in ("outside", "inside"))
+
+
+class Deaf(Peer):
+    """Hears only the second copy of each request."""
+
+    def __init__(self, *arguments, **more):
+        self.lost = set()
+        super().__init__(*arguments, **more)
+
+    def take(self, message):
+        name = (message.method, message.get("Via"))
+        if message.method and message.method != "ACK" and name not in self.lost:
+            self.lost.add(name)
+            return
+        super().take(message)
+
+
+class OverUdp(unittest.TestCase):
+    """bob at example.lan inside, alice at contoso.lan outside; both are scripted, and there is nothing but UDP."""
+
+    def start(self, bob=Peer):
+        rig = self.rig = Rig()
+        self.addCleanup(rig.close)
+        authority = Authority(rig)
+        resolver.start(rig, {}, role="outside_resolver")
+        routes = f'routes = [{{ next_hop = "{rig.address("alice")}", port = 5060, transport = "udp" }}]'
+        self.edge = Vestibule(rig, BINARY, authority, "example.lan", {"contoso.lan": f'protocol = "sip"\ntls = "public"\n{routes}'}, link="sip",
+                              extra=LISTEN)
+        with open(self.edge.config, encoding="utf-8") as config:
+            text = config.read()
+        over_tls = 'tls = "internal"\ntransport = "tls"'
+        self.assertIn(over_tls, text)
+        with open(self.edge.config, "w", encoding="utf-8") as config:  # in place: the file keeps its owner
+            config.write(text.replace(over_tls, 'transport = "udp"'))
+        self.alice = Peer(rig, rig.address("alice"), 5060, "udp")
+        self.bob = bob(rig, rig.address("node"), 5061, "udp")
+        self.edge.start()
+        self.alice.connection.last = (rig.address("edge_outside"), 5060)
+        self.bob.connection.last = (rig.address("edge_inside"), 5060)
+
+    def test_messages_pass_both_ways(self):
+        self.start()
+        self.alice.send("MESSAGE", "sip:bob@example.lan", "alice@contoso.lan", "bob@example.lan", body="hello")
+        request = self.bob.request("MESSAGE")
+        self.assertEqual(request.body, b"hello")
+        self.bob.answer(request, tag="b")
+        self.assertEqual(self.alice.response().status, 200)
+        self.bob.send("MESSAGE", "sip:alice@contoso.lan", "bob@example.lan", "alice@contoso.lan", body="and back")
+        request = self.alice.request("MESSAGE")
+        self.assertEqual(request.body, b"and back")
+        self.assertNotIn(self.rig.address("node"), repr(request))
+        self.alice.answer(request, 486, "Busy Here", tag="a")
+        self.assertEqual(self.bob.response().status, 486)
+
+    def test_what_is_lost_comes_again_and_what_comes_twice_passes_once(self):
+        self.start(Deaf)
+        for _ in range(2):
+            self.alice.send("MESSAGE", "sip:bob@example.lan", "alice@contoso.lan", "bob@example.lan", body="hello", call_id="c", branch="same")
+        request = self.bob.request("MESSAGE")
+        self.bob.answer(request, tag="b")
+        answer = self.alice.response()
+        self.assertEqual((answer.status, answer.tag("To")), (200, "b"))
+        # Its answer was lost: it is given again, and the node hears nothing of it.
+        self.alice.send("MESSAGE", "sip:bob@example.lan", "alice@contoso.lan", "bob@example.lan", body="hello", call_id="c", branch="same")
+        self.assertEqual(self.alice.response().tag("To"), "b")
+        self.alice.send("MESSAGE", "sip:bob@example.lan", "alice@contoso.lan", "bob@example.lan", body="more", call_id="d")
+        again = self.bob.request("MESSAGE")
+        self.assertEqual(again.body, b"more", "the first went on once")
+        self.bob.answer(again, tag="c")
+        self.assertEqual(self.alice.response().tag("To"), "c")
+
+    def test_a_session_is_made_and_ended(self):
+        self.start()
+        bob_is = f"<sip:bob@{self.rig.address('node')}:5061>"
+        self.bob.send("INVITE", "sip:alice@contoso.lan", "bob@example.lan", "alice@contoso.lan", body=SESSION.format(self.rig.address("node")),
+                      kind="application/sdp", tag="b", call_id="s", headers=[f"Contact: {bob_is}"])
+        invite = self.alice.request("INVITE")
+        self.assertNotIn(self.rig.address("node"), repr(invite))
+        alice_is = f"<sip:alice@{self.rig.address('alice')}:5060>"
+        self.alice.answer(invite, 200, tag="a", headers=[f"Contact: {alice_is}"], body=SESSION.format(self.rig.address("alice")),
+                          kind="application/sdp")
+        answer = self.bob.response()
+        self.assertEqual(answer.status, 200)
+        routes = [f"Route: {route}" for route in reversed(answer.all("Record-Route"))]
+        target = answer.get("Contact").split("<")[1].split(">")[0]
+        self.bob.send("ACK", target, "bob@example.lan", "alice@contoso.lan", tag="b", to_tag="a", call_id="s", headers=routes)
+        self.alice.request("ACK")
+        self.bob.send("BYE", target, "bob@example.lan", "alice@contoso.lan", tag="b", to_tag="a", call_id="s", cseq=2, headers=routes)
+        bye = self.alice.request("BYE")
+        self.alice.answer(bye)
+        while (answer := self.bob.response()).get("CSeq") != "2 BYE":
+            self.assertEqual(answer.get("CSeq"), "1 INVITE", "a repetition of the 200, until it is acknowledged")
+        self.assertEqual(answer.status, 200)
+
+    def test_a_source_that_no_route_names_is_refused_and_reaches_nobody(self):
+        self.start()
+        mallory = Peer(self.rig, self.rig.address("control"), 5060, "udp")
+        mallory.connection.last = (self.rig.address("edge_outside"), 5060)
+        mallory.send("MESSAGE", "sip:bob@example.lan", "alice@contoso.lan", "bob@example.lan", body="false")
+        self.assertEqual(mallory.response().status, 403)
+        self.alice.send("MESSAGE", "sip:bob@example.lan", "alice@contoso.lan", "bob@example.lan", body="true")
+        self.assertEqual(self.bob.request("MESSAGE").body, b"true")
+
+
+if __name__ == "__main__":
+    unittest.main()
