@@ -91,6 +91,25 @@ pub const UNPROVEN_ANSWERS_PER_SECOND: u32 = 50;
 /// the address of another.
 pub const UNPROVEN_ANSWER_FACTOR: usize = 2;
 
+/// Hops of a stored dialog's route (100: as many as one header field may have).
+pub const HOPS_OF_A_DIALOG: usize = 100;
+
+/// Dialogs that one INVITE of ours may make, early ones and confirmed ones each (16); one more is ended at once.
+pub const DIALOGS_OF_A_REQUEST: usize = 16;
+
+/// The longest time that a subscription is asked for or given, and that another attempt is put off (a day), whatever a
+/// peer says.
+pub const LONGEST_SUBSCRIPTION: Duration = Duration::from_secs(86_400);
+
+/// The first and the longest pause before another attempt to subscribe, or to notify (2 s and an hour).
+pub const SUBSCRIPTION_PAUSE: (Duration, Duration) = (Duration::from_secs(2), Duration::from_secs(3_600));
+
+/// How often in a row a notifier may ask for a longer subscription (3).
+pub const SUBSCRIBE_TRIES: u32 = 3;
+
+/// How often in a row a notification may fail before its subscription is given up (5).
+pub const NOTIFY_TRIES: u32 = 5;
+
 /// Bounds of the SIP reader and the transaction layer.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SipLimits {

@@ -1,7 +1,7 @@
 //! SIP syntax: bytes to typed messages and back, by RFC 3261 §7, §18.3, §19, §20 and §25 (RFC 5118 for IPv6, RFC 4475
 //! for what must be refused).
 //!
-//! This floor knows grammar, not dialogs, routing or policy, and it never reads a socket or a clock. What it lets
+//! This floor knows grammar, transactions and dialogs, not routing or policy, and it never reads a socket or a clock. What it lets
 //! through has one meaning: sizes are bounded, text is clean, every typed header is parsed, single headers are single.
 //! Received header bytes are never relayed; [`mod@write`] makes the wire form again from the parsed one.
 //!
@@ -10,6 +10,7 @@
 mod address;
 mod cseq;
 mod date;
+pub mod dialog;
 mod error;
 mod event;
 pub mod frame;
@@ -27,7 +28,9 @@ pub mod proxy;
 mod retry_after;
 mod route_set;
 pub mod sdp;
+pub mod session_timer;
 mod status;
+pub mod subscription;
 #[cfg(test)]
 mod tests;
 pub mod transaction;

@@ -1,4 +1,4 @@
-//! Status codes and their usual reason phrases (RFC 3261 §21, RFC 3265, RFC 3428, RFC 5393).
+//! Status codes and their usual reason phrases (RFC 3261 §21, RFC 3265, RFC 3428, RFC 4028, RFC 5393).
 
 use std::fmt;
 
@@ -56,6 +56,7 @@ codes! {
     UNSUPPORTED_URI_SCHEME = 416 "Unsupported URI Scheme";
     BAD_EXTENSION = 420 "Bad Extension";
     EXTENSION_REQUIRED = 421 "Extension Required";
+    SESSION_INTERVAL_TOO_SMALL = 422 "Session Interval Too Small";
     INTERVAL_TOO_BRIEF = 423 "Interval Too Brief";
     MAX_BREADTH_EXCEEDED = 440 "Max-Breadth Exceeded";
     TEMPORARILY_UNAVAILABLE = 480 "Temporarily Unavailable";

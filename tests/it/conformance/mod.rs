@@ -3,7 +3,9 @@
 mod certificates;
 mod differential_sip;
 mod rfc2782;
+mod rfc3261_12;
 mod rfc3261_17;
+mod rfc4028;
 mod rfc4475;
 mod rfc4475_facts;
 mod rfc4475_reading;
@@ -14,6 +16,7 @@ mod rfc6120;
 mod rfc6120_addresses;
 mod rfc6120_carrying;
 mod rfc6120_laws;
+mod rfc6665;
 mod rfc7247;
 mod rfc7572;
 mod rfc7622;

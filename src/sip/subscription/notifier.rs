@@ -1,0 +1,423 @@
+//! The notifier: tells one subscriber the state of something of ours for as long as its subscription stands (RFC 6665
+//! §4.2).
+//!
+//! One NOTIFY is under way at most. What changes meanwhile, or within the pause between two, is told by the next one: the
+//! last state wins, and the last state is always told.
+
+mod send;
+
+use std::collections::VecDeque;
+use std::time::{Duration, Instant};
+
+use super::notify::{Authorisation, Ending};
+use super::{Content, is_same_event};
+use crate::clock::{Backoff, TimerKind, TimerTable};
+use crate::limits::{LONGEST_SUBSCRIPTION, SUBSCRIPTION_PAUSE};
+use crate::refusal::{Fault, Refuse};
+use crate::sip::dialog::{Dialog, NoDialog, Received};
+use crate::sip::transaction::{Failure, Timers};
+use crate::sip::{Event, Method, NameAddr, Request, Response, StatusCode, Transport, Via};
+
+/// How a notifier serves.
+#[derive(Debug, Clone)]
+pub struct NotifierTerms {
+    /// Our tag: a token, never used twice.
+    pub tag: Box<str>,
+    /// Where we want to be reached.
+    pub contact: NameAddr,
+    /// The event package that is served.
+    pub package: Box<str>,
+    /// For how long where the subscriber says nothing.
+    pub usual: Duration,
+    /// The shortest time that is taken, where it is under an hour (§4.2.1.1).
+    pub least: Duration,
+    /// The longest time that is given.
+    pub most: Duration,
+    /// The least time between two notifications of changes.
+    pub pause: Duration,
+    /// Any number, for the jitter of pauses.
+    pub random: u32,
+    /// Our hop, until whoever sends the request writes its own.
+    pub via: Via,
+    /// What carries it.
+    pub over: Transport,
+    /// The times of the transaction layer.
+    pub timers: Timers,
+}
+
+/// Why a SUBSCRIBE makes no subscription.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum NotAccepted {
+    /// It makes no dialog.
+    #[error(transparent)]
+    NoDialog(#[from] NoDialog),
+    /// It names no event package, or one that is not served.
+    #[error("the request asks for an event package that is not served")]
+    Event,
+    /// It asks for too short a time.
+    #[error("the request asks for a subscription of less than {0} seconds")]
+    TooBrief(u64),
+}
+
+/// What happens to a notifier.
+#[derive(Debug)]
+pub enum NotifierInput {
+    /// Another request of the subscriber in the dialog.
+    Request(Box<Request>),
+    /// This is the state now, and who asks may see it, or not yet.
+    State(Authorisation, Option<Content>),
+    /// End it.
+    End(Ending),
+    /// A response to the NOTIFY under way.
+    Response(Box<Response>),
+    /// The NOTIFY under way got no answer.
+    Failed(Failure),
+    /// [`Notifier::timeout`] has come.
+    Timer,
+}
+
+/// What a notifier wants done or known, in this order.
+#[derive(Debug)]
+pub enum NotifierOutput {
+    /// Answer the request that was handed in first of those without an answer.
+    Answer(Box<Response>),
+    /// Send this NOTIFY.
+    Send(Box<Request>),
+    /// The subscriber has asked again: the state that is known has been sent, a newer one is welcome.
+    Refreshed,
+    /// It is over. Nothing comes after this.
+    Over(NotifierOver),
+}
+
+/// How a subscription of somebody else ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum NotifierOver {
+    /// We ended it.
+    Ended(Ending),
+    /// Its subscriber gave it up.
+    Left,
+    /// It was not refreshed.
+    Expired,
+    /// Its subscriber, or somebody on the way, refuses notifications with this status.
+    Refused(StatusCode),
+    /// Notifications do not arrive.
+    Unreachable,
+}
+
+/// One subscription of somebody else to a state of ours.
+#[derive(Debug)]
+pub struct Notifier {
+    terms: NotifierTerms,
+    dialog: Dialog,
+    event: Event,
+    authorisation: Authorisation,
+    content: Option<Content>,
+    until: Option<Instant>,
+    /// Why it ends, once it does.
+    closing: Option<(Ending, NotifierOver)>,
+    is_over: bool,
+    /// Whether there is something to tell.
+    news: News,
+    /// The number of the NOTIFY under way, and whether it is the last.
+    under_way: Option<(u32, Last)>,
+    due: TimerTable<Timer, 4>,
+    backoff: Backoff,
+    outputs: VecDeque<NotifierOutput>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum News {
+    None,
+    /// A change, which may wait for the pause.
+    Change,
+    /// What a SUBSCRIBE or the end asks for at once.
+    Asked,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Last {
+    Yes,
+    No,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Timer {
+    /// The subscription has expired, and the margin is over.
+    Expiry,
+    /// The pause between two notifications.
+    Pause,
+    /// The pause after one that failed.
+    Retry,
+    /// Nothing was heard of the NOTIFY under way.
+    Silence,
+}
+
+impl Notifier {
+    /// Takes a SUBSCRIBE that policy has let in, and answers and notifies it: poll. The state is told as `authorisation`
+    /// and `content` say.
+    ///
+    /// # Errors
+    /// [`NotAccepted`]; [`NotAccepted::response`] says it.
+    //
+    //= rfc6665#4.2.1.2
+    //# Upon successfully accepting or refreshing a subscription, notifiers MUST send a NOTIFY request immediately to
+    //# communicate the current resource state to the subscriber.
+    pub fn accept(
+        now: Instant,
+        request: &Request,
+        terms: NotifierTerms,
+        authorisation: Authorisation,
+        content: Option<Content>,
+    ) -> Result<Self, NotAccepted> {
+        let event = request
+            .headers()
+            .event()
+            .filter(|event| event.package() == &*terms.package)
+            .cloned()
+            .ok_or(NotAccepted::Event)?;
+        let time = time(request, &terms)?;
+        let contact = terms.contact.clone();
+        let dialog = Dialog::of_callee(request, &terms.tag, contact, &terms.over)?;
+        let mut this = Self {
+            terms,
+            dialog,
+            event,
+            authorisation,
+            content,
+            until: None,
+            closing: None,
+            is_over: false,
+            news: News::None,
+            under_way: None,
+            due: TimerTable::new(),
+            backoff: Backoff::new(SUBSCRIPTION_PAUSE.0, SUBSCRIPTION_PAUSE.1),
+            outputs: VecDeque::new(),
+        };
+        this.grant(now, request, time);
+        Ok(this)
+    }
+
+    /// Takes what happened at `now`.
+    pub fn handle(&mut self, now: Instant, input: NotifierInput) {
+        // Before the rest: a pause that is over holds nothing back, however late its timer is looked at.
+        while let Some(timer) = self.due.expired(now) {
+            self.fire(now, timer);
+        }
+        match input {
+            NotifierInput::Request(request) => self.receive(now, &request),
+            NotifierInput::State(authorisation, content) => {
+                let is_new = self.authorisation != authorisation || self.content != content;
+                if is_new && self.closing.is_none() && !self.is_over {
+                    self.authorisation = authorisation;
+                    self.content = content;
+                    self.tell(now, News::Change);
+                }
+            }
+            NotifierInput::End(ending) => self.close(now, ending, NotifierOver::Ended(ending)),
+            NotifierInput::Response(response) => self.answered(now, &response),
+            NotifierInput::Failed(failure) => self.failed(now, failure),
+            NotifierInput::Timer => {}
+        }
+    }
+
+    /// The next thing to do.
+    pub fn poll(&mut self) -> Option<NotifierOutput> {
+        self.outputs.pop_front()
+    }
+
+    /// When [`NotifierInput::Timer`] is next of use.
+    #[must_use]
+    pub fn timeout(&self) -> Option<Instant> {
+        self.due.next()
+    }
+
+    /// Its dialog.
+    #[must_use]
+    pub const fn dialog(&self) -> &Dialog {
+        &self.dialog
+    }
+
+    fn receive(&mut self, now: Instant, request: &Request) {
+        if self.is_over {
+            return self.answer(request, StatusCode::CALL_DOES_NOT_EXIST);
+        }
+        match self.dialog.receive(request) {
+            Err(refused) => return self.answer(request, refused.status()),
+            Ok(Received::Acknowledgement) => return,
+            Ok(Received::Request | Received::Bye) => {}
+        }
+        if *request.method() != Method::Subscribe {
+            return self.answer(request, StatusCode::METHOD_NOT_ALLOWED);
+        }
+        let event = request.headers().event();
+        if event.is_none_or(|event| event.package() != self.event.package()) {
+            return self.answer(request, StatusCode::BAD_EVENT);
+        }
+        let is_ours = event.is_some_and(|event| is_same_event(event, &self.event));
+        if !is_ours || self.closing.is_some() {
+            return self.answer(request, StatusCode::CALL_DOES_NOT_EXIST);
+        }
+        match time(request, &self.terms) {
+            Ok(time) => {
+                self.grant(now, request, time);
+                if !time.is_zero() {
+                    self.outputs.push_back(NotifierOutput::Refreshed);
+                }
+            }
+            Err(refused) => {
+                let response = refused.response(request, "");
+                self.outputs.push_back(NotifierOutput::Answer(Box::new(response)));
+            }
+        }
+    }
+
+    /// Gives a subscriber its time, and tells it the state.
+    fn grant(&mut self, now: Instant, request: &Request, time: Duration) {
+        let mut response = self.dialog.answer(request, StatusCode::OK, "");
+        let seconds = u32::try_from(time.as_secs()).unwrap_or(u32::MAX);
+        response.headers_mut().set_expires(Some(seconds));
+        self.outputs.push_back(NotifierOutput::Answer(Box::new(response)));
+        self.until = now.checked_add(time);
+        if time.is_zero() {
+            //= rfc6665#4.4.3
+            //# Note that the NOTIFY requests triggered by SUBSCRIBE requests with "Expires" header fields of 0 will
+            //# contain a "Subscription-State" value of "terminated" and a "reason" parameter of "timeout".
+            self.close(now, Ending::Timeout, NotifierOver::Left);
+        } else {
+            self.due
+                .set(Timer::Expiry, now, time.saturating_add(EXPIRY_MARGIN));
+            self.tell(now, News::Asked);
+        }
+    }
+
+    fn close(&mut self, now: Instant, ending: Ending, over: NotifierOver) {
+        if self.closing.is_some() || self.is_over {
+            return;
+        }
+        self.closing = Some((ending, over));
+        self.due.clear(Timer::Expiry);
+        self.tell(now, News::Asked);
+    }
+
+    fn fire(&mut self, now: Instant, timer: Timer) {
+        match timer {
+            //= rfc6665#4.2.1.4
+            //# If no refresh for a notification address is received before its expiration time, the subscription is
+            //# removed.
+            Timer::Expiry => self.close(now, Ending::Timeout, NotifierOver::Expired),
+            Timer::Pause | Timer::Retry => self.go_on(now),
+            Timer::Silence => self.failed(now, Failure::Timeout),
+        }
+    }
+
+    fn end(&mut self, why: NotifierOver) {
+        // Who wanted the end first is who ended it.
+        let why = self.closing.map_or(why, |(_, over)| over);
+        self.is_over = true;
+        self.due.clear_all();
+        self.under_way = None;
+        self.content = None;
+        self.news = News::None;
+        self.dialog.end();
+        self.outputs.push_back(NotifierOutput::Over(why));
+    }
+
+    fn answer(&mut self, request: &Request, status: StatusCode) {
+        if *request.method() == Method::Ack {
+            return;
+        }
+        let response = self.dialog.answer(request, status, "");
+        self.outputs.push_back(NotifierOutput::Answer(Box::new(response)));
+    }
+}
+
+impl NotAccepted {
+    /// The response that says it.
+    #[must_use]
+    pub fn response(&self, request: &Request, to_tag: &str) -> Response {
+        let status = match self {
+            Self::NoDialog(NoDialog::OtherRequest) => StatusCode::CALL_DOES_NOT_EXIST,
+            Self::NoDialog(_) => StatusCode::BAD_REQUEST,
+            Self::Event => StatusCode::BAD_EVENT,
+            Self::TooBrief(_) => StatusCode::INTERVAL_TOO_BRIEF,
+        };
+        let mut response = request.response(status, "", Some(to_tag));
+        if let Self::TooBrief(least) = self {
+            // A number is clean, so this cannot fail.
+            let _ = response.headers_mut().push("Min-Expires", &least.to_string());
+        }
+        response
+    }
+}
+
+impl Refuse for NotAccepted {
+    fn class(&self) -> &'static str {
+        match self {
+            Self::NoDialog(cause) => cause.class(),
+            Self::Event => "event_unknown",
+            Self::TooBrief(_) => "subscription_too_brief",
+        }
+    }
+
+    fn fault(&self) -> Fault {
+        Fault::Peer
+    }
+
+    fn sip_status(&self) -> u16 {
+        match self {
+            Self::NoDialog(cause) => cause.sip_status(),
+            Self::Event => 489,
+            Self::TooBrief(_) => 423,
+        }
+    }
+
+    fn stanza_condition(&self) -> &'static str {
+        match self {
+            Self::NoDialog(cause) => cause.stanza_condition(),
+            Self::Event => "feature-not-implemented",
+            Self::TooBrief(_) => "not-acceptable",
+        }
+    }
+
+    fn peer_text(&self) -> &'static str {
+        match self {
+            Self::NoDialog(cause) => cause.peer_text(),
+            Self::Event => "the event package is not served here",
+            Self::TooBrief(_) => "the subscription is too brief",
+        }
+    }
+}
+
+impl TimerKind for Timer {
+    const ALL: &'static [Self] = &[Self::Silence, Self::Expiry, Self::Pause, Self::Retry];
+
+    fn index(self) -> usize {
+        match self {
+            Self::Silence => 0,
+            Self::Expiry => 1,
+            Self::Pause => 2,
+            Self::Retry => 3,
+        }
+    }
+}
+
+/// For how long a request asks, as we give it.
+//
+//= rfc6665#4.2.1.1
+//# If and only if the expiration interval is greater than zero AND smaller than one hour AND less than a
+//# notifier-configured minimum, the notifier MAY return a 423 (Interval Too Brief) error that contains a "Min-Expires"
+//# header field.
+fn time(request: &Request, terms: &NotifierTerms) -> Result<Duration, NotAccepted> {
+    let seconds = request.headers().expires();
+    let asked = seconds.map_or(terms.usual, |seconds| Duration::from_secs(u64::from(seconds)));
+    let least = terms.least.min(HOUR);
+    if !asked.is_zero() && asked < least {
+        return Err(NotAccepted::TooBrief(least.as_secs()));
+    }
+    Ok(asked.min(terms.most.max(least)).min(LONGEST_SUBSCRIPTION))
+}
+
+const HOUR: Duration = Duration::from_secs(3_600);
+
+/// A refresh that was sent in time may take so long to arrive.
+const EXPIRY_MARGIN: Duration = Duration::from_secs(10);

@@ -1,0 +1,445 @@
+//! The subscriber: keeps one subscription to somebody else's state for as long as it is wanted (RFC 6665 §4.1).
+//!
+//! It asks its user before it refreshes, for a subscription that nobody looks at is to lapse. Of a SUBSCRIBE that forked
+//! it keeps the first that notifies (RFC 3856 §6.9); the others get 481, and give up.
+
+use std::collections::VecDeque;
+use std::time::{Duration, Instant};
+
+use super::{Content, is_unanswered};
+use crate::clock::{Backoff, TimerKind, TimerTable};
+use crate::limits::{LONGEST_SUBSCRIPTION, SUBSCRIPTION_PAUSE};
+use crate::mime::MediaType;
+use crate::sip::dialog::Dialog;
+use crate::sip::transaction::{Failure, Timers};
+use crate::sip::{
+    CallId, Event, Mandatory, Method, NameAddr, Request, Response, StatusCode, Transport, Uri, Via,
+};
+
+mod failure;
+mod state;
+
+pub use failure::{Lapse, SubscriberOver};
+
+/// What is to be subscribed to, and how.
+#[derive(Debug, Clone)]
+pub struct SubscriberTerms {
+    /// The Request-URI.
+    pub target: Uri,
+    /// Who watches, without a tag.
+    pub from: NameAddr,
+    /// Who is watched.
+    pub to: NameAddr,
+    /// Where notifications are to go.
+    pub contact: NameAddr,
+    /// The event package.
+    pub event: Event,
+    /// Media types that can be read, as in Accept; a notification of another gets 415.
+    pub accept: Vec<MediaType>,
+    /// For how long; zero asks for the state once (§4.4.3).
+    pub expires: Duration,
+    /// Our hop, until whoever sends the request writes its own.
+    pub via: Via,
+    /// What carries it.
+    pub over: Transport,
+    /// The times of the transaction layer.
+    pub timers: Timers,
+}
+
+/// What one attempt is told by; never used for another.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Identifiers {
+    /// The Call-ID.
+    pub call_id: CallId,
+    /// The tag of From: a token.
+    pub tag: Box<str>,
+    /// Any number, for the jitter of this attempt.
+    pub random: u32,
+}
+
+/// What happens to a subscriber.
+#[derive(Debug)]
+pub enum SubscriberInput {
+    /// Subscribe under these identifiers: the answer to [`SubscriberOutput::Wanted`].
+    Subscribe(Identifiers),
+    /// The state is wanted now, or goes on to be wanted.
+    Refresh,
+    /// The state is wanted no more.
+    Stop,
+    /// A response to the SUBSCRIBE under way.
+    Response(Box<Response>),
+    /// The SUBSCRIBE under way got no answer.
+    Failed(Failure),
+    /// A NOTIFY (or BENOTIFY) with its Call-ID.
+    Notify(Box<Request>),
+    /// [`Subscriber::timeout`] has come.
+    Timer,
+}
+
+/// What a subscriber wants done or known, in this order.
+#[derive(Debug)]
+pub enum SubscriberOutput {
+    /// Give it new identifiers, so that it can subscribe.
+    Wanted,
+    /// Send this SUBSCRIBE.
+    Send(Box<Request>),
+    /// Answer the NOTIFY that was handed in first of those without an answer.
+    Answer(Box<Response>),
+    /// The subscription waits for a decision.
+    Pending,
+    /// The subscription stands, and this is the state; `None` where nothing is known of it.
+    Active(Option<Content>),
+    /// It will expire soon: [`SubscriberInput::Refresh`] keeps it, and without that it lapses.
+    Due,
+    /// The state is not known any more. Another attempt follows by itself, or after a lapse when it is wanted.
+    Lost(Lapse),
+    /// It is over. Nothing comes after this.
+    Over(SubscriberOver),
+}
+
+/// One subscription of ours.
+#[derive(Debug)]
+pub struct Subscriber {
+    terms: SubscriberTerms,
+    /// What is asked for, once a notifier wanted longer.
+    expires: Duration,
+    state: State,
+    wish: Wish,
+    /// The SUBSCRIBE that made or will make the dialog.
+    first: Option<Box<Request>>,
+    dialog: Option<Box<Dialog>>,
+    /// The number of the SUBSCRIBE under way.
+    under_way: Option<UnderWay>,
+    /// What has to be sent behind it.
+    next: Option<Ask>,
+    due: TimerTable<Timer, 4>,
+    backoff: Backoff,
+    random: u32,
+    /// 423 in a row.
+    too_brief: u32,
+    since: Option<Instant>,
+    until: Option<Instant>,
+    outputs: VecDeque<SubscriberOutput>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum State {
+    /// Nothing stands and nothing is under way: identifiers are awaited, or a pause, or the next wish.
+    Idle,
+    /// `notify_wait`: SUBSCRIBE is sent, no NOTIFY has come.
+    Waiting,
+    /// `pending`, `active`.
+    Pending,
+    Active,
+    Over,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Wish {
+    Keep,
+    /// Nobody has said lately that it is wanted.
+    Lapse,
+    Stop,
+    /// It was said that it is wanted no more.
+    Left,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Ask {
+    Refresh,
+    Leave,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct UnderWay {
+    number: u32,
+    ask: Ask,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Timer {
+    /// Timer N: no NOTIFY has come for what was sent.
+    N,
+    /// A refresh is due.
+    Refresh,
+    /// The subscription expires.
+    Expiry,
+    /// The pause before another attempt is over.
+    Pause,
+}
+
+impl Subscriber {
+    /// A subscriber that wants to begin: poll it.
+    #[must_use]
+    pub fn new(terms: SubscriberTerms) -> Self {
+        let mut outputs = VecDeque::new();
+        outputs.push_back(SubscriberOutput::Wanted);
+        Self {
+            expires: terms.expires.min(LONGEST_SUBSCRIPTION),
+            terms,
+            state: State::Idle,
+            wish: Wish::Keep,
+            first: None,
+            dialog: None,
+            under_way: None,
+            next: None,
+            due: TimerTable::new(),
+            backoff: Backoff::new(SUBSCRIPTION_PAUSE.0, SUBSCRIPTION_PAUSE.1),
+            random: 0,
+            too_brief: 0,
+            since: None,
+            until: None,
+            outputs,
+        }
+    }
+
+    /// Takes what happened at `now`.
+    pub fn handle(&mut self, now: Instant, input: SubscriberInput) {
+        if self.state == State::Over {
+            if let SubscriberInput::Notify(notify) = input {
+                self.answer(&notify, StatusCode::CALL_DOES_NOT_EXIST);
+            }
+            return;
+        }
+        match input {
+            SubscriberInput::Subscribe(identifiers) => self.subscribe(now, identifiers),
+            SubscriberInput::Refresh => self.refresh(now),
+            SubscriberInput::Stop => self.stop(now),
+            SubscriberInput::Response(response) => self.receive(now, &response),
+            SubscriberInput::Failed(failure) => self.failed(now, failure),
+            SubscriberInput::Notify(notify) => self.notified(now, &notify),
+            SubscriberInput::Timer => {
+                while let Some(timer) = self.due.expired(now) {
+                    self.fire(now, timer);
+                }
+            }
+        }
+    }
+
+    /// The next thing to do.
+    pub fn poll(&mut self) -> Option<SubscriberOutput> {
+        self.outputs.pop_front()
+    }
+
+    /// When [`SubscriberInput::Timer`] is next of use.
+    #[must_use]
+    pub fn timeout(&self) -> Option<Instant> {
+        self.due.next()
+    }
+
+    /// Its dialog, while there is one.
+    #[must_use]
+    pub fn dialog(&self) -> Option<&Dialog> {
+        self.dialog.as_deref()
+    }
+
+    //= rfc6665#4.1.2.4
+    //# To ensure that subscribers do not wait indefinitely for a subscription to be established, a subscriber starts a
+    //# Timer N, set to 64*T1, when it sends a SUBSCRIBE request.
+    fn subscribe(&mut self, now: Instant, identifiers: Identifiers) {
+        if self.state != State::Idle || self.due.is_set(Timer::Pause) || self.wish != Wish::Keep {
+            return;
+        }
+        self.random = identifiers.random;
+        let terms = &self.terms;
+        let mandatory = Mandatory {
+            via: terms.via.clone(),
+            from: terms.from.clone().with_tag(&identifiers.tag),
+            to: terms.to.clone(),
+            call_id: identifiers.call_id,
+            sequence: 1,
+        };
+        let mut request = Request::new(Method::Subscribe, terms.target.clone(), mandatory)
+            .with_contact(terms.contact.clone());
+        request.headers_mut().to_mut().remove_tag();
+        self.send(now, request, Ask::Refresh);
+        self.state = State::Waiting;
+    }
+
+    fn refresh(&mut self, now: Instant) {
+        if self.is_leaving() {
+            return;
+        }
+        let was_idle = self.wish == Wish::Lapse;
+        self.wish = Wish::Keep;
+        match self.state {
+            State::Idle if was_idle && !self.due.is_set(Timer::Pause) => {
+                self.outputs.push_back(SubscriberOutput::Wanted);
+            }
+            State::Pending | State::Active => self.ask(now, Ask::Refresh),
+            State::Idle | State::Waiting | State::Over => {}
+        }
+    }
+
+    fn stop(&mut self, now: Instant) {
+        if self.is_leaving() {
+            return;
+        }
+        self.wish = Wish::Stop;
+        match self.state {
+            State::Idle => self.end(SubscriberOver::Stopped),
+            State::Pending | State::Active => self.ask(now, Ask::Leave),
+            // Where the subscription stands is known when its NOTIFY comes; timer N ends the wait for it.
+            State::Waiting | State::Over => {}
+        }
+    }
+
+    /// Sends a SUBSCRIBE in the dialog, or behind the one that is under way.
+    fn ask(&mut self, now: Instant, ask: Ask) {
+        if self.under_way.is_some() {
+            self.next = Some(ask);
+            return;
+        }
+        let via = self.terms.via.clone();
+        let Some(dialog) = &mut self.dialog else {
+            return;
+        };
+        match dialog.request(Method::Subscribe, via) {
+            Ok(request) => self.send(now, request, ask),
+            Err(_) => self.lose(now, Lapse::Failed(None), None),
+        }
+    }
+
+    fn send(&mut self, now: Instant, mut request: Request, ask: Ask) {
+        let number = request.headers().cseq().number();
+        let expires = match ask {
+            Ask::Refresh => self.expires,
+            Ask::Leave => Duration::ZERO,
+        };
+        let headers = request.headers_mut();
+        headers.set_event(Some(self.terms.event.clone()));
+        headers.set_expires(Some(u32::try_from(expires.as_secs()).unwrap_or(u32::MAX)));
+        let accept: Vec<_> = self.terms.accept.iter().map(ToString::to_string).collect();
+        if !accept.is_empty() {
+            // Media types are written clean, so this cannot fail.
+            let _ = headers.push("Accept", &accept.join(", "));
+        }
+        if ask == Ask::Leave {
+            self.wish = Wish::Left;
+            self.due.clear(Timer::Expiry);
+        }
+        if self.first.is_none() {
+            self.first = Some(Box::new(request.clone()));
+        }
+        self.under_way = Some(UnderWay { number, ask });
+        self.due.clear(Timer::Refresh);
+        self.due.set(Timer::N, now, self.terms.timers.give_up());
+        self.outputs.push_back(SubscriberOutput::Send(Box::new(request)));
+    }
+
+    fn fire(&mut self, now: Instant, timer: Timer) {
+        match (timer, self.wish) {
+            (Timer::Pause, Wish::Keep) => self.outputs.push_back(SubscriberOutput::Wanted),
+            (Timer::Pause, Wish::Lapse | Wish::Stop | Wish::Left) => {}
+            //= rfc6665#4.1.2.2
+            //# If this Timer N expires prior to the receipt of a NOTIFY request, the subscriber considers the subscription
+            //# terminated.
+            (Timer::N, _) => self.lose(now, Lapse::Failed(None), None),
+            (Timer::Refresh, Wish::Keep | Wish::Lapse) => {
+                self.wish = Wish::Lapse;
+                self.outputs.push_back(SubscriberOutput::Due);
+            }
+            (Timer::Refresh, Wish::Stop | Wish::Left) => {}
+            (Timer::Expiry, _) => self.lose(now, Lapse::Expired, None),
+        }
+    }
+
+    /// The subscription is gone: another attempt after a pause, where it is still wanted.
+    fn lose(&mut self, now: Instant, why: Lapse, after: Option<Duration>) {
+        let had_state = self.state != State::Idle;
+        self.forget(now);
+        if self.is_leaving() {
+            return self.end(SubscriberOver::Stopped);
+        }
+        if self.expires.is_zero() {
+            return self.end(SubscriberOver::Lost(why));
+        }
+        if had_state {
+            self.outputs.push_back(SubscriberOutput::Lost(why));
+        }
+        let pause = self
+            .backoff
+            .failed(self.random)
+            .max(after.unwrap_or_default().min(LONGEST_SUBSCRIPTION));
+        self.due.set(Timer::Pause, now, pause);
+    }
+
+    /// The same where the notifier asks for another attempt at once; only one that stood for a while gets it.
+    fn lose_for_now(&mut self, now: Instant) {
+        let is_first = self.stood(now);
+        self.lose(now, Lapse::Terminated, None);
+        if is_first && self.due.is_set(Timer::Pause) {
+            self.due.set(Timer::Pause, now, Duration::ZERO);
+        }
+    }
+
+    fn is_leaving(&self) -> bool {
+        matches!(self.wish, Wish::Stop | Wish::Left)
+    }
+
+    /// Whether the subscription stood for longer than the first pause between attempts lasts.
+    fn stood(&self, now: Instant) -> bool {
+        self.since
+            .is_some_and(|since| now.saturating_duration_since(since) >= STEADY)
+    }
+
+    fn forget(&mut self, now: Instant) {
+        if self.stood(now) {
+            self.backoff.succeeded();
+        }
+        self.due.clear_all();
+        self.state = State::Idle;
+        self.first = None;
+        self.dialog = None;
+        self.under_way = None;
+        self.next = None;
+        self.since = None;
+        self.until = None;
+    }
+
+    fn end(&mut self, why: SubscriberOver) {
+        self.due.clear_all();
+        self.state = State::Over;
+        self.first = None;
+        self.dialog = None;
+        self.under_way = None;
+        self.next = None;
+        self.outputs.push_back(SubscriberOutput::Over(why));
+    }
+
+    fn answer(&mut self, notify: &Request, status: StatusCode) {
+        if is_unanswered(notify.method()) {
+            return;
+        }
+        let mut response = match &self.dialog {
+            Some(dialog) => dialog.answer(notify, status, ""),
+            None => notify.response(status, "", None),
+        };
+        if status == StatusCode::UNSUPPORTED_MEDIA_TYPE {
+            let accept: Vec<_> = self.terms.accept.iter().map(ToString::to_string).collect();
+            // Media types are written clean, so this cannot fail.
+            let _ = response.headers_mut().push("Accept", &accept.join(", "));
+        }
+        self.outputs
+            .push_back(SubscriberOutput::Answer(Box::new(response)));
+    }
+}
+
+impl TimerKind for Timer {
+    const ALL: &'static [Self] = &[Self::N, Self::Expiry, Self::Refresh, Self::Pause];
+
+    fn index(self) -> usize {
+        match self {
+            Self::N => 0,
+            Self::Expiry => 1,
+            Self::Refresh => 2,
+            Self::Pause => 3,
+        }
+    }
+}
+
+/// A subscription that stood for so long was a good one: the next attempt may follow at once.
+const STEADY: Duration = Duration::from_secs(60);
+
+/// No refresh comes sooner than this after the last, however short a notifier makes the subscription.
+const LEAST_REFRESH: Duration = Duration::from_secs(30);
