@@ -142,6 +142,20 @@ impl Rejected {
         }
     }
 
+    /// A polite refusal of what would go on to a SIP node: what a node says of a user who is not there.
+    //
+    //= rfc3261#21.4.18
+    //# The callee's end system was contacted successfully but the callee is currently unavailable
+    pub(super) fn as_unavailable(request: &Request, refusal: &Refusal) -> Self {
+        let status = StatusCode::TEMPORARILY_UNAVAILABLE;
+        Self {
+            response: Box::new(request.response(status, status.reason(), Some(&tag(request)))),
+            class: refusal.class(),
+            fault: refusal.fault(),
+            why: refusal.to_string(),
+        }
+    }
+
     pub(super) fn of_inspection(request: &Request, rejection: &Rejection) -> Self {
         Self {
             response: Box::new(rejection.response(request, &tag(request))),

@@ -10,6 +10,7 @@ mod border;
 mod exchange;
 mod outcome;
 mod polite;
+mod relay;
 mod service;
 mod simulation;
 

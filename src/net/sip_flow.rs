@@ -156,8 +156,12 @@ pub async fn run(
     task.fail_all().await;
     let Task { flow, .. } = task;
     late::leave(&flow, commands);
-    // A connection that failed is dropped; a peer that is well may take a moment to read the last words.
-    if ended.is_ok() {
+    // A connection that failed is dropped; a peer that is well, or is told what was wrong with its octets, may take a
+    // moment to read the last words.
+    let has_words = ended
+        .as_ref()
+        .map_or_else(|error| error.kind() == io::ErrorKind::InvalidData, |()| true);
+    if has_words {
         let _late = tokio::time::timeout(FAREWELL, flow.carrier.close()).await;
     }
     ended

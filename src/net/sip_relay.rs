@@ -8,7 +8,7 @@ use super::world::World;
 use crate::gateway::{Input, Outcome, Return, Token, Trouble};
 use crate::policy::Direction;
 use crate::route::Protocol;
-use crate::sip::transaction::{TransactionId, UnderWay};
+use crate::sip::transaction::TransactionId;
 use crate::sip::{Method, Request, Response};
 
 /// Who hears what became of a request of ours.
@@ -32,8 +32,6 @@ pub struct Sender {
     place: Option<queue::Place<Command>>,
     recall: Arc<Recall>,
     way: Direction,
-    /// Until it is answered, the same request by another path is refused.
-    under_way: Option<UnderWay>,
 }
 
 /// Calls a relayed INVITE back, wherever it is by then (RFC 3261 §16.10).
@@ -76,7 +74,6 @@ impl Sender {
         (commands, place): (queue::Sender<Command>, queue::Place<Command>),
         recall: Arc<Recall>,
         way: Direction,
-        under_way: Option<UnderWay>,
     ) -> Self {
         Self {
             back,
@@ -85,7 +82,6 @@ impl Sender {
             place: Some(place),
             recall,
             way,
-            under_way,
         }
     }
 
@@ -98,7 +94,6 @@ impl Sender {
             response,
         };
         if is_final && let Some(place) = self.place.take() {
-            self.under_way = None;
             place.send(command);
         } else {
             let _busy = self.commands.offer(command);

@@ -49,7 +49,7 @@ impl Border {
         if let Some(over) = self.goes_on(side, &request, &parties, &route) {
             let onward = Onward { arrived, route, over };
             return self.relay(side, request, &parties, onward, |request| {
-                permit.map_err(|refusal| self.as_offline(request, &refusal, &profile))
+                permit.map_err(|refusal| Rejected::as_unavailable(request, &refusal))
             });
         }
         if let Err(rejection) = inspect::inspect(&request, &SUPPORTED) {

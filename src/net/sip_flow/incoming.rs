@@ -12,7 +12,7 @@ use crate::net::sip_relay::{Recall, Reply, Sender};
 use crate::net::world;
 use crate::refusal::Fault;
 use crate::route::Protocol;
-use crate::sip::transaction::{Key, TransactionId, UnderWay};
+use crate::sip::transaction::{Key, TransactionId};
 use crate::sip::{Host, Method, Request, Response, StatusCode, inspect};
 
 impl Task {
@@ -33,10 +33,15 @@ impl Task {
             return self.cancel(transaction, &request, cancels);
         }
         let border = self.flow.world.border();
-        let under_way = match self.see_loop(&request, trace) {
-            Ok(under_way) => under_way,
-            Err(response) => return self.respond(transaction, &response),
-        };
+        let edge = Host::parse(border.edge().as_str());
+        // Not even a spiral passes (RFC 3261 §16.3 item 4 would let it): From belongs to one side, so that what went out
+        // may not come in again, nor the reverse, whatever became of its Request-URI.
+        if edge.is_ok_and(|edge| inspect::went_through(&request, &edge)) {
+            self.count_repeated("looped", trace);
+            return self.respond(transaction, &repeated(&request));
+        }
+        let under_way = self.flow.world.transactions.enter(&request);
+        let merged = under_way.is_err().then(|| repeated(&request));
         // The answer's place is kept before anything is done, so that no answer is ever lost for want of room.
         let place = self.sender.reserve();
         let admitted = if self.flow.world.refuse_new.is_cancelled() {
@@ -50,6 +55,11 @@ impl Task {
         metrics
             .translation
             .observe(world::now().saturating_duration_since(started).as_secs_f64());
+        // Merging is for whoever answers (RFC 3261 §8.2.2.2): a fork that goes on is its user agent's to tell apart.
+        if let (Some(response), Ok(Admitted::Answer(_) | Admitted::Deliver(_))) = (&merged, &admitted) {
+            self.count_repeated("merged", trace);
+            return self.respond(transaction, response);
+        }
         match admitted {
             Ok(Admitted::Answer(response)) => self.respond(transaction, &response),
             Ok(Admitted::Deliver(delivery)) => {
@@ -58,7 +68,7 @@ impl Task {
                 let origin = SipOrigin {
                     place,
                     transaction,
-                    _under_way: under_way,
+                    _under_way: under_way.unwrap_or_default(),
                 };
                 let Some(shard) = self.flow.world.shard_of(delivery.pair()).cloned() else {
                     return;
@@ -72,7 +82,7 @@ impl Task {
             }
             Ok(Admitted::Relay(relay)) => {
                 let Ok(place) = place else { return };
-                self.relay(relay.traced(trace), (transaction, place, under_way));
+                self.relay(relay.traced(trace), (transaction, place));
             }
             Err(rejected) => {
                 self.count_rejected(&rejected, trace);
@@ -82,11 +92,7 @@ impl Task {
     }
 
     /// Hands a request to the link that it goes on by.
-    fn relay(
-        &mut self,
-        relay: Relay,
-        (transaction, place, under_way): (TransactionId, queue::Place<Command>, Option<UnderWay>),
-    ) {
+    fn relay(&mut self, relay: Relay, (transaction, place): (TransactionId, queue::Place<Command>)) {
         let world = Arc::clone(&self.flow.world);
         let way = self.flow.side.way();
         world.metrics.decided(way, "allow");
@@ -98,7 +104,7 @@ impl Task {
         let (link, request, route, back) = relay.into_parts();
         tracing::debug!(%trace, ?link, call_id = request.headers().call_id().as_str(), "SIP request goes on");
         let commands = (self.sender.clone(), place);
-        let sender = Sender::new(back, transaction, commands, recall, way, under_way);
+        let sender = Sender::new(back, transaction, commands, recall, way);
         let letter = Letter {
             content: Content::Relay(request, Box::new(route), Reply::Sender(Box::new(sender))),
             token: None,
@@ -180,25 +186,21 @@ impl Task {
         self.respond(transaction, &response);
     }
 
-    /// A request that went through us before, or that is under way by another path, is not acted on a second time.
-    fn see_loop(&self, request: &Request, trace: Trace) -> Result<Option<UnderWay>, Box<Response>> {
-        let world = &self.flow.world;
-        let edge = Host::parse(world.border().edge().as_str());
-        let class = if edge.is_ok_and(|edge| inspect::went_through(request, &edge)) {
-            "looped"
-        } else {
-            match world.transactions.enter(request) {
-                Ok(under_way) => return Ok(under_way),
-                Err(_merged) => "merged",
-            }
-        };
-        world.metrics.refused(self.flow.side, Protocol::Sip, class);
+    fn count_repeated(&self, class: &'static str, trace: Trace) {
+        self.flow
+            .world
+            .metrics
+            .refused(self.flow.side, Protocol::Sip, class);
         tracing::info!(
             %trace, flow = %self.flow.id, side = %self.flow.side, peer = %self.flow.remote, class,
             "SIP request refused: it came to us before"
         );
-        let status = StatusCode::LOOP_DETECTED;
-        let tag = Key::of_received(request).stateless_tag();
-        Err(Box::new(request.response(status, status.reason(), Some(&tag))))
     }
+}
+
+/// The refusal of a request that went through us before, or that is under way by another path.
+fn repeated(request: &Request) -> Response {
+    let status = StatusCode::LOOP_DETECTED;
+    let tag = Key::of_received(request).stateless_tag();
+    request.response(status, status.reason(), Some(&tag))
 }

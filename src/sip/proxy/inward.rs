@@ -24,7 +24,13 @@ impl Proxy {
         }
         // Where a request goes inside is our business: a hop that the outside asks for is none.
         *request.headers_mut().route_mut() = RouteSet::default();
+        let (by_route, route) = (arrived.ends.take(), std::mem::take(&mut arrived.route));
+        // A way alone leads nowhere: with a target of the outside's choice it would reach whom it was not made for, and
+        // hosts that nobody meant to show. Such a request is what it says, for the user that it names.
         if let Some((ends, uri)) = self.open_contact(request.uri()) {
+            if by_route.is_some_and(|by_route| by_route.foreign == ends.foreign) {
+                arrived.route = route;
+            }
             arrived.ends = Some(ends);
             request.set_uri(uri);
         }

@@ -13,7 +13,7 @@ use super::rfc4475_facts as facts;
 use super::rfc4475_reading::Answer::{Ready, Silence};
 use super::rfc4475_reading::Stream::{Closes, GoesOn, HoldsTwo, Waits};
 use super::rfc4475_reading::Verdict::{self, NotAsked, Taken};
-use super::rfc4475_reading::{Case, Facts, check, names, reads, refused};
+use super::rfc4475_reading::{Case, Facts, check, check_outcomes, names, reads, refused};
 
 /// The messages, in the order of the RFC.
 const CASES: [Case; 49] = [
@@ -649,4 +649,9 @@ fn every_section_with_a_message_has_a_row() {
         .collect();
     let rows: Vec<&str> = CASES.iter().map(|case| case.section).collect();
     assert_eq!(rows, sections);
+}
+
+#[test]
+fn the_wire_tests_expect_what_the_rows_say() {
+    check_outcomes("rfc4475", &CASES);
 }

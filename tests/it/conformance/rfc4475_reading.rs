@@ -121,6 +121,46 @@ pub(super) enum Stream {
     Waits,
 }
 
+/// Holds the file that the wire tests read to the rows: what becomes of the stream, and what a proxy answers.
+pub(super) fn check_outcomes(folder: &str, cases: &[Case]) {
+    let rows: Vec<String> = cases.iter().map(|case| row(folder, case)).collect();
+    let file = std::fs::read_to_string(concat!(
+        env!("CARGO_MANIFEST_DIR"),
+        "/tests/data/sip/outcomes.txt"
+    ))
+    .unwrap();
+    let lines: Vec<&str> = file.lines().filter(|line| line.starts_with(folder)).collect();
+    assert_eq!(
+        lines,
+        rows,
+        "tests/data/sip/outcomes.txt should say:\n{}\n",
+        rows.join("\n")
+    );
+}
+
+fn row(folder: &str, case: &Case) -> String {
+    let stream = match &case.stream {
+        Stream::GoesOn => "goes_on",
+        Stream::HoldsTwo => "holds_two",
+        Stream::Closes(_) => "closes",
+        Stream::Waits => "waits",
+    };
+    let status = match (&case.stream, &case.outcome) {
+        (Stream::Waits, _) => None,
+        (Stream::Closes(error), _) => Some(error.sip_status()),
+        (Stream::GoesOn | Stream::HoldsTwo, Outcome::Refused { answer, status, .. }) => {
+            (*answer == Answer::Ready).then_some(*status)
+        }
+        (Stream::GoesOn | Stream::HoldsTwo, Outcome::Reads(facts)) => match facts.proxy {
+            Verdict::Taken => return format!("{folder}/{} {stream} taken", case.name),
+            Verdict::Refused(status) => Some(status),
+            Verdict::NotAsked => None,
+        },
+    };
+    let answer = status.map_or_else(|| "none".to_owned(), |status| status.to_string());
+    format!("{folder}/{} {stream} {answer}", case.name)
+}
+
 /// Holds a message to its row.
 pub(super) fn check(folder: &str, case: &Case) {
     let octets = octets(folder, case.name);

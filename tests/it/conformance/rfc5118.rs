@@ -15,7 +15,9 @@ use vestibule::sip::{Field, Flaw, Host, Message, NameAddr, ResponseTarget, SipUr
 use super::rfc4475_reading::Answer::{Ready, Silence};
 use super::rfc4475_reading::Stream::GoesOn;
 use super::rfc4475_reading::Verdict::{self, Taken};
-use super::rfc4475_reading::{Case, Facts, check, datagram, names, octets, reads, refused, request};
+use super::rfc4475_reading::{
+    Case, Facts, check, check_outcomes, datagram, names, octets, reads, refused, request,
+};
 
 /// The messages, in the order of the RFC.
 const CASES: [Case; 14] = [
@@ -374,4 +376,9 @@ fn response_target(message: &Message) -> Option<SocketAddr> {
 
 fn sdp(message: &Message) -> &str {
     std::str::from_utf8(message.body()).unwrap()
+}
+
+#[test]
+fn the_wire_tests_expect_what_the_rows_say() {
+    check_outcomes("rfc5118", &CASES);
 }

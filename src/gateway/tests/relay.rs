@@ -1,0 +1,671 @@
+//! Requests that go on from SIP to SIP: who may, in which direction, and what a name of ours is worth to whom.
+
+use std::sync::Arc;
+
+use super::*;
+use crate::policy::Kind;
+use crate::sip::proxy::{Face, Inner, Proxy, Veil};
+use crate::sip::{NameAddr, Response, Transport, Uri};
+
+const ALICE: &str = "sip:alice@partner.example";
+const DESK: &str = "sip:desk@phones.corp.example";
+const SESSION: &str = "v=0\r\no=- 0 0 IN IP4 192.0.2.1\r\ns=-\r\nc=IN IP4 192.0.2.1\r\nt=0 0\r\n";
+
+/// A setting whose inside has a listener for SIP.
+fn proxied(setting: Setting) -> Setting {
+    let face = |transport, host: &str| Face::new(transport, sip::Host::parse(host).unwrap(), None);
+    let proxy = Proxy::new(
+        Veil::new(b"secret"),
+        face(Transport::Tls, "edge.corp.example"),
+        vec![face(Transport::Tcp, "10.0.0.1")],
+        Inner::default(),
+    );
+    Setting {
+        conduct: Conduct {
+            proxy: Some(Arc::new(proxy)),
+            ..setting.conduct
+        },
+        ..setting
+    }
+}
+
+fn relays() -> Setting {
+    proxied(Setting::default())
+}
+
+/// How a request fares when the far end has proven these domains.
+fn fares(setting: Setting, side: Side, proven: &[&str], request: Request) -> Result<Admitted, Rejected> {
+    setting
+        .border()
+        .admit_sip(side, request, &mut Proven(proven), today())
+}
+
+fn passes(setting: Setting, side: Side, proven: &[&str], request: Request) -> Relay {
+    match fares(setting, side, proven, request.clone()) {
+        Ok(Admitted::Relay(relay)) => *relay,
+        other => panic!("{request:?}\n{other:?}"),
+    }
+}
+
+fn refused(setting: Setting, side: Side, proven: &[&str], request: Request) -> (u16, &'static str) {
+    let rejected = fares(setting, side, proven, request.clone()).unwrap_err();
+    let headers = rejected.response().headers();
+    assert!(headers.to().tag().is_some(), "a final response has a To tag");
+    assert_eq!(headers.call_id(), request.headers().call_id());
+    assert_eq!(headers.vias().count(), request.headers().vias().count());
+    (rejected.response().status().code(), rejected.class())
+}
+
+fn of(method: &str, from: &str, to: &str) -> Request {
+    let more = match method {
+        "INVITE" => {
+            "Max-Forwards: 70\r\nContact: <sip:x@ua.partner.example>\r\nContent-Type: application/sdp\r\n"
+        }
+        "SUBSCRIBE" => "Max-Forwards: 70\r\nContact: <sip:x@ua.partner.example>\r\nEvent: presence\r\n",
+        _ => "Max-Forwards: 70\r\n",
+    };
+    let body = match method {
+        "INVITE" => format!("{SESSION}m=message 5060 sip null\r\n"),
+        _ => String::new(),
+    };
+    request(method, from, to, more, &body)
+}
+
+/// What a node answers, as the outside gets it.
+fn accepted(relay: Relay) -> Box<Response> {
+    let (_, sent, _, back) = relay.into_parts();
+    let response = sent
+        .response(StatusCode::OK, "", Some("there"))
+        .with_contact(NameAddr::parse("<sip:desk@10.0.0.50>").unwrap())
+        .with_record_route(sent.headers().record_route().clone());
+    back.response(&sent, Box::new(response))
+}
+
+/// A dialog of alice with the desk, begun by her: the name and the hop that stand for the desk.
+fn dialog() -> (String, String) {
+    let response = accepted(passes(
+        relays(),
+        Side::Outside,
+        &["partner.example"],
+        of("INVITE", ALICE, DESK),
+    ));
+    let contact = response.headers().contact().addresses()[0].uri().to_string();
+    let hop = response.headers().record_route().first().unwrap().to_string();
+    assert!(!format!("{contact}{hop}").contains("10.0.0"), "{contact} {hop}");
+    (contact, hop)
+}
+
+#[test]
+fn requests_pass_between_a_peer_and_a_node_of_sip_both_ways() {
+    for method in [
+        "MESSAGE",
+        "OPTIONS",
+        "INVITE",
+        "SUBSCRIBE",
+        "NOTIFY",
+        "INFO",
+        "UPDATE",
+        "PRACK",
+        "BYE",
+        "ACK",
+    ] {
+        let relay = passes(
+            relays(),
+            Side::Outside,
+            &["partner.example"],
+            of(method, ALICE, DESK),
+        );
+        let remote = domain("phones.corp.example");
+        assert_eq!(relay.link(), &Link::Sip { remote }, "{method}");
+        assert_eq!(relay.permit().direction(), Direction::Inbound);
+        let relay = passes(
+            relays(),
+            Side::Inside,
+            &["phones.corp.example"],
+            of(method, DESK, ALICE),
+        );
+        let remote = domain("partner.example");
+        assert_eq!(relay.link(), &Link::Sip { remote }, "{method}");
+        assert_eq!(relay.permit().direction(), Direction::Outbound);
+        assert_eq!(relay.request().headers().max_forwards(), Some(69));
+        let text = written(relay.request());
+        assert!(!text.contains("Call-ID: asd88asd77a"), "{text}");
+    }
+}
+
+fn written(request: &Request) -> String {
+    let mut octets = Vec::new();
+    sip::write::request(request, &mut octets);
+    String::from_utf8(octets).unwrap()
+}
+
+#[test]
+fn requests_that_may_not_go_on_are_refused_with_the_status_that_says_why() {
+    let partner: &[&str] = &["partner.example"];
+    let nobody: &[&str] = &[];
+    let phones: &[&str] = &["phones.corp.example"];
+    let call = format!("{SESSION}m=audio 4000 RTP/AVP 0\r\n");
+    let both = format!("{SESSION}m=message 5060 sip null\r\nm=audio 4000 RTP/AVP 0\r\n");
+    let offering = |method: &str, kind: &str, body: &str| {
+        let more = format!("Max-Forwards: 70\r\nContact: <sip:x@y>\r\nContent-Type: {kind}\r\n");
+        request(method, ALICE, DESK, &more, body)
+    };
+    let sdp = "application/sdp";
+    let text = |from, to| message(from, to, "hello");
+    let rows = [
+        // Who sends.
+        (
+            "not proven",
+            Side::Outside,
+            nobody,
+            text(ALICE, DESK),
+            (403, "no_tls"),
+        ),
+        (
+            "another's domain",
+            Side::Outside,
+            partner,
+            text("sip:carol@ms.example", DESK),
+            (403, "no_tls"),
+        ),
+        (
+            "ours from outside",
+            Side::Outside,
+            phones,
+            text(DESK, DESK),
+            (403, "impersonation"),
+        ),
+        (
+            "the edge from outside",
+            Side::Outside,
+            partner,
+            text("sip:edge.corp.example", DESK),
+            (403, "impersonation"),
+        ),
+        (
+            "nobody's",
+            Side::Outside,
+            partner,
+            text("sip:m@evil.example", DESK),
+            (403, "policy_default"),
+        ),
+        (
+            "of XMPP only",
+            Side::Outside,
+            &["friend.example"],
+            text("sip:m@friend.example", DESK),
+            (403, "policy_default"),
+        ),
+        ("no node", Side::Inside, &[], text(DESK, ALICE), (403, "no_tls")),
+        (
+            "a node of another domain",
+            Side::Inside,
+            &["corp.example"],
+            text(DESK, ALICE),
+            (403, "no_tls"),
+        ),
+        (
+            "a foreign From inside",
+            Side::Inside,
+            phones,
+            text(ALICE, DESK),
+            (403, "not_our_domain"),
+        ),
+        (
+            "the edge from inside",
+            Side::Inside,
+            phones,
+            text("sip:edge.corp.example", ALICE),
+            (403, "not_our_domain"),
+        ),
+        // To whom.
+        (
+            "to a foreign domain from outside",
+            Side::Outside,
+            partner,
+            text(ALICE, "sip:x@ms.example"),
+            (404, "relaying"),
+        ),
+        (
+            "to nobody",
+            Side::Outside,
+            partner,
+            text(ALICE, "sip:x@evil.example"),
+            (404, "no_route"),
+        ),
+        (
+            "to an address",
+            Side::Outside,
+            partner,
+            text(ALICE, "sip:desk@10.0.0.50"),
+            (400, "addresses"),
+        ),
+        (
+            "to a domain that is not allowed",
+            Side::Inside,
+            phones,
+            text(DESK, "sip:x@evil.example"),
+            (403, "policy_default"),
+        ),
+        (
+            "to an address outside",
+            Side::Inside,
+            phones,
+            text(DESK, "sip:x@192.0.2.1"),
+            (400, "addresses"),
+        ),
+        // What.
+        (
+            "REFER",
+            Side::Outside,
+            partner,
+            of("REFER", ALICE, DESK),
+            (405, "sip_not_supported"),
+        ),
+        (
+            "PUBLISH",
+            Side::Outside,
+            partner,
+            of("PUBLISH", ALICE, DESK),
+            (405, "sip_not_supported"),
+        ),
+        (
+            "REGISTER",
+            Side::Outside,
+            partner,
+            of("REGISTER", ALICE, DESK),
+            (405, "sip_not_supported"),
+        ),
+        (
+            "REGISTER from inside",
+            Side::Inside,
+            phones,
+            of("REGISTER", DESK, ALICE),
+            (405, "sip_not_supported"),
+        ),
+        (
+            "an unknown method",
+            Side::Outside,
+            partner,
+            of("DANCE", ALICE, DESK),
+            (501, "sip_not_supported"),
+        ),
+        (
+            "a call",
+            Side::Outside,
+            partner,
+            offering("INVITE", sdp, &call),
+            (488, "media"),
+        ),
+        (
+            "messages with a call",
+            Side::Outside,
+            partner,
+            offering("INVITE", sdp, &both),
+            (488, "media"),
+        ),
+        (
+            "an offer to come",
+            Side::Outside,
+            partner,
+            offering("INVITE", sdp, ""),
+            (488, "media"),
+        ),
+        (
+            "a call by UPDATE",
+            Side::Outside,
+            partner,
+            offering("UPDATE", sdp, &call),
+            (488, "media"),
+        ),
+        (
+            "a call by ACK",
+            Side::Outside,
+            partner,
+            offering("ACK", sdp, &call),
+            (488, "media"),
+        ),
+        (
+            "a call by PRACK",
+            Side::Outside,
+            partner,
+            offering("PRACK", sdp, &call),
+            (488, "media"),
+        ),
+        (
+            "a call in parts",
+            Side::Outside,
+            partner,
+            offering("INVITE", "multipart/mixed;boundary=b", &call),
+            (488, "media"),
+        ),
+        (
+            "no description",
+            Side::Outside,
+            partner,
+            offering("INVITE", sdp, "hello"),
+            (488, "media"),
+        ),
+        (
+            "the last hop",
+            Side::Outside,
+            partner,
+            request("MESSAGE", ALICE, DESK, "Max-Forwards: 0\r\n", ""),
+            (483, "sip_not_supported"),
+        ),
+        (
+            "what a proxy cannot",
+            Side::Outside,
+            partner,
+            request("MESSAGE", ALICE, DESK, "Proxy-Require: magic\r\n", ""),
+            (420, "sip_not_supported"),
+        ),
+    ];
+    for (what, side, proven, request, wanted) in rows {
+        assert_eq!(refused(relays(), side, proven, request), wanted, "{what}");
+    }
+    let without = Setting::default();
+    assert_eq!(
+        refused(without, Side::Inside, phones, text(DESK, ALICE)),
+        (501, "inside_sip"),
+        "no listener inside"
+    );
+}
+
+#[test]
+fn the_kinds_that_policy_knows_are_told_apart() {
+    let rows = [
+        ("MESSAGE", Kind::Im),
+        ("INVITE", Kind::Im),
+        ("SUBSCRIBE", Kind::Presence),
+    ];
+    for (method, kind) in rows {
+        let setting = || {
+            proxied(Setting::with(
+                "partner.example",
+                Action::Deny,
+                Directions::Both,
+                &[kind],
+            ))
+        };
+        assert_eq!(
+            refused(
+                setting(),
+                Side::Outside,
+                &["partner.example"],
+                of(method, ALICE, DESK)
+            ),
+            (403, "policy_exception"),
+            "{method} from outside"
+        );
+        assert_eq!(
+            refused(
+                setting(),
+                Side::Inside,
+                &["phones.corp.example"],
+                of(method, DESK, ALICE)
+            ),
+            (403, "policy_exception"),
+            "{method} from inside"
+        );
+        for (other, _) in rows.iter().filter(|(_, other)| *other != kind) {
+            passes(
+                setting(),
+                Side::Outside,
+                &["partner.example"],
+                of(other, ALICE, DESK),
+            );
+        }
+    }
+}
+
+#[test]
+fn a_policy_of_one_way_lets_messages_in_without_an_answer_and_no_dialog() {
+    let setting = || {
+        let kinds = [Kind::Im, Kind::Presence, Kind::Other];
+        proxied(Setting::with(
+            "partner.example",
+            Action::Allow,
+            Directions::Inbound,
+            &kinds,
+        ))
+    };
+    let partner = ["partner.example"];
+    for method in [
+        "INVITE",
+        "SUBSCRIBE",
+        "NOTIFY",
+        "OPTIONS",
+        "BYE",
+        "INFO",
+        "UPDATE",
+        "PRACK",
+    ] {
+        assert_eq!(
+            refused(setting(), Side::Outside, &partner, of(method, ALICE, DESK)),
+            (403, "one_way"),
+            "{method}"
+        );
+    }
+    assert_eq!(
+        refused(
+            setting(),
+            Side::Inside,
+            &["phones.corp.example"],
+            of("MESSAGE", DESK, ALICE)
+        ),
+        (403, "policy_one_way")
+    );
+    for status in [200, 302, 486, 600] {
+        let relay = passes(setting(), Side::Outside, &partner, message(ALICE, DESK, "hello"));
+        let (_, sent, _, back) = relay.into_parts();
+        let answer = sent
+            .response(
+                StatusCode::new(status).unwrap(),
+                "told by the node",
+                Some("there"),
+            )
+            .with_contact(NameAddr::parse("<sip:desk@10.0.0.50>").unwrap());
+        let answer = back.response(&sent, Box::new(answer));
+        assert_eq!(answer.status(), StatusCode::ACCEPTED, "{status}");
+        let text = octets(&answer);
+        assert!(!text.contains("told by") && !text.contains("there"), "{text}");
+        assert!(text.contains("proxy.partner.example"), "{text}");
+    }
+}
+
+#[test]
+fn whoever_is_blocked_politely_hears_what_is_said_of_a_user_who_is_not_there() {
+    let blocked = || proxied(Setting::blocking("alice@partner.example", Style::Polite));
+    let partner = ["partner.example"];
+    for method in ["MESSAGE", "INVITE", "SUBSCRIBE", "OPTIONS"] {
+        let rejected = fares(blocked(), Side::Outside, &partner, of(method, ALICE, DESK)).unwrap_err();
+        let absent = passes(relays(), Side::Outside, &partner, of(method, ALICE, DESK));
+        let (_, sent, _, back) = absent.into_parts();
+        let status = StatusCode::TEMPORARILY_UNAVAILABLE;
+        let absent = back.response(
+            &sent,
+            Box::new(sent.response(status, status.reason(), Some("there"))),
+        );
+        let as_seen = |response: &Response| {
+            let tag = response.headers().to().tag().unwrap_or_default().to_owned();
+            octets(response).replace(&tag, "TAG")
+        };
+        assert_eq!(as_seen(rejected.response()), as_seen(&absent), "{method}");
+    }
+    // What is wrong with a request anyway is said as to anybody, so that the block does not show in it.
+    assert_eq!(
+        refused(blocked(), Side::Outside, &partner, of("REFER", ALICE, DESK)),
+        (405, "sip_not_supported")
+    );
+    let explicit = proxied(Setting::blocking("alice@partner.example", Style::Explicit));
+    assert_eq!(
+        refused(explicit, Side::Outside, &partner, of("MESSAGE", ALICE, DESK)).0,
+        403
+    );
+}
+
+/// A request in the dialog: where to, by which hop, from whom.
+fn within(method: &str, uri: &str, hop: &str, from: &str) -> Request {
+    let text = written(&of(method, from, DESK))
+        .replacen(DESK, uri, 1)
+        .replace(&format!("To: <{DESK}>"), &format!("To: <{DESK}>;tag=there"))
+        .replace("Max-Forwards", &format!("Route: {hop}\r\nMax-Forwards"));
+    match sip::parse::message(text.as_bytes(), &SipLimits::default()) {
+        Ok(Message::Request(request)) => request,
+        other => panic!("{text}\n{other:?}"),
+    }
+}
+
+#[test]
+fn a_name_of_ours_leads_the_domain_that_it_was_given_to_and_no_other() {
+    let (contact, hop) = dialog();
+    let partner = ["partner.example"];
+    let relay = passes(
+        relays(),
+        Side::Outside,
+        &partner,
+        within("BYE", &contact, &hop, ALICE),
+    );
+    assert_eq!(relay.request().uri().to_string(), "sip:desk@10.0.0.50");
+    let remote = domain("phones.corp.example");
+    assert_eq!(relay.link(), &Link::Sip { remote });
+
+    let other = within("BYE", &contact, &hop, "sip:carol@ms.example");
+    assert_eq!(
+        refused(relays(), Side::Outside, &["ms.example"], other),
+        (400, "addresses")
+    );
+    // And whom policy has come to block, it leads nowhere.
+    let blocked = proxied(Setting::blocking("alice@partner.example", Style::Explicit));
+    assert_eq!(
+        refused(
+            blocked,
+            Side::Outside,
+            &partner,
+            within("MESSAGE", &contact, &hop, ALICE)
+        )
+        .0,
+        403
+    );
+}
+
+#[test]
+fn a_hop_of_ours_leads_nowhere_without_the_name_that_belongs_to_it() {
+    let (contact, hop) = dialog();
+    let partner = ["partner.example"];
+    // A host inside that the outside chooses.
+    assert_eq!(
+        refused(
+            relays(),
+            Side::Outside,
+            &partner,
+            within("BYE", "sip:root@10.0.0.7", &hop, ALICE)
+        ),
+        (400, "addresses")
+    );
+    assert_eq!(
+        refused(
+            relays(),
+            Side::Outside,
+            &partner,
+            within("BYE", "sip:x@ms.example", &hop, ALICE)
+        ),
+        (404, "relaying")
+    );
+    // Another user is asked about as himself.
+    let another = within("MESSAGE", "sip:boss@phones.corp.example", &hop, ALICE);
+    let relay = passes(relays(), Side::Outside, &partner, another);
+    assert_eq!(relay.request().uri().to_string(), "sip:boss@phones.corp.example");
+    assert!(relay.request().headers().route().is_empty());
+    // Another's hop adds nothing to a name.
+    let theirs = accepted(passes(
+        relays(),
+        Side::Outside,
+        &["ms.example"],
+        of("INVITE", "sip:carol@ms.example", DESK),
+    ));
+    let theirs = theirs.headers().record_route().first().unwrap().to_string();
+    assert_ne!(theirs, hop);
+    let relay = passes(
+        relays(),
+        Side::Outside,
+        &partner,
+        within("BYE", &contact, &theirs, ALICE),
+    );
+    assert_eq!(relay.request().uri().to_string(), "sip:desk@10.0.0.50");
+}
+
+#[test]
+fn a_request_of_a_node_goes_where_its_dialog_leads_and_not_where_its_uri_says() {
+    let phones = ["phones.corp.example"];
+    let text = |to: &str| {
+        written(&of("BYE", DESK, to))
+            .replacen(to, "sip:x@ua.evil.example", 1)
+            .replace(&format!("To: <{to}>"), &format!("To: <{to}>;tag=there"))
+            .replace("Max-Forwards", "Route: <sip:i@10.0.0.1;lr>\r\nMax-Forwards")
+    };
+    let read = |text: String| match sip::parse::message(text.as_bytes(), &SipLimits::default()) {
+        Ok(Message::Request(request)) => request,
+        other => panic!("{text}\n{other:?}"),
+    };
+    let relay = passes(relays(), Side::Inside, &phones, read(text(ALICE)));
+    let remote = domain("partner.example");
+    assert_eq!(
+        relay.link(),
+        &Link::Sip { remote },
+        "by To, which policy was asked about"
+    );
+    assert_eq!(
+        refused(relays(), Side::Inside, &phones, read(text("sip:m@evil.example"))),
+        (403, "policy_default")
+    );
+}
+
+#[test]
+fn failures_of_the_next_hop_are_told_as_a_proxy_does() {
+    let relay = |method| {
+        let relay = passes(
+            relays(),
+            Side::Outside,
+            &["partner.example"],
+            of(method, ALICE, DESK),
+        );
+        let (_, sent, _, back) = relay.into_parts();
+        (sent, back)
+    };
+    for (method, status, wanted) in [
+        ("MESSAGE", 503, 500),
+        ("MESSAGE", 408, 504),
+        ("INVITE", 408, 408),
+        ("MESSAGE", 486, 486),
+        ("INVITE", 180, 180),
+    ] {
+        let (sent, back) = relay(method);
+        let response = sent.response(StatusCode::new(status).unwrap(), "", Some("there"));
+        let response = back.response(&sent, Box::new(response));
+        assert_eq!(response.status().code(), wanted, "{method} {status}");
+        assert_eq!(response.headers().vias().count(), 1);
+    }
+    let (sent, back) = relay("MESSAGE");
+    let busy = back.trouble(&sent, Trouble::Overload);
+    assert_eq!(busy.status().code(), 503);
+    assert!(busy.headers().get("Retry-After").is_some());
+}
+
+#[test]
+fn where_a_name_of_ours_is_no_longer_local_it_leads_nowhere() {
+    let own = Uri::parse("sip:desk@gone.corp.example").unwrap();
+    assert!(
+        Setting::default()
+            .border()
+            .table()
+            .local(&domain("gone.corp.example"))
+            .is_none()
+    );
+    let request = message(ALICE, &own.to_string(), "hello");
+    assert_eq!(
+        refused(relays(), Side::Outside, &["partner.example"], request),
+        (404, "no_route")
+    );
+}
