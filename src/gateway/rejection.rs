@@ -5,6 +5,7 @@ use crate::domain::Domain;
 use crate::interwork::error::{AddressedTo, error_stanza, refusal_to_sip, refusal_to_xmpp, status_for};
 use crate::interwork::profile::Profile;
 use crate::policy::Refusal;
+use crate::policy::rate::Exceeded;
 use crate::refusal::{Fault, Refuse};
 use crate::sip::inspect::Rejection;
 use crate::sip::proxy::NotPassed;
@@ -94,6 +95,12 @@ impl Border {
     #[must_use]
     pub fn refuse_for_overload(&self, request: &Request) -> Rejected {
         Rejected::of(request, &Refused::Overload)
+    }
+
+    /// The refusal of a request that comes too soon after others of its domain.
+    #[must_use]
+    pub fn refuse_for_rate(&self, request: &Request, exceeded: &Exceeded) -> Rejected {
+        Rejected::of(request, exceeded)
     }
 
     /// The refusal of a stanza that comes while the proxy is stopping.

@@ -21,6 +21,10 @@ pub enum Of {
     Stanzas,
     /// New streams.
     Streams,
+    /// Requests of SIP.
+    Requests,
+    /// New dialogs of SIP.
+    Dialogs,
 }
 
 impl Rates {

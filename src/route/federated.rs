@@ -26,6 +26,8 @@ pub struct Federated {
     pub xmpp: XmppSecurity,
     /// How much it may ask of us, and we of it; `None` is the default.
     pub rate: Option<Rate>,
+    /// How many dialogs it may begin on SIP.
+    pub dialogs: Option<Rate>,
     /// Whether its A and AAAA records are used where it has no SRV records, on SIP.
     pub address_fallback: AddressFallback,
 }
@@ -85,6 +87,7 @@ impl Federated {
             tls: None,
             xmpp: XmppSecurity::STANDARD,
             rate: None,
+            dialogs: None,
             address_fallback: AddressFallback::Forbidden,
         }
     }

@@ -77,6 +77,8 @@ class Hostile(unittest.TestCase):
         cls.edge = Vestibule(rig, BINARY, authority, "example.lan", {
             "contoso.lan": f'protocol = "sip"\ntls = "public"\nroutes = [{{ next_hop = "{alice}", port = 5061, transport = "tls" }}]',
             "strict.lan": f'protocol = "sip"\ntls = "public"\nroutes = [{{ next_hop = "{mallory}", port = 5061, transport = "tls" }}]',
+            "rated.lan": f'protocol = "sip"\ntls = "public"\nroutes = [{{ next_hop = "{mallory}", port = 5061, transport = "tls" }}]\n'
+                         "rate = { requests_per_second = 8, new_dialogs_per_second = 2 }",
             "plain.lan": f'protocol = "sip"\nroutes = [{{ next_hop = "{mallory}", port = 5060, transport = "tcp", '
                          'allow_less_specific = false }]',
         }, link="sip", level="info", extra="""
@@ -95,7 +97,7 @@ port = 5060
 first_message_timeout = "2s"
 """)
         cls.node = Node(rig, rig.address("node"), identity=authority.issue("node", ["example.lan"]))
-        cls.identity = authority.issue("mallory", ["strict.lan"])
+        cls.identity = authority.issue("mallory", ["strict.lan", "rated.lan"])
         good = Peer(rig, alice, identity=authority.issue("alice", ["contoso.lan"]), name="ua.contoso.lan")
         cls.edge.start()
         good.dial(rig.address("edge_outside"))
@@ -274,6 +276,27 @@ first_message_timeout = "2s"
             peer.connection.send(self.text(peer, **fixed) + self.text(peer, **fixed))
             self.assertEqual([peer.response(5).status for _ in range(2)], [200, 200])
             self.assertEqual(len([message for message in list(self.node.seen) if message.get("Call-ID") == call_id]), 2)
+
+    def test_who_asks_too_often_is_told_when_to_come_again_and_disturbs_nobody(self):
+        peer = self.connect("tls")
+        rated = {"from_": "From: <sip:mallory@rated.lan>;tag=t\r\n"}
+
+        def answers(method, count, more=""):
+            peer.connection.send("".join(self.text(peer, method, more, **rated) for _ in range(count)))
+            got = [peer.response(5) for _ in range(count)]
+            for answer in got:
+                self.assertIn(answer.status, (200, 503))
+                self.assertEqual(answer.get("Retry-After") is not None, answer.status == 503)
+            return [answer.status for answer in got].count(200)
+        begun = answers("SUBSCRIBE", 6, "Contact: <sip:mallory@ua.rated.lan>\r\nEvent: presence\r\n")
+        self.assertTrue(2 <= begun < 6, begun)
+        taken = answers("MESSAGE", 60)
+        self.assertTrue(1 <= taken < 60, taken)
+        # Another domain on the same connection has nothing to do with it, nor has whoever only claims to be that one.
+        self.lives(peer)
+        other = self.connect("tcp")
+        other.connection.send(self.text(other, **rated))
+        self.assertEqual(other.response(5).status, 403)
 
 
 if __name__ == "__main__":

@@ -140,7 +140,16 @@ fn entry(at: usize, given: &Federate, context: &Context<'_>, findings: &mut Find
         via: given.via.as_ref().map(|via| via.0.clone()),
         tls: name.or_else(|| context.default_tls.clone()),
         xmpp: security::of_entry(at, given, &context.document.xmpp, findings),
-        rate: rate(at, given, findings),
+        rate: rate(
+            at,
+            ("requests_per_second", given.rate.requests_per_second),
+            findings,
+        ),
+        dialogs: rate(
+            at,
+            ("new_dialogs_per_second", given.rate.new_dialogs_per_second),
+            findings,
+        ),
         address_fallback: if given.address_fallback {
             AddressFallback::Allowed
         } else {
@@ -283,12 +292,12 @@ fn next_hop(
     Some(NextHop { host, found })
 }
 
-fn rate(at: usize, given: &Federate, findings: &mut Findings<'_, '_>) -> Option<Rate> {
-    let number = given.rate.requests_per_second?;
+fn rate(at: usize, (name, given): (&str, Option<u32>), findings: &mut Findings<'_, '_>) -> Option<Rate> {
+    let number = given?;
     let rate = NonZeroU32::new(number).map(Rate::per_second);
     if rate.is_none() {
         findings.error_with_help(
-            key!["federate", at, "rate", "requests_per_second"],
+            key!["federate", at, "rate", name],
             "a rate of 0 lets nothing pass",
             "leave it out for no limit; to refuse a domain use [[policy.exception]] or [[policy.block]]",
         );

@@ -82,6 +82,18 @@ impl Border {
         })))
     }
 
+    /// The foreign domain that a request from outside is of, once that is proven, with its entry: for what is counted
+    /// before anything else is looked at. Nobody can use up what is another's.
+    pub fn sender(&self, request: &Request, peer: &mut dyn Peer) -> Option<(Domain, Arc<Federated>)> {
+        let from = party_of(request.headers().from())?;
+        let entry = self.table.foreign(from.domain())?;
+        if entry.rate.is_none() && entry.dialogs.is_none() {
+            return None;
+        }
+        let _authenticated: Authenticated = self.prove(from.domain(), entry, peer).ok()?;
+        Some((from.domain().clone(), Arc::clone(entry)))
+    }
+
     /// Takes what is ours out of a request.
     fn receive(&self, side: Side, request: &mut Request) -> Arrived {
         match &self.conduct.proxy {

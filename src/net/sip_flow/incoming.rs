@@ -5,13 +5,15 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use super::{Command, SipOrigin, Task};
-use crate::gateway::{Admitted, Input, Rejected, Relay, Trace};
+use crate::gateway::{Admitted, Border, Input, Rejected, Relay, Trace};
 use crate::net::pool::{Content, Letter};
 use crate::net::queue;
+use crate::net::rates::Of;
 use crate::net::sip_relay::{Recall, Reply, Sender};
 use crate::net::world;
+use crate::policy::rate::Exceeded;
 use crate::refusal::Fault;
-use crate::route::Protocol;
+use crate::route::{Protocol, Side};
 use crate::sip::transaction::{Key, TransactionId};
 use crate::sip::{Host, Method, Request, Response, StatusCode, inspect};
 
@@ -44,7 +46,10 @@ impl Task {
         let merged = under_way.is_err().then(|| repeated(&request));
         // The answer's place is kept before anything is done, so that no answer is ever lost for want of room.
         let place = self.sender.reserve();
-        let admitted = if self.flow.world.refuse_new.is_cancelled() {
+        let within_rate = self.within_rate(&border, &request);
+        let admitted = if let Err(exceeded) = within_rate {
+            Err(border.refuse_for_rate(&request, &exceeded))
+        } else if self.flow.world.refuse_new.is_cancelled() {
             Err(border.refuse_while_stopping(&request))
         } else if place.is_err() {
             Err(border.refuse_for_overload(&request))
@@ -184,6 +189,26 @@ impl Task {
         };
         let response = request.response(status, status.reason(), Some(&tag));
         self.respond(transaction, &response);
+    }
+
+    /// Whether a request of a foreign domain is within the rates of its entry; a further one costs nothing more than that.
+    fn within_rate(&mut self, border: &Border, request: &Request) -> Result<(), Exceeded> {
+        if self.flow.side == Side::Inside {
+            return Ok(());
+        }
+        let Some((domain, entry)) = border.sender(request, &mut self.flow.proof) else {
+            return Ok(());
+        };
+        let (rates, now) = (&self.flow.world.rates, world::now());
+        let begins = matches!(request.method(), Method::Invite | Method::Subscribe)
+            && request.headers().to().tag().is_none();
+        if let Some(rate) = entry.rate {
+            rates.take(now, &domain, Of::Requests, rate)?;
+        }
+        match entry.dialogs {
+            Some(rate) if begins => rates.take(now, &domain, Of::Dialogs, rate),
+            Some(_) | None => Ok(()),
+        }
     }
 
     fn count_repeated(&self, class: &'static str, trace: Trace) {
