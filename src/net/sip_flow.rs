@@ -158,10 +158,8 @@ pub async fn run(
     late::leave(&flow, commands);
     // A connection that failed is dropped; a peer that is well, or is told what was wrong with its octets, may take a
     // moment to read the last words.
-    let has_words = ended
-        .as_ref()
-        .map_or_else(|error| error.kind() == io::ErrorKind::InvalidData, |()| true);
-    if has_words {
+    let is_told = |error: &io::Error| error.kind() == io::ErrorKind::InvalidData;
+    if ended.as_ref().err().is_none_or(is_told) {
         let _late = tokio::time::timeout(FAREWELL, flow.carrier.close()).await;
     }
     ended
