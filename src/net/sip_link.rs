@@ -462,6 +462,8 @@ impl SipLink {
                     self.ways.leave(|live| live.target == target);
                 }
                 errand.tried.push(target);
+                // The next server has said nothing yet, and cannot be asked to stop (RFC 3261 §9.1).
+                errand.invite = Invited::Silent;
                 if errand.tried.len() >= limits::SERVERS_OF_A_REQUEST || errand.until <= now {
                     self.answered(errand, response).await;
                 } else if let Err((errand, _)) = self.carry(errand).await {

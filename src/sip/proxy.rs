@@ -69,6 +69,8 @@ pub struct Arrived {
     route: RouteSet,
     /// Where its dialog began, if it belongs to one that we recorded ourselves in.
     began: Option<Way>,
+    /// Whether its Request-URI was a name of ours.
+    is_opened: bool,
 }
 
 /// What is kept of a request until its responses have passed.
@@ -77,11 +79,12 @@ pub struct Passage {
     way: Way,
     vias: Vec<Via>,
     call_id: CallId,
-    /// Outward: who had recorded himself inside.
+    /// Outward: who had recorded himself inside, and our hop that stands for him where a dialog may begin.
     recorded: RouteSet,
+    hop: Option<RouteHop>,
     /// The face that the inside sees.
     face: Face,
-    foreign: Domain,
+    ends: Ends,
 }
 
 /// Why a request or a response cannot go on.
@@ -209,8 +212,9 @@ impl Proxy {
             vias: request.headers().vias().cloned().collect(),
             call_id: request.headers().call_id().clone(),
             recorded: RouteSet::default(),
+            hop: None,
             face,
-            foreign: ends.foreign.clone(),
+            ends: ends.clone(),
         };
         match way {
             Way::Inward => self.forward_inward(arrived, request, passage),
@@ -261,7 +265,12 @@ impl Proxy {
                 let sealed = self.veil.seal(Purpose::Contact, &text)?;
                 let mut hidden = NameAddr::new(self.outside.uri(&sealed)?);
                 for (name, value) in address.params().iter() {
-                    hidden.params_mut().put(name, value);
+                    if CONTACT_PARAMS
+                        .iter()
+                        .any(|known| known.eq_ignore_ascii_case(name))
+                    {
+                        hidden.params_mut().put(name, value);
+                    }
                 }
                 Ok(hidden)
             })
@@ -305,6 +314,10 @@ const fn has_dialog(method: &Method) -> bool {
 /// What stands before the `@` of our inside hop: where the dialog began.
 const BEGAN_OUTSIDE: &str = "o";
 const BEGAN_INSIDE: &str = "i";
+
+/// What a Contact may say outside of its user's device; others name places, such as the globally routable addresses of
+/// RFC 5627.
+const CONTACT_PARAMS: [&str; 4] = ["+sip.instance", "expires", "methods", "q"];
 
 /// RFC 3261 §8.1.1.6; a greater number is clamped to it.
 const MOST_HOPS: u8 = 70;

@@ -107,9 +107,14 @@ impl<'t> Sdp<'t> {
             let kept = match letter {
                 'o' => origin(value, host),
                 'c' => connection(value, host),
-                'e' | 'i' | 'p' | 'u' => None,
-                'a' if names_addresses(value) => None,
-                _ => Some((*value).to_owned()),
+                's' => Some("session".to_owned()),
+                'm' => media(value).map(|media| {
+                    let Media { kind, port, protocol } = media;
+                    format!("{kind} {port} {protocol} null")
+                }),
+                't' | 'v' | 'b' => Some((*value).to_owned()),
+                'a' if is_harmless(value) => Some((*value).to_owned()),
+                _ => None,
             };
             if let Some(kept) = kept {
                 // Writing into a string cannot fail.
@@ -155,19 +160,21 @@ fn connection(value: &str, host: &str) -> Option<String> {
     Some(format!("{net} {kind} {host}"))
 }
 
-fn names_addresses(attribute: &str) -> bool {
+fn is_harmless(attribute: &str) -> bool {
     let name = attribute.split_once(':').map_or(attribute, |(name, _)| name);
-    ADDRESSED.iter().any(|known| known.eq_ignore_ascii_case(name))
+    HARMLESS.iter().any(|known| known.eq_ignore_ascii_case(name))
 }
 
-/// Attributes whose values are addresses or paths.
-const ADDRESSED: [&str; 6] = [
-    "candidate",
-    "path",
-    "remote-candidates",
-    "rtcp",
-    "source-filter",
-    "msrp-cema",
+/// Attributes of a session of messages that say what it can carry, and nothing of where it is.
+const HARMLESS: [&str; 8] = [
+    "accept-types",
+    "accept-wrapped-types",
+    "inactive",
+    "max-size",
+    "recvonly",
+    "sendonly",
+    "sendrecv",
+    "setup",
 ];
 
 /// Honest descriptions of many media have a few hundred.
@@ -207,10 +214,13 @@ mod tests {
 
     #[test]
     fn no_address_is_left() {
-        let text = MICROSOFT.replace(
-            "t=0 0",
-            "t=0 0\r\ne=ann@corp.example\r\na=candidate:1 1 UDP 1 10.1.2.3 9 typ host",
-        );
+        let text = MICROSOFT
+            .replace(
+                "t=0 0",
+                "t=0 0\r\ne=ann@corp.example\r\na=candidate:1 1 UDP 1 10.1.2.3 9 typ host\r\na=x-place:10.1.2.3",
+            )
+            .replace("s=session", "s=at 10.1.2.3")
+            .replace("sip null", "sip sip:ann@10.1.2.3");
         let hidden = Sdp::parse(text.as_bytes()).unwrap().hidden("edge.example");
         assert_eq!(hidden, MICROSOFT.replace("10.1.2.3", "edge.example"));
     }

@@ -160,6 +160,8 @@ impl Return {
             //# A transaction-stateful SIP element MUST NOT send a response with a Status-Code of 408 to a non-INVITE
             //# request.
             StatusCode::REQUEST_TIMEOUT if !is_invite => StatusCode::SERVER_TIMEOUT,
+            // Credentials end at the edge, so that a challenge could never be met.
+            StatusCode::UNAUTHORIZED | StatusCode::PROXY_AUTHENTICATION_REQUIRED => StatusCode::FORBIDDEN,
             status => status,
         };
         if status != response.status() {
@@ -216,9 +218,10 @@ fn check_method(request: &Request) -> Result<(), Rejected> {
 
 /// A session that is offered has to be one of messages.
 fn check_session(request: &Request) -> Result<(), Rejected> {
-    let method = request.method();
-    let may_offer = matches!(method, Method::Update | Method::Ack | Method::Prack);
-    if *method != Method::Invite && (!may_offer || request.body().is_empty()) {
+    // A refresh of a session offers nothing new, and an ACK answers what has passed already.
+    let begins = *request.method() == Method::Invite && request.headers().to().tag().is_none();
+    let may_offer = matches!(request.method(), Method::Invite | Method::Update | Method::Prack);
+    if !begins && (!may_offer || request.body().is_empty()) {
         return Ok(());
     }
     let is_session = request

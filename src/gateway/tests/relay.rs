@@ -319,13 +319,6 @@ fn requests_that_may_not_go_on_are_refused_with_the_status_that_says_why() {
             (488, "media"),
         ),
         (
-            "a call by ACK",
-            Side::Outside,
-            partner,
-            offering("ACK", sdp, &call),
-            (488, "media"),
-        ),
-        (
             "a call by PRACK",
             Side::Outside,
             partner,

@@ -119,12 +119,20 @@ impl Task {
             }
             _ => errand,
         };
+        //= rfc3261#16.8
+        //# If the client transaction has received a provisional response, the proxy MUST generate a CANCEL request
+        //# matching that transaction.
+        if failure == Failure::Timeout && errand.invite == Invited::Proceeding {
+            self.cancel_ours(&errand.request);
+        }
+        let is_ours = matches!(errand.reply, Reply::Shard(_));
         let trouble = match (failure, &self.flow.opened) {
-            (Failure::Timeout, Opened::ByUs(keeper)) => {
+            // Of a request that goes on, its user may be the silent one; nobody outside sets a node aside by asking him.
+            (Failure::Timeout, Opened::ByUs(keeper)) if is_ours => {
                 keeper.silent();
                 Trouble::Timeout
             }
-            (Failure::Timeout, Opened::ByPeer) => Trouble::Timeout,
+            (Failure::Timeout, _) => Trouble::Timeout,
             (Failure::Transport, _) => Trouble::Broken,
         };
         self.give_back(errand, trouble).await;

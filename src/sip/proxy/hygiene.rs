@@ -34,15 +34,10 @@ pub(super) fn from_outside(headers: &mut Headers) {
     headers.retain(|name| !is_asserted(name) && !is_of_a_program(name));
 }
 
-/// What goes outside: nothing of the above, and nothing that tells of the inside.
+/// What goes outside: what is known to speak of the message and not of the inside, and of that nothing that names a node.
 pub(super) fn to_outside(headers: &mut Headers, inner: &Inner) {
-    headers.retain_values(|name, value| {
-        !is_asserted(name)
-            && !is_of_a_program(name)
-            && !TELLING.iter().any(|known| name.is(known))
-            && !has_prefix(name, "X-")
-            && !inner.is_named_in(value)
-    });
+    headers
+        .retain_values(|name, value| PASSING.iter().any(|known| name.is(known)) && !inner.is_named_in(value));
 }
 
 /// The private extensions of RFC 7315 and RFC 3325 are for one domain of trust, which ends here, and so are credentials.
@@ -74,18 +69,48 @@ const ASSERTED: [&str; 11] = [
     "Service-Route",
 ];
 
-/// Fields whose values are places and calls of the inside.
-const TELLING: [&str; 12] = [
-    "Call-Info",
-    "Diversion",
-    "Error-Info",
-    "Geolocation",
-    "History-Info",
-    "In-Reply-To",
-    "Join",
-    "ms-diagnostics",
-    "Replaces",
-    "Target-Dialog",
-    "Via-Info",
-    "Warning",
+/// Fields that pass outside. Those of Microsoft servers are the ones that cross a federation (MS-SIPRE, MS-CONFIM).
+const PASSING: [&str; 42] = [
+    "Accept",
+    "Accept-Encoding",
+    "Accept-Language",
+    "Allow",
+    "Allow-Events",
+    "Content-Disposition",
+    "Content-Encoding",
+    "Content-Language",
+    "EndPoints",
+    "Max-Breadth",
+    "Message-Id",
+    "MIME-Version",
+    "Min-Expires",
+    "Min-SE",
+    "ms-body",
+    "Ms-Conversation-ID",
+    "ms-diagnostics-public",
+    "ms-im-format",
+    "ms-piggyback-cseq",
+    "ms-sender",
+    "ms-text-format",
+    "Organization",
+    "Priority",
+    "Privacy",
+    "Proxy-Require",
+    "RAck",
+    "Reason",
+    "Request-Disposition",
+    "Require",
+    "Retry-After",
+    "Roster-Manager",
+    "RSeq",
+    "Session-Expires",
+    "SIP-ETag",
+    "SIP-If-Match",
+    "Subject",
+    "Supported",
+    "Suppress-If-Match",
+    "Timestamp",
+    "TriggeredInvite",
+    "Unsupported",
+    "User-to-User",
 ];

@@ -32,6 +32,7 @@ impl Proxy {
                 arrived.route = route;
             }
             arrived.ends = Some(ends);
+            arrived.is_opened = true;
             request.set_uri(uri);
         }
         arrived
@@ -44,7 +45,7 @@ impl Proxy {
         mut passage: Passage,
     ) -> Result<Passage, NotPassed> {
         let mut uri = request.uri().clone();
-        if arrived.ends.is_none()
+        if !arrived.is_opened
             && let Uri::Sip(uri) = &mut uri
         {
             // A node would obey it, and go where the outside says.
@@ -56,7 +57,8 @@ impl Proxy {
         *headers.route_mut() = arrived.route;
         if let Some(call_id) = self.open_call_id(headers.call_id()) {
             headers.set_call_id(call_id);
-        } else if is_dialog && headers.to().tag().is_none() {
+        }
+        if is_dialog && headers.to().tag().is_none() {
             //= rfc3261#16.6
             //# If this proxy wishes to remain on the path of future requests in a dialog created by this request (assuming
             //# the request creates a dialog), it MUST insert a Record-Route header field value
@@ -71,9 +73,10 @@ impl Proxy {
 
     /// A response of a node, on its way to the outside.
     pub(super) fn answer_outside(&self, passage: &Passage, response: &mut Response) -> Result<(), NotPassed> {
-        let ends = Ends::new(response.headers().to().uri(), passage.foreign.clone());
-        let contact = self.hide_contacts(response.headers().contact(), &ends)?;
-        let record = self.hide_recorded(response.headers().record_route(), &ends)?;
+        // Whom policy judged: To is what the peer wrote there.
+        let ends = &passage.ends;
+        let contact = self.hide_contacts(response.headers().contact(), ends)?;
+        let record = self.hide_recorded(response.headers().record_route(), ends)?;
         let headers = response.headers_mut();
         headers.set_contact(contact);
         *headers.record_route_mut() = record;

@@ -4,7 +4,7 @@ use super::hygiene;
 use super::veil::Purpose;
 use super::{Arrived, BEGAN_INSIDE, BEGAN_OUTSIDE, Ends, NotPassed, Passage, Proxy, Way, has_dialog};
 use crate::sip::sdp::Sdp;
-use crate::sip::{CallId, Headers, Request, Response, RouteSet};
+use crate::sip::{CallId, Contact, Headers, Request, Response, RouteSet};
 
 impl Proxy {
     pub(super) fn receive_outward(&self, request: &mut Request) -> Arrived {
@@ -40,7 +40,8 @@ impl Proxy {
         request.headers_mut().set_contact(contact);
         if has_dialog(request.method()) && request.headers().to().tag().is_none() {
             let hop = self.hide_route(&passage.recorded, ends)?;
-            *request.headers_mut().record_route_mut() = RouteSet::from(vec![hop]);
+            *request.headers_mut().record_route_mut() = RouteSet::from(vec![hop.clone()]);
+            passage.hop = Some(hop);
         }
         hygiene::to_outside(request.headers_mut(), &self.inner);
         if let Some(body) = self.without_addresses(request.headers(), request.body()) {
@@ -51,13 +52,23 @@ impl Proxy {
 
     /// A response of a peer, on its way to the node that sent the request.
     pub(super) fn answer_inside(&self, passage: &Passage, response: &mut Response) -> Result<(), NotPassed> {
+        let is_redirection = (300..400).contains(&response.status().code());
         let headers = response.headers_mut();
-        let recorded = headers.record_route_mut();
-        if recorded.iter().any(|hop| self.is_ours(hop.uri())) {
+        let theirs = std::mem::take(headers.record_route_mut());
+        // Whatever the peer says of the way, it leads through us: a node would go where the outside wishes.
+        if let Some(ours) = &passage.hop {
+            let recorded = headers.record_route_mut();
+            for hop in theirs.iter().filter(|hop| !self.is_ours(hop.uri())) {
+                recorded.push_last(hop.clone());
+            }
+            recorded.push_last(ours.clone());
             recorded.push_last(passage.face.hop(BEGAN_INSIDE)?);
             for hop in passage.recorded.iter() {
                 recorded.push_last(hop.clone());
             }
+        }
+        if is_redirection {
+            headers.set_contact(Contact::default());
         }
         hygiene::from_outside(headers);
         Ok(())

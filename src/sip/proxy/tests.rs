@@ -320,3 +320,53 @@ fn a_name_that_somebody_else_made_up_stands_for_nobody() {
     assert_eq!(arrived.ends(), None);
     assert_eq!(made_up.uri().to_string(), "sip:AAAA@edge.example");
 }
+
+#[test]
+fn whatever_a_peer_does_the_way_of_a_dialog_leads_through_the_edge() {
+    let proxy = proxy();
+    // It begins one with a Call-ID that it knows of us.
+    let mut ours = request(FROM_INSIDE);
+    let (_, passage) = pass(Way::Outward, &mut ours, "sip:ann@in.example");
+    let known = ours.headers().call_id().to_string();
+    let mut invite = request(&FROM_OUTSIDE.replace("1@ua.out.example", &known));
+    pass(Way::Inward, &mut invite, "sip:ann@in.example");
+    assert_eq!(invite.headers().record_route().len(), 3);
+
+    // It answers without our hop, or with one of its wishes.
+    for theirs in [set(&[]), set(&["<sip:10.0.0.9;lr>"])] {
+        let mut response = ours
+            .response(StatusCode::OK, "", Some("b"))
+            .with_contact(NameAddr::parse("<sip:x@10.0.0.9>").unwrap())
+            .with_record_route(theirs.clone());
+        proxy.answer(&passage, &mut response).unwrap();
+        let recorded = hops(response.headers().record_route());
+        assert_eq!(recorded.len(), theirs.len() + 4, "{recorded:?}");
+        assert_eq!(
+            recorded[theirs.len() + 1],
+            "<sip:i@10.0.0.1:5060;transport=tcp;lr>"
+        );
+    }
+
+    // It sends a caller elsewhere.
+    let mut response = ours
+        .response(StatusCode::new(302).unwrap(), "", Some("b"))
+        .with_contact(NameAddr::parse("<sip:x@10.0.0.9>").unwrap());
+    proxy.answer(&passage, &mut response).unwrap();
+    assert!(response.headers().contact().addresses().is_empty());
+}
+
+#[test]
+fn a_name_of_ours_stands_for_whom_policy_judged_and_not_for_whom_to_names() {
+    let proxy = proxy();
+    let mut invite = request(&FROM_OUTSIDE.replace("To: <sip:ann@in.example>", "To: <sip:open@in.example>"));
+    let (_, passage) = pass(Way::Inward, &mut invite, "sip:ann@in.example");
+    let mut response = invite
+        .response(StatusCode::OK, "", Some("a"))
+        .with_contact(NameAddr::parse("<sip:ann@10.0.0.50>;gr=\"10.0.0.50\";q=0.1").unwrap());
+    proxy.answer(&passage, &mut response).unwrap();
+    shows_nothing(&answered(&response));
+    let contact = response.headers().contact().addresses()[0].uri().to_string();
+    let mut bye = request(&FROM_OUTSIDE.replace("sip:ann@in.example;maddr=10.0.0.9", &contact));
+    let arrived = proxy.receive(Way::Inward, &mut bye);
+    assert_eq!(arrived.ends(), Some(&ends("sip:ann@in.example")));
+}
