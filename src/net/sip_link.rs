@@ -1,10 +1,11 @@
-//! The link to the SIP servers of a foreign domain: finds them, connects, proves them, and keeps a flow for each way that
+//! The link to the SIP servers of a domain, foreign or ours: finds them, connects, proves them, and keeps a flow for each way that
 //! its users' routes lead.
 //!
 //! Targets are tried in the order of the route; the next one is taken when one cannot be connected to, cannot prove
-//! itself, or answers 503, for then it has done nothing with the request (RFC 3263 §4.3). A request that is on a flow and
-//! gets no answer is not sent again elsewhere: it fails with the flow, and its sender is told, because nobody can know
-//! whether it arrived.
+//! itself, or answers 503, for then it has done nothing with the request (RFC 3263 §4.3). A request of our own that is on a
+//! flow and gets no answer is not sent again elsewhere: it fails with the flow, and its sender is told, because nobody can
+//! know whether it arrived. One that goes on as a request is, where its connection breaks before anything was heard of it
+//! (RFC 3261 §16.9): a proxy leaves it to its ends to know what came twice.
 
 pub(super) mod reach;
 mod ways;

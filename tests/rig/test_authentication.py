@@ -179,8 +179,8 @@ nodes = [{{ host = "{rig.address('node')}", port = 5269 }}]
                     self.assertEqual("unsupported-stanza-type", plain.ended())
                     continue
                 within = self.secured(name(row), self.good)
-                features = {name: value for name, value in within.features.items() if name != "limits"}
-                self.assertEqual({"starttls": None, "external": SASL in ways, "dialback": OVER_TLS in ways, "other": []}, features)
+                self.assertEqual({"starttls": None, "external": SASL in ways, "dialback": OVER_TLS in ways, "other": [],
+                                  "limits": {"max-bytes": "262144", "idle-seconds": "600"}}, within.features)
 
     def test_inbound_external(self):
         for row in VALID:

@@ -6,8 +6,8 @@ use std::num::NonZeroU16;
 use super::findings::{Findings, key};
 use super::{read_secret, tls};
 use crate::config::schema::{
-    Document, Link as LinkWord, ListenProtocol, Local as Given, LocalProtocol, Node as GivenNode,
-    Role as RoleWord, Transport as TransportWord, ZoneName,
+    Document, Link as LinkWord, Local as Given, LocalProtocol, Node as GivenNode, Role as RoleWord,
+    Transport as TransportWord,
 };
 use crate::domain::Domain;
 use crate::net::settings::{TlsContext, TlsName};
@@ -50,13 +50,6 @@ pub(super) fn locals(
             document,
             findings,
         );
-        if given.protocol == LocalProtocol::Sip && !has_inside_sip(document) {
-            findings.warning(
-                key!["local", at, "protocol"],
-                "no listener inside serves SIP, so its nodes cannot reach the edge and nothing is passed to them: add a \
-                 [[listen]] with zone = \"inside\" and protocol = \"sip\"",
-            );
-        }
         let transport = transport(at, given, findings);
         let nodes = nodes(at, given, transport, findings);
         let link = link(at, given, environment, findings);
@@ -76,11 +69,6 @@ pub(super) fn locals(
         }
     }
     locals
-}
-
-fn has_inside_sip(document: &Document) -> bool {
-    let mut listeners = document.listen.iter();
-    listeners.any(|listen| (listen.zone, listen.protocol) == (ZoneName::Inside, ListenProtocol::Sip))
 }
 
 const fn protocol(word: LocalProtocol) -> Protocol {

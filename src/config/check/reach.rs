@@ -27,9 +27,17 @@ pub(super) fn warn(
         };
         // Over a component link the node's own messages come back on the link.
         if !is_linked && !listens(Side::Inside, protocol) {
+            // A dialog that nodes could not go on with is not begun with them either.
+            let and_in = match protocol {
+                Protocol::Sip => ", and nothing is passed to them",
+                Protocol::Xmpp => "",
+            };
             findings.warning(
                 key!["local", at, "protocol"],
-                &format!("no inside listener speaks {protocol}, so its nodes cannot send anything out"),
+                &format!(
+                    "no inside listener speaks {protocol}, so its nodes cannot send anything out{and_in}: add a \
+                     [[listen]] with zone = \"inside\" and protocol = \"{protocol}\""
+                ),
             );
         }
     }

@@ -8,13 +8,14 @@ use crate::sip::{HeaderName, Headers};
 pub struct Inner(Vec<Box<str>>);
 
 impl Inner {
-    /// Those of all nodes, in any spelling.
+    /// Those of all nodes, in any spelling. A name of one label tells nothing that a common word would not, and is not
+    /// looked for: a node called `sip` must not cost a message its header fields.
     #[must_use]
     pub fn new(names: impl IntoIterator<Item = String>) -> Self {
         Self(
             names
                 .into_iter()
-                .filter(|name| !name.is_empty())
+                .filter(|name| name.contains(['.', ':']))
                 .map(|name| name.to_ascii_lowercase().into())
                 .collect(),
         )
@@ -25,8 +26,20 @@ impl Inner {
             return false;
         }
         let value = value.to_ascii_lowercase();
-        self.0.iter().any(|name| value.contains(&**name))
+        self.0.iter().any(|name| names(&value, name))
     }
+}
+
+/// Whether a host stands in a text as a whole, and not as a part of a longer name or address.
+fn names(text: &str, host: &str) -> bool {
+    let continues = |c: char| c.is_ascii_alphanumeric() || c == '-';
+    text.match_indices(host).any(|(start, _)| {
+        let before = text.get(..start).and_then(|before| before.chars().next_back());
+        let after = text
+            .get(start.saturating_add(host.len())..)
+            .and_then(|after| after.chars().next());
+        !before.is_some_and(continues) && !after.is_some_and(continues)
+    })
 }
 
 /// What comes from outside: nothing that says who somebody is or how far he is to be trusted, which only the edge says.
@@ -114,3 +127,29 @@ const PASSING: [&str; 42] = [
     "Unsupported",
     "User-to-User",
 ];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_host_is_found_as_a_whole_only() {
+        let inner = Inner::new(["imp1.corp", "10.0.0.9", "[fd00::9]", "sip", "im"].map(str::to_owned));
+        for (value, is_named) in [
+            ("at imp1.corp", true),
+            ("sip:a@IMP1.CORP:5060", true),
+            ("<sip:10.0.0.9;lr>", true),
+            ("sip:a@[FD00::9]", true),
+            ("node.imp1.corp", true),
+            ("10.0.0.91", false),
+            ("110.0.0.9", false),
+            ("imp1.corporation", false),
+            ("shrimp1.corp", false),
+            ("timer, 100rel", false),
+            ("SIP;cause=200", false),
+            ("", false),
+        ] {
+            assert_eq!(inner.is_named_in(value), is_named, "{value}");
+        }
+    }
+}

@@ -2,7 +2,7 @@
 
 use super::hygiene;
 use super::veil::Purpose;
-use super::{Arrived, BEGAN_OUTSIDE, Ends, NotPassed, Passage, Proxy, Way, has_dialog};
+use super::{Arrived, BEGAN_OUTSIDE, Ends, NotPassed, Passage, Proxy, has_dialog};
 use crate::domain::Domain;
 use crate::sip::{CallId, Request, Response, RouteHop, RouteSet, Uri};
 
@@ -42,7 +42,7 @@ impl Proxy {
         &self,
         arrived: Arrived,
         request: &mut Request,
-        mut passage: Passage,
+        passage: Passage,
     ) -> Result<Passage, NotPassed> {
         let mut uri = request.uri().clone();
         if !arrived.is_opened
@@ -67,7 +67,6 @@ impl Proxy {
             record.push_first(passage.face.hop(BEGAN_OUTSIDE)?);
         }
         hygiene::from_outside(headers);
-        passage.way = Way::Inward;
         Ok(passage)
     }
 
@@ -103,9 +102,8 @@ impl Proxy {
         if nodes.len() == recorded.len() {
             return Ok(RouteSet::default());
         }
-        let mut route = RouteSet::from(nodes);
-        route = route.reversed();
         // A caller's route set is what is recorded, in reverse (RFC 3261 §12.1.2): so are the hops inside.
+        let route = RouteSet::from(nodes).reversed();
         let mut all = RouteSet::from(outside);
         all.push_first(self.hide_route(&route, ends)?);
         Ok(all)
