@@ -207,6 +207,7 @@ impl Proxy {
     ) -> Result<Passage, NotPassed> {
         let face = self.face(over).clone();
         count_hop(request);
+        hygiene::answered(request.headers_mut())?;
         let passage = Passage {
             way,
             vias: request.headers().vias().cloned().collect(),

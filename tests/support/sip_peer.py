@@ -103,7 +103,7 @@ class Connection:
             with self.lock:
                 for closed in (self.wire, self.wake, self.waker):
                     closed.close()
-        self.peer.connections.put(("closed", self))
+        self.peer.ended(self)
 
     def _take(self):
         buffered = b""
@@ -233,6 +233,10 @@ class Peer:
         """Called with each message that comes."""
         self.seen.append(message)
         self.messages.put(message)
+
+    def ended(self, connection):
+        """Called when a connection has ended."""
+        self.connections.put(("closed", connection))
 
     def next(self, within=DEADLINE):
         """The next message that comes."""

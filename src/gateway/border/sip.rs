@@ -345,7 +345,8 @@ fn party_of(address: &NameAddr) -> Option<Party> {
 const PASSING: Supported<'static> = Supported {
     role: inspect::Role::Proxy,
     methods: &[],
-    // What Microsoft clients ask of each proxy (MS-SIPRE): a notification without an answer, which is for the notifier.
+    // What Microsoft clients ask of each proxy (MS-SIPRE): to let notifications without an answer pass. It is not handed on, so
+    // that whoever notifies sends those that are answered.
     extensions: &["ms-benotify"],
     schemes: &["im"],
     content: &[],

@@ -1,7 +1,7 @@
 //! Header fields that end at the edge: what the outside may not make the inside believe, and what the outside has no
 //! business to know.
 
-use crate::sip::{HeaderName, Headers};
+use crate::sip::{Flaw, HeaderName, Headers};
 
 /// Names and addresses of the inside that no header field may take outside.
 #[derive(Debug, Clone, Default)]
@@ -51,6 +51,27 @@ pub(super) fn from_outside(headers: &mut Headers) {
 pub(super) fn to_outside(headers: &mut Headers, inner: &Inner) {
     headers
         .retain_values(|name, value| PASSING.iter().any(|known| name.is(known)) && !inner.is_named_in(value));
+}
+
+/// What goes on either way: nothing that asks for notifications which nobody answers (`ms-benotify` of Microsoft clients).
+/// One that got lost would be lost in silence; who is not asked for them sends a NOTIFY.
+pub(super) fn answered(headers: &mut Headers) -> Result<(), Flaw> {
+    for name in ["Supported", "Proxy-Require"] {
+        if !headers.list(name).any(is_silent) {
+            continue;
+        }
+        let kept: Vec<&str> = headers.list(name).filter(|tag| !is_silent(tag)).collect();
+        let kept = kept.join(", ");
+        headers.remove(name);
+        if !kept.is_empty() {
+            headers.push(name, &kept)?;
+        }
+    }
+    Ok(())
+}
+
+fn is_silent(tag: impl AsRef<str>) -> bool {
+    tag.as_ref().trim().eq_ignore_ascii_case("ms-benotify")
 }
 
 /// The private extensions of RFC 7315 and RFC 3325 are for one domain of trust, which ends here, and so are credentials.

@@ -370,3 +370,33 @@ fn a_name_of_ours_stands_for_whom_policy_judged_and_not_for_whom_to_names() {
     let arrived = proxy.receive(Way::Inward, &mut bye);
     assert_eq!(arrived.ends(), Some(&ends("sip:ann@in.example")));
 }
+
+#[test]
+fn nobody_is_asked_for_notifications_without_an_answer() {
+    for way in [Way::Inward, Way::Outward] {
+        let mut request = request(
+            "SUBSCRIBE sip:ann@in.example SIP/2.0
+Via: SIP/2.0/TLS ua.out.example;branch=z9hG4bKu
+From: <sip:bob@out.example>;tag=b
+To: <sip:ann@in.example>
+Call-ID: c
+CSeq: 1 SUBSCRIBE
+Contact: <sip:bob@ua.out.example>
+Event: presence
+Supported: timer, MS-BENOTIFY
+Supported: ms-piggyback-first-notify
+Proxy-Require: ms-benotify
+Content-Length: 0
+
+",
+        );
+        pass(way, &mut request, "sip:ann@in.example");
+        let headers = request.headers();
+        assert_eq!(
+            headers.list("Supported").collect::<Vec<_>>(),
+            ["timer", "ms-piggyback-first-notify"],
+            "{way:?}"
+        );
+        assert_eq!(headers.get("Proxy-Require"), None, "{way:?}");
+    }
+}
