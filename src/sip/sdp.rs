@@ -27,7 +27,7 @@ pub enum BadSdp {
     /// It does not begin with `v=0`.
     #[error("the session description does not begin with v=0")]
     Version,
-    /// A line is not `letter=value`, or holds a control character.
+    /// A line is not `letter=value`, holds a control character, or is a number or a time that is none.
     #[error("line {0} of the session description is not of the form letter=value")]
     Line(usize),
     /// An `m=` line cannot be read.
@@ -63,6 +63,9 @@ impl<'t> Sdp<'t> {
             }
             if lines.is_empty() && (letter, value) != ('v', "0") {
                 return Err(BadSdp::Version);
+            }
+            if !is_sound(letter, value) {
+                return Err(BadSdp::Line(number));
             }
             if letter == 'm' && media(value).is_none() {
                 return Err(BadSdp::Media(number));
@@ -135,7 +138,7 @@ fn media(value: &str) -> Option<Media<'_>> {
     let mut words = value.split_ascii_whitespace();
     let (kind, port, protocol) = (words.next()?, words.next()?, words.next()?);
     let port = port.split_once('/').map_or(port, |(port, _)| port);
-    if !port.bytes().all(|b| b.is_ascii_digit()) {
+    if !is_number(port) || !is_word(kind) || !is_word(protocol) {
         return None;
     }
     Some(Media {
@@ -145,37 +148,77 @@ fn media(value: &str) -> Option<Media<'_>> {
     })
 }
 
+/// Whether a line that is shown as it is says no more than it may.
+fn is_sound(letter: char, value: &str) -> bool {
+    match letter {
+        'v' => value == "0",
+        't' => value.split_ascii_whitespace().all(is_number),
+        'b' => value
+            .split_once(':')
+            .is_some_and(|(kind, width)| is_word(kind) && is_number(width.trim_ascii_end())),
+        _ => true,
+    }
+}
+
+/// A word of the grammar, which is no address: of those each has a `.` or a `:`.
+fn is_word(text: &str) -> bool {
+    !text.is_empty()
+        && text
+            .bytes()
+            .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'/' | b'-' | b'+' | b'_'))
+}
+
+fn is_number(text: &str) -> bool {
+    !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit())
+}
+
 /// `<username> <sess-id> <sess-version> <nettype> <addrtype> <unicast-address>`; a user's name is nobody's business.
 fn origin(value: &str, host: &str) -> Option<String> {
     let mut words = value.split_ascii_whitespace();
     let (_user, id, version) = (words.next()?, words.next()?, words.next()?);
-    let (net, kind) = (words.next()?, words.next()?);
+    let (net, kind) = place(words.next()?, words.next()?).unwrap_or(("IN", "IP4"));
+    let number = |text| if is_number(text) { text } else { "0" };
+    let (id, version) = (number(id), number(version));
     Some(format!("- {id} {version} {net} {kind} {host}"))
 }
 
 /// `<nettype> <addrtype> <connection-address>`.
 fn connection(value: &str, host: &str) -> Option<String> {
     let mut words = value.split_ascii_whitespace();
-    let (net, kind) = (words.next()?, words.next()?);
+    let (net, kind) = place(words.next()?, words.next()?)?;
     Some(format!("{net} {kind} {host}"))
 }
 
+/// The nettype and addrtype that there are.
+fn place<'t>(net: &'t str, kind: &'t str) -> Option<(&'t str, &'t str)> {
+    (net == "IN" && matches!(kind, "IP4" | "IP6")).then_some((net, kind))
+}
+
 fn is_harmless(attribute: &str) -> bool {
-    let name = attribute.split_once(':').map_or(attribute, |(name, _)| name);
-    HARMLESS.iter().any(|known| known.eq_ignore_ascii_case(name))
+    let (name, value) = attribute.split_once(':').unwrap_or((attribute, ""));
+    let is_one_of = |names: &[&str]| names.iter().any(|known| known.eq_ignore_ascii_case(name));
+    let mut words = value.split_ascii_whitespace();
+    (is_one_of(&TYPES) && words.clone().all(is_type)) || (is_one_of(&HARMLESS) && words.all(is_word))
+}
+
+/// A media type, perhaps with parameters, or `*`.
+fn is_type(text: &str) -> bool {
+    text == "*"
+        || text.split_once('/').is_some_and(|(kind, rest)| {
+            is_word(kind)
+                && rest
+                    .bytes()
+                    .all(|b| b.is_ascii_alphanumeric() || b"-+._*;=\"".contains(&b))
+        })
 }
 
 /// Attributes of a session of messages that say what it can carry, and nothing of where it is.
-const HARMLESS: [&str; 8] = [
-    "accept-types",
-    "accept-wrapped-types",
-    "inactive",
-    "max-size",
-    "recvonly",
-    "sendonly",
-    "sendrecv",
-    "setup",
+const HARMLESS: [&str; 6] = [
+    "inactive", "max-size", "recvonly", "sendonly", "sendrecv", "setup",
 ];
+
+/// Those that list media types.
+const TYPES: [&str; 2] = ["accept-types", "accept-wrapped-types"];
 
 /// Honest descriptions of many media have a few hundred.
 const LINES: usize = 1_000;
@@ -226,6 +269,13 @@ mod tests {
     }
 
     #[test]
+    fn no_address_is_left_in_the_place_of_another_word() {
+        let text = "v=0\r\no=- 10.1.2.3 imp1.corp IN'10.1.2.3 IP4 x\r\nc=IN 10.1.2.3 x\r\na=max-size:10.1.2.3\r\na=inactive:imp1.corp\r\n";
+        let hidden = Sdp::parse(text.as_bytes()).unwrap().hidden("h");
+        assert_eq!(hidden, "v=0\r\no=- 0 0 IN IP4 h\r\n");
+    }
+
+    #[test]
     fn what_is_no_description_is_refused() {
         for (body, error) in [
             (&b"\xff"[..], BadSdp::Encoding),
@@ -238,6 +288,11 @@ mod tests {
             (b"v=0\r\nm=audio x RTP/AVP 0\r\n", BadSdp::Media(2)),
             (b"v=0\r\nm=audio 99999 RTP/AVP 0\r\n", BadSdp::Media(2)),
             (b"v=0\r\nm=audio\r\n", BadSdp::Media(2)),
+            (b"v=0\r\nm=10.1.2.3 1 x\r\n", BadSdp::Media(2)),
+            (b"v=0\r\nm=audio 1 imp1.corp\r\n", BadSdp::Media(2)),
+            (b"v=0\r\nv=10.1.2.3\r\n", BadSdp::Line(2)),
+            (b"v=0\r\nt=0 10.1.2.3\r\n", BadSdp::Line(2)),
+            (b"v=0\r\nb=AS:imp1.corp\r\n", BadSdp::Line(2)),
         ] {
             assert_eq!(Sdp::parse(body), Err(error), "{}", body.escape_ascii());
         }

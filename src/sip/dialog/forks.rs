@@ -2,12 +2,12 @@
 //! (RFC 3261 §13.2.2.4).
 //!
 //! Invariants: no more dialogs than [`crate::limits::DIALOGS_OF_A_REQUEST`]; every early dialog is confirmed or told as
-//! ended, at the latest 64*T1 after the first 2xx.
+//! ended, at the latest 64*T1 after the first 2xx; each 2xx until then is told as one thing, for somebody has accepted.
 
 use std::collections::VecDeque;
 use std::time::Instant;
 
-use super::{Dialog, DialogId, Phase};
+use super::{Dialog, DialogId, NoDialog, Phase};
 use crate::limits::DIALOGS_OF_A_REQUEST;
 use crate::sip::transaction::Timers;
 use crate::sip::{Request, Response, Transport};
@@ -46,8 +46,11 @@ pub enum Fork {
     Again(DialogId),
     /// It ended before it was confirmed.
     Ended(DialogId),
-    /// It is confirmed and one too many: acknowledge it, and end it by BYE.
+    /// It is confirmed, and one too many or one that we had ended: acknowledge it, and end it by BYE.
     Excess(Box<Dialog>),
+    /// It was accepted by a 2xx that says no way back, as one without Contact: neither ACK nor BYE could reach it. Its
+    /// callee ends it, as it hears no ACK (RFC 3261 §13.3.1.4). Told again each time that such a 2xx comes.
+    Unusable(DialogId, NoDialog),
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -147,21 +150,6 @@ impl Forks {
             self.outputs.push_back(Fork::Again(id));
             return;
         }
-        let known = self.early.iter().position(|dialog| dialog.id() == id);
-        let dialog = match known {
-            Some(at) => {
-                let mut dialog = self.early.swap_remove(at);
-                if dialog.phase() == Phase::Ended {
-                    return;
-                }
-                dialog.confirm_by(response);
-                dialog
-            }
-            None => match Dialog::of_caller(&self.request, response, &self.over) {
-                Ok(dialog) => dialog,
-                Err(_) => return,
-            },
-        };
         //= rfc3261#13.2.2.4
         //# The UAC core considers the INVITE transaction completed 64*T1 seconds after the reception of the first 2xx
         //# response. At this point all the early dialogs that have not transitioned to established dialogs are terminated.
@@ -169,12 +157,34 @@ impl Forks {
             let until = now.checked_add(self.timers.give_up()).unwrap_or(now);
             self.state = State::Accepted(until);
         }
-        if self.confirmed.len() >= DIALOGS_OF_A_REQUEST {
-            self.outputs.push_back(Fork::Excess(Box::new(dialog)));
-            return;
+        let known = self.early.iter().position(|dialog| dialog.id() == id);
+        let (dialog, was_ended) = match known {
+            Some(at) => {
+                let mut dialog = self.early.swap_remove(at);
+                let was_ended = dialog.phase == Phase::Ended;
+                // Its end and the 2xx have crossed, and the callee waits for an ACK all the same.
+                dialog.phase = Phase::Early;
+                dialog.confirm_by(response);
+                (dialog, was_ended)
+            }
+            None => match Dialog::of_caller(&self.request, response, &self.over) {
+                Ok(dialog) => (dialog, false),
+                Err(why) => {
+                    self.outputs.push_back(Fork::Unusable(id, why));
+                    return;
+                }
+            },
+        };
+        let has_room = self.confirmed.len() < DIALOGS_OF_A_REQUEST;
+        if has_room {
+            self.confirmed.push(id);
         }
-        self.confirmed.push(id);
-        self.outputs.push_back(Fork::Confirmed(Box::new(dialog)));
+        let dialog = Box::new(dialog);
+        self.outputs.push_back(if has_room && !was_ended {
+            Fork::Confirmed(dialog)
+        } else {
+            Fork::Excess(dialog)
+        });
     }
 
     //= rfc3261#12.3

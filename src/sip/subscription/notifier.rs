@@ -207,10 +207,13 @@ impl Notifier {
             NotifierInput::Request(request) => self.receive(now, &request),
             NotifierInput::State(authorisation, content) => {
                 let is_new = self.authorisation != authorisation || self.content != content;
-                if is_new && self.closing.is_none() && !self.is_over {
+                if is_new && !self.is_over {
                     self.authorisation = authorisation;
                     self.content = content;
-                    self.tell(now, News::Change);
+                    // The last notification is on its way, or waits for one to be answered and tells this state.
+                    if self.closing.is_none() {
+                        self.tell(now, News::Change);
+                    }
                 }
             }
             NotifierInput::End(ending) => self.close(now, ending, NotifierOver::Ended(ending)),

@@ -26,6 +26,15 @@ impl<'d> Choices<'d> {
         u16::from_le_bytes([self.next(), self.next()])
     }
 
+    /// A sequence number, of which the least and the greatest are the ones that matter.
+    pub fn number(&mut self) -> u32 {
+        match self.next() % 4 {
+            0 => 0x7FFF_FFFF - u32::from(self.next() % 4),
+            1 => u32::from(self.wide()),
+            _ => u32::from(self.next()),
+        }
+    }
+
     /// Whether one time out of `of`.
     pub fn seldom(&mut self, of: u8) -> bool {
         self.next() % of == of - 1

@@ -22,10 +22,20 @@ mod jid;
 mod policy;
 #[path = "../targets/sasl.rs"]
 mod sasl;
+#[path = "../targets/sdp.rs"]
+mod sdp;
+#[path = "../targets/sip_dialog.rs"]
+mod sip_dialog;
 #[path = "../targets/sip_message.rs"]
 mod sip_message;
+#[path = "../targets/sip_proxy.rs"]
+mod sip_proxy;
+#[path = "../targets/sip_session_timer.rs"]
+mod sip_session_timer;
 #[path = "../targets/sip_stream.rs"]
 mod sip_stream;
+#[path = "../targets/sip_subscription.rs"]
+mod sip_subscription;
 #[path = "../targets/sip_uri.rs"]
 mod sip_uri;
 #[path = "../targets/stanza.rs"]
@@ -57,7 +67,7 @@ fn chosen() -> Target {
         .1
 }
 
-const TARGETS: [(&str, Target); 17] = [
+const TARGETS: [(&str, Target); 22] = [
     ("address_round_trip", address_round_trip::run),
     ("certificate", certificate::run),
     ("configuration", configuration::run),
@@ -66,8 +76,13 @@ const TARGETS: [(&str, Target); 17] = [
     ("jid", jid::run),
     ("policy", policy::run),
     ("sasl", sasl::run),
+    ("sdp", sdp::run),
+    ("sip_dialog", sip_dialog::run),
     ("sip_message", sip_message::run),
+    ("sip_proxy", sip_proxy::run),
+    ("sip_session_timer", sip_session_timer::run),
     ("sip_stream", sip_stream::run),
+    ("sip_subscription", sip_subscription::run),
     ("sip_uri", sip_uri::run),
     ("stanza", stanza::run),
     ("translation", translation::run),

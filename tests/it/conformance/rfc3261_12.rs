@@ -16,7 +16,7 @@ use vestibule::sip::dialog::{
 };
 use vestibule::sip::transaction::Timers;
 use vestibule::sip::{
-    Message, Method, NameAddr, Request, Response, StatusCode, Transport, Via, parse, write,
+    Contact, Message, Method, NameAddr, Request, Response, StatusCode, Transport, Via, parse, write,
 };
 
 const INVITE: &str = "INVITE sip:bob@b.example SIP/2.0
@@ -178,12 +178,11 @@ fn section_12_1_what_makes_no_dialog() {
     old.headers_mut().to_mut().remove_tag();
     assert_eq!(made(&sent(), &old).unwrap().id().remote_tag(), "", "RFC 2543");
     let mut bare = response(200, "b1");
-    bare.headers_mut().set_contact(vestibule::sip::Contact::default());
+    bare.headers_mut().set_contact(Contact::default());
     assert_eq!(made(&sent(), &bare), Err(NoDialog::Contact));
     let mut two = response(200, "b1");
     let listed = vec![contact("<sip:x@h>"), contact("<sip:y@h>")];
-    two.headers_mut()
-        .set_contact(vestibule::sip::Contact::Listed(listed));
+    two.headers_mut().set_contact(Contact::Listed(listed));
     assert_eq!(made(&sent(), &two), Err(NoDialog::Contact));
     let other = request(
         &INVITE
@@ -473,6 +472,7 @@ impl Forking {
                 Fork::Again(id) => format!("again {}", tag(id)),
                 Fork::Ended(id) => format!("ended {}", tag(id)),
                 Fork::Excess(dialog) => format!("excess {}", tag(dialog.id())),
+                Fork::Unusable(id, why) => format!("unusable {} {why:?}", tag(id)),
             }
         });
         told.collect::<Vec<_>>().join(", ")
@@ -513,6 +513,43 @@ fn section_12_3_a_refusal_ends_what_was_early() {
         assert_eq!(forking.at(2, input), "ended x");
         assert!(forking.forks.is_over());
     }
+}
+
+#[test]
+fn a_2xx_that_says_no_way_back_is_told_and_the_others_go_on() {
+    let mut forking = Forking::new();
+    let mut nowhere = response(200, "x");
+    nowhere.headers_mut().set_contact(Contact::default());
+    let mut accept = |seconds| forking.at(seconds, ForkInput::Response(Box::new(nowhere.clone())));
+    assert_eq!(accept(1), "unusable x Contact");
+    assert_eq!(accept(2), "unusable x Contact", "its callee hears no ACK");
+    assert_eq!(forking.answered(3, 200, "y"), "confirmed y");
+    assert_eq!(forking.at(33, ForkInput::Timer), "");
+    assert!(forking.forks.is_over(), "from the first 2xx on, usable or not");
+
+    // Of an early dialog the way is known.
+    let mut forking = Forking::new();
+    assert_eq!(forking.answered(1, 180, "x"), "early x");
+    let accepted = forking.at(2, ForkInput::Response(Box::new(nowhere)));
+    assert_eq!(accepted, "confirmed x");
+}
+
+#[test]
+fn section_15_a_2xx_that_crosses_the_end_of_its_early_dialog_is_acknowledged_and_ended() {
+    let mut forking = Forking::new();
+    assert_eq!(forking.answered(1, 180, "x"), "early x");
+    let id = DialogId::of_response(&response(180, "x"));
+    let early = forking.forks.early(&id).unwrap();
+    let bye = early.request(Method::Bye, via()).unwrap();
+    early.end();
+    let accepted = ForkInput::Response(Box::new(response(200, "x")));
+    forking.forks.handle(forking.start, accepted);
+    let Some(Fork::Excess(mut dialog)) = forking.forks.poll() else {
+        panic!("it is told");
+    };
+    let again = dialog.request(Method::Bye, via()).unwrap();
+    assert!(again.headers().cseq().number() > bye.headers().cseq().number());
+    assert_eq!(forking.answered(3, 200, "x"), "again x");
 }
 
 #[test]

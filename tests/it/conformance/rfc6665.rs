@@ -550,6 +550,54 @@ fn microsoft_servers_put_the_first_notification_into_the_response() {
     );
 }
 
+#[test]
+fn what_a_response_to_the_leave_carries_is_no_state_and_the_leave_ends() {
+    let mut watcher = Watcher::active(3_600);
+    assert_eq!(watcher.at(10, SubscriberInput::Stop), "> c1 2 0");
+    let response = watcher
+        .response(200, "Expires: 0")
+        .with_body(MediaType::parse("application/pidf+xml").unwrap(), "open");
+    assert_eq!(watcher.at(11, SubscriberInput::Response(Box::new(response))), "");
+    assert_eq!(watcher.wait(100), "42 over Stopped", "timer N runs on");
+}
+
+/// MS-SIP: a NOTIFY that nobody answers.
+#[test]
+fn microsoft_servers_notify_without_an_answer() {
+    let benotify = |watcher: &mut Watcher, state: &str, body: &str| {
+        let notify = watcher.notify(state, body);
+        let mut octets = Vec::new();
+        write::request(&notify, &mut octets);
+        let text = String::from_utf8(octets).unwrap().replace("NOTIFY", "BENOTIFY");
+        match parse::message(text.as_bytes(), &SipLimits::default()).unwrap() {
+            Message::Request(request) => SubscriberInput::Notify(Box::new(request)),
+            Message::Response(_) => panic!("a response"),
+        }
+    };
+    let mut watcher = Watcher::new(3_600);
+    let _ = watcher.said(watcher.start);
+    let first = benotify(&mut watcher, "active;expires=600", "open");
+    assert_eq!(watcher.at(1, first), "active open", "it makes the dialog too");
+    assert_eq!(watcher.answered(2, 200, "Expires: 600"), "");
+    let next = benotify(&mut watcher, "active", "busy");
+    assert_eq!(watcher.at(3, next), "active busy");
+    watcher.notified -= 1;
+    let late = benotify(&mut watcher, "active", "late");
+    assert_eq!(
+        watcher.at(4, late),
+        "",
+        "out of order, and nobody waits for a word"
+    );
+    assert_eq!(watcher.notified(5, "active", "both"), "200, active both");
+    let mut other = watcher.notify("active", "x");
+    other.headers_mut().to_mut().set_tag("another");
+    assert_eq!(watcher.at(6, SubscriberInput::Notify(Box::new(other))), "481");
+    let last = benotify(&mut watcher, "terminated;reason=rejected", "");
+    assert_eq!(watcher.at(7, last), "over Rejected");
+    let after = benotify(&mut watcher, "active", "x");
+    assert_eq!(watcher.at(8, after), "");
+}
+
 // ---- the notifier
 
 struct Watched {
@@ -803,7 +851,7 @@ fn section_4_2_1_4_who_leaves_gets_the_last_notification() {
     let _ = watched.at(10, note("1"));
     assert_eq!(watched.asked(11, "Event: presence\nExpires: 0\n"), "200 0");
     assert_eq!(watched.at(11, note("2")), "");
-    assert_eq!(watched.answered(12, 200, ""), "> terminated;reason=timeout 1");
+    assert_eq!(watched.answered(12, 200, ""), "> terminated;reason=timeout 2");
     assert_eq!(watched.asked(13, "Event: presence\n"), "481");
     assert_eq!(watched.answered(13, 481, ""), "over Left");
     assert_eq!(watched.asked(14, "Event: presence\n"), "481");

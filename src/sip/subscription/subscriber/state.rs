@@ -60,7 +60,8 @@ impl Subscriber {
         let Some(content) = content(response.headers().content_type(), response.body()) else {
             return;
         };
-        if !self.is_readable(&content) {
+        // The answer to our leave: that the subscription is over is still to come, or timer N says it.
+        if !self.is_readable(&content) || self.wish == Wish::Left {
             return;
         }
         if self.dialog.is_none() {
