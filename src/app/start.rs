@@ -28,7 +28,7 @@ use crate::net::{listen, probe, queue, serve, shard};
 use crate::observe::health::Phase;
 use crate::observe::{Health, Metrics};
 use crate::pki::{Contexts, PkiError};
-use crate::route::{self, Nodes, Protocol, Secret, Side};
+use crate::route::{self, Nodes, Secret, Side};
 use crate::sip::proxy::Veil;
 use crate::sip::transaction::Register;
 use crate::supervise::Supervisor;
@@ -113,6 +113,8 @@ pub(super) async fn start(
     }
     keep_components_up(&world, settings);
     world.supervisor.spawn("probe", probe::run(Arc::clone(&world)));
+    let questions = probe::ask_those_set_aside(Arc::clone(&world));
+    world.supervisor.spawn("probe", questions);
     let answering = CancellationToken::new();
     if let Some(listener) = admin {
         let sources = admin::Sources {
@@ -288,7 +290,6 @@ fn nodes(settings: &Settings) -> Vec<(Domain, String)> {
     settings
         .locals
         .iter()
-        .filter(|local| local.protocol == Protocol::Xmpp)
         .flat_map(|local| of(local).into_iter().map(|node| (local.domain.clone(), node)))
         .collect()
 }

@@ -6,13 +6,13 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::discover;
+use super::discover::{self, Draw};
 use super::world::{self, World};
 use crate::gateway::Trouble;
 use crate::observe::health::NodeState;
 use crate::route::aside::Failure;
 use crate::route::select::Health;
-use crate::route::{Link, Plan, Side, Step, Target};
+use crate::route::{Link, Plan, Protocol, Side, Step, Target};
 
 /// The targets of a destination that are still to be tried.
 #[derive(Debug)]
@@ -30,8 +30,8 @@ impl Attempts {
     /// # Errors
     /// [`Trouble::NotFound`] where nothing leads anywhere; [`Trouble::Timeout`] where DNS did not answer.
     pub async fn new(world: &Arc<World>, plan: &Plan) -> Result<Self, Trouble> {
-        let steps = discover::steps(plan, |_| Health::Up);
-        Self::of_steps(world, steps).await
+        let steps = discover::steps(plan, |_| Health::Up, Draw::Chance);
+        Self::of_steps(world, steps, Draw::Chance).await
     }
 
     /// Finds the targets of some steps of a plan.
@@ -41,9 +41,10 @@ impl Attempts {
     pub async fn of_steps(
         world: &Arc<World>,
         steps: impl IntoIterator<Item = Step>,
+        draw: Draw,
     ) -> Result<Self, Trouble> {
         let until = world::now().checked_add(world.limits().gateway.deliver);
-        let mut targets = discover::of_steps(world, steps).await?;
+        let mut targets = discover::of_steps(world, steps, draw).await?;
         world.aside().order(world::now(), &mut targets);
         Ok(Self {
             world: Arc::clone(world),
@@ -137,7 +138,12 @@ impl Attempts {
     }
 
     fn saw(&self, target: &Target, seen: NodeState) {
-        if target.side == Side::Inside {
+        // A SIP node is up when it has answered a question, which a connection is not.
+        let is_known = match (target.protocol, seen) {
+            (Protocol::Xmpp, _) | (Protocol::Sip, NodeState::Down) => true,
+            (Protocol::Sip, NodeState::Up) => false,
+        };
+        if target.side == Side::Inside && is_known {
             let node = target.host.to_string();
             self.world.health.saw_node(&target.domain, &node, seen);
         }

@@ -22,38 +22,72 @@ use crate::route::{Discovery, Host, Inward, Lookup, Plan, Side, Step, Target, na
 /// # Errors
 /// [`Trouble::NotFound`] where nothing leads anywhere; [`Trouble::Timeout`] where DNS did not answer.
 pub async fn targets(world: &World, plan: &Plan) -> Result<Vec<Target>, Trouble> {
-    of_steps(world, steps(plan, |_| Health::Up)).await
+    of_steps(world, steps(plan, |_| Health::Up, Draw::Chance), Draw::Chance).await
 }
 
 /// What a plan wants tried, in order; `health` is what is known of the targets that need no DNS.
-pub fn steps(plan: &Plan, health: impl Fn(&Target) -> Health) -> Vec<Step> {
-    plan.steps(health, &mut pick)
+pub fn steps(plan: &Plan, health: impl Fn(&Target) -> Health, draw: Draw) -> Vec<Step> {
+    plan.steps(health, &mut |most| draw.pick(most))
 }
 
 /// The targets of some steps of a plan, in the order in which they are to be tried.
 ///
 /// # Errors
 /// As [`targets`].
-pub async fn of_steps(world: &World, steps: impl IntoIterator<Item = Step>) -> Result<Vec<Target>, Trouble> {
+pub async fn of_steps(
+    world: &World,
+    steps: impl IntoIterator<Item = Step>,
+    draw: Draw,
+) -> Result<Vec<Target>, Trouble> {
     let mut found = Vec::new();
     let mut failed = None;
     for step in steps {
         match step {
             Step::Address(target) => found.push(target),
-            Step::Discover(discovery) => match discover(world.dns(discovery.template.side), &discovery).await
-            {
-                Ok(targets) => found.extend(targets),
-                Err(error) => {
-                    tracing::info!(peer = %discovery.template.domain, %error, "a peer's servers cannot be looked up");
-                    failed = Some(error);
+            Step::Discover(discovery) => {
+                match discover(world.dns(discovery.template.side), &discovery, draw).await {
+                    Ok(targets) => found.extend(targets),
+                    Err(error) => {
+                        tracing::info!(peer = %discovery.template.domain, %error, "a peer's servers cannot be looked up");
+                        failed = Some(error);
+                    }
                 }
-            },
+            }
         }
     }
     match (found.is_empty(), failed) {
         (false, _) => Ok(found),
         (true, Some(DnsError::Failed { .. })) => Err(Trouble::Timeout),
         (true, Some(DnsError::NotFound { .. }) | None) => Err(Trouble::NotFound),
+    }
+}
+
+/// Who decides among targets that are equals but for their weight.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Draw {
+    /// Chance, each time anew.
+    Chance,
+    /// The number of a lane, of so many: each comes to the same target again, and all of them together to their shares.
+    Lane(usize, usize),
+}
+
+impl Draw {
+    /// A number from 0 to `most`.
+    fn pick(self, most: u64) -> u64 {
+        match self {
+            Self::Chance => {
+                let random = u64::from_le_bytes(world::random());
+                most.checked_add(1)
+                    .map_or(random, |count| random.checked_rem(count).unwrap_or_default())
+            }
+            // The middle of the lane, rounded up: of weights 3 and 1 three lanes of four lead to the first.
+            Self::Lane(lane, of) => {
+                let [lane, of] = [lane, of].map(|number| u64::try_from(number).unwrap_or_default());
+                let middle = lane.saturating_mul(2).saturating_add(1);
+                let whole = of.saturating_mul(2).max(1);
+                most.saturating_mul(middle).div_ceil(whole).min(most)
+            }
+        }
     }
 }
 
@@ -103,7 +137,7 @@ pub async fn connect(
 ///
 /// # Errors
 /// As [`connect()`].
-pub async fn datagrams(world: &World, target: &Target) -> Result<SocketAddr, Trouble> {
+pub async fn datagrams(world: &World, target: &Target, purpose: Purpose) -> Result<SocketAddr, Trouble> {
     let failures: [OnceLock<DnsError>; 2] = Default::default();
     let [failure_v6, failure_v4] = &failures;
     let found = match &target.host {
@@ -122,7 +156,7 @@ pub async fn datagrams(world: &World, target: &Target) -> Result<SocketAddr, Tro
         }
     }
     if found.is_empty() {
-        return Err(unresolved((target, Purpose::Traffic), &failures));
+        return Err(unresolved((target, purpose), &failures));
     }
     Err(Trouble::Unreachable)
 }
@@ -191,14 +225,14 @@ fn leads_outside(world: &World, target: &Target, address: IpAddr) -> bool {
     checked.is_ok()
 }
 
-async fn discover(dns: &Resolver, discovery: &Discovery) -> Result<Vec<Target>, DnsError> {
+async fn discover(dns: &Resolver, discovery: &Discovery, draw: Draw) -> Result<Vec<Target>, DnsError> {
     for lookup in &discovery.lookups {
         let answer = match lookup {
-            Lookup::Srv(names) => services(dns, names.clone(), &discovery.template).await?,
+            Lookup::Srv(names) => services(dns, names.clone(), &discovery.template, draw).await?,
             Lookup::Naptr(domain) => match dns.naptr(domain).await {
                 Ok(records) => {
                     let names = naptr::select(&records, &discovery.transports);
-                    one_by_one(dns, names, &discovery.template).await?
+                    one_by_one(dns, names, &discovery.template, draw).await?
                 }
                 Err(DnsError::NotFound { .. }) => Answer::Nothing,
                 Err(error) => return Err(error),
@@ -214,10 +248,15 @@ async fn discover(dns: &Resolver, discovery: &Discovery) -> Result<Vec<Target>, 
 }
 
 /// The targets of services whose order is binding, as NAPTR records give it (RFC 3263 §4.1).
-async fn one_by_one(dns: &Resolver, names: Vec<SrvName>, template: &Target) -> Result<Answer, DnsError> {
+async fn one_by_one(
+    dns: &Resolver,
+    names: Vec<SrvName>,
+    template: &Target,
+    draw: Draw,
+) -> Result<Answer, DnsError> {
     let mut all = Answer::Nothing;
     for name in names {
-        all = match (all, services(dns, vec![name], template).await?) {
+        all = match (all, services(dns, vec![name], template, draw).await?) {
             (Answer::Targets(mut known), Answer::Targets(more)) => {
                 known.extend(more);
                 known.truncate(TARGETS_OF_A_SERVICE);
@@ -232,7 +271,12 @@ async fn one_by_one(dns: &Resolver, names: Vec<SrvName>, template: &Target) -> R
 }
 
 /// The targets of services that are one list.
-async fn services(dns: &Resolver, names: Vec<SrvName>, template: &Target) -> Result<Answer, DnsError> {
+async fn services(
+    dns: &Resolver,
+    names: Vec<SrvName>,
+    template: &Target,
+    draw: Draw,
+) -> Result<Answer, DnsError> {
     let mut answers: Vec<(SrvName, Vec<SrvRecord>)> = Vec::new();
     let mut failed = None;
     for (name, said) in ask_all(dns, names).await {
@@ -242,7 +286,10 @@ async fn services(dns: &Resolver, names: Vec<SrvName>, template: &Target) -> Res
             Err(error) => failed = Some(error),
         }
     }
-    match (srv::targets(&answers, template, &mut pick), failed) {
+    match (
+        srv::targets(&answers, template, &mut |most| draw.pick(most)),
+        failed,
+    ) {
         // What is known of one service is used, whatever became of the question for the other. But where that leads
         // nowhere, there may be records that we could not see, and nothing else may stand for them.
         (Answer::Nothing | Answer::NotOffered, Some(error)) => Err(error),
@@ -268,11 +315,4 @@ async fn ask_all(dns: &Resolver, names: Vec<SrvName>) -> Vec<(SrvName, Result<Ve
         }
     }
     said
-}
-
-/// A uniform number from 0 to `most`.
-fn pick(most: u64) -> u64 {
-    let random = u64::from_le_bytes(world::random());
-    most.checked_add(1)
-        .map_or(random, |count| random.checked_rem(count).unwrap_or_default())
 }

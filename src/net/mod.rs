@@ -17,6 +17,7 @@ pub mod settings;
 pub mod shard;
 pub mod sip_flow;
 pub mod sip_link;
+mod sip_probe;
 pub mod sip_relay;
 pub mod sip_udp;
 #[cfg(test)]

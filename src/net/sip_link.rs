@@ -7,23 +7,22 @@
 //! know whether it arrived. One that goes on as a request is, where its connection breaks before anything was heard of it
 //! (RFC 3261 §16.9): a proxy leaves it to its ends to know what came twice.
 
+pub(super) mod live;
 pub(super) mod reach;
 mod ways;
 
 #[cfg(test)]
 pub(super) mod tests;
 
+use std::hash::{BuildHasher as _, RandomState};
 use std::sync::Arc;
 use std::time::Instant;
 
-use tokio_util::sync::{CancellationToken, DropGuard};
-
-use super::accept::FlowId;
 use super::attempts::Attempts;
-use super::discover;
+use super::discover::{self, Draw, Purpose};
 use super::pool::{Content, Letter};
 use super::queue::{self, Refused};
-use super::sip_flow::{self, Command, Opened, SipFlow};
+use super::sip_flow::Command;
 use super::sip_relay::Reply;
 use super::world::{self, World};
 use crate::domain::Domain;
@@ -31,17 +30,19 @@ use crate::gateway::Trouble;
 use crate::limits::{self, UDP_REQUEST_BYTES};
 use crate::route::aside::Failure;
 use crate::route::select::Health;
-use crate::route::{LeftAlone, Plan, Protocol, Route, Target, Transport};
+use crate::route::{LeftAlone, Plan, Protocol, Target, Transport};
 use crate::sip::{self, Request, Response};
-use ways::Ways;
+pub use live::Keeper;
+use live::{Live, News, Report};
+use ways::{LANES, Ways};
 
 /// A request of ours on its way to a server, with what it takes to try another one.
 #[derive(Debug)]
 pub struct Errand {
     /// The request; its Via is made by the flow.
     pub request: Box<Request>,
-    /// The way to its servers.
-    pub route: Box<Route>,
+    /// The way to its servers, where it is to find one.
+    pub plan: Option<Box<Plan>>,
     /// Who hears of the outcome.
     pub reply: Reply,
     /// After this it is not worth sending any more.
@@ -64,83 +65,6 @@ pub enum Invited {
     Recalled,
 }
 
-/// What a flow that a link has opened tells it, and hears from it.
-#[derive(Debug)]
-pub struct Keeper {
-    target: Target,
-    reports: queue::Sender<Report>,
-    let_go: CancellationToken,
-}
-
-/// What became of a request on a flow of ours, where it concerns the server as a whole.
-#[derive(Debug)]
-struct Report {
-    target: Target,
-    news: News,
-}
-
-#[derive(Debug)]
-enum News {
-    /// It answered 503.
-    Unavailable(Box<Errand>, Box<Response>),
-    /// It did not answer.
-    Silent,
-    /// Its connection broke before it said anything of a request that goes on.
-    Broken(Box<Errand>),
-}
-
-impl Keeper {
-    /// The server takes nothing now: another one may. Gives both back where the link is gone or busy.
-    pub(super) fn unavailable(
-        &self,
-        errand: Box<Errand>,
-        response: Box<Response>,
-    ) -> Result<(), (Box<Errand>, Box<Response>)> {
-        let report = Report {
-            target: self.target.clone(),
-            news: News::Unavailable(errand, response),
-        };
-        match self.reports.offer(report) {
-            Ok(()) => Ok(()),
-            Err(Refused::Full(report) | Refused::Closed(report)) => match report.news {
-                News::Unavailable(errand, response) => Err((errand, response)),
-                News::Silent | News::Broken(_) => Ok(()),
-            },
-        }
-    }
-
-    /// The connection broke under a request that goes on: another server may take it. Gives it back where the link is
-    /// gone.
-    pub(super) async fn broken(&self, errand: Box<Errand>) -> Result<(), Box<Errand>> {
-        let report = Report {
-            target: self.target.clone(),
-            news: News::Broken(errand),
-        };
-        match self.reports.send(report).await {
-            Ok(()) => Ok(()),
-            Err(Refused::Full(report) | Refused::Closed(report)) => match report.news {
-                News::Broken(errand) => Err(errand),
-                News::Unavailable(..) | News::Silent => Ok(()),
-            },
-        }
-    }
-
-    /// The server has not answered a request.
-    pub(super) fn silent(&self) {
-        let report = Report {
-            target: self.target.clone(),
-            news: News::Silent,
-        };
-        // A link that is gone or busy learns it from the next request.
-        let _busy = self.reports.offer(report);
-    }
-
-    /// Cancelled when the link will send nothing more on the flow.
-    pub(super) fn let_go(&self) -> CancellationToken {
-        self.let_go.clone()
-    }
-}
-
 /// Carries letters until none has come for a while.
 pub async fn run(world: Arc<World>, remote: Domain, mut letters: queue::Receiver<Letter>) {
     let (idle, entries) = (world.limits().net.sip_idle, world.limits().net.queue);
@@ -149,6 +73,7 @@ pub async fn run(world: Arc<World>, remote: Domain, mut letters: queue::Receiver
         world,
         remote,
         ways: Ways::new(limits::WAYS_OF_A_LINK),
+        lanes: RandomState::new(),
         left_alone: LeftAlone::new(limits::SERVERS_LEFT_ALONE),
         reports,
     };
@@ -199,7 +124,7 @@ fn errand(letter: Letter) -> Option<Box<Errand>> {
     };
     Some(Box::new(Errand {
         request,
-        route,
+        plan: route.into_plan(Protocol::Sip).map(Box::new),
         reply,
         until: letter.until,
         tried: Vec::new(),
@@ -211,22 +136,10 @@ struct SipLink {
     world: Arc<World>,
     remote: Domain,
     ways: Ways<Arc<Live>>,
+    /// Which lane a pair of users belongs to.
+    lanes: RandomState,
     left_alone: LeftAlone,
     reports: queue::Sender<Report>,
-}
-
-/// A flow that is up. When the last way lets go of it, it ends.
-#[derive(Debug)]
-struct Live {
-    target: Target,
-    flow: queue::Sender<Command>,
-    _hold: DropGuard,
-}
-
-impl Live {
-    fn leads_to(&self, target: &Target) -> bool {
-        self.target == *target && !self.flow.is_closed()
-    }
 }
 
 impl SipLink {
@@ -238,9 +151,10 @@ impl SipLink {
 
     /// Hands a request to a flow that its route leads to.
     async fn carry(&mut self, mut errand: Box<Errand>) -> Result<(), (Box<Errand>, Trouble)> {
+        let lane = self.lane_of(&errand.request);
         // A flow that ended while it was idle takes nothing: one more connection is worth a try.
         for _ in 0..2 {
-            let live = match self.ensure(&errand.route, &errand.tried).await {
+            let live = match self.ensure(errand.plan.as_deref(), lane, &errand.tried).await {
                 Ok(live) => live,
                 Err(trouble) => return Err((errand, trouble)),
             };
@@ -282,8 +196,8 @@ impl SipLink {
             ..live.target.clone()
         };
         let way = self.ways.of(&Plan::to(target.clone()));
-        match &way.live {
-            Some(open) if !open.flow.is_closed() => return Arc::clone(open),
+        match way.lane(ONLY) {
+            Some((open, _)) if !open.flow.is_closed() => return Arc::clone(open),
             Some(_) | None => {}
         }
         if way.paused(world::now()).is_some() {
@@ -293,7 +207,7 @@ impl SipLink {
         let way = self.ways.of(&Plan::to(target));
         match connected {
             Ok(open) => {
-                way.opened(Arc::clone(&open));
+                way.opened(ONLY, Arc::clone(&open), 0);
                 open
             }
             Err(trouble) => {
@@ -307,12 +221,18 @@ impl SipLink {
         }
     }
 
-    /// A flow that this route leads to, to a server that was not tried yet.
-    async fn ensure(&mut self, route: &Route, tried: &[Target]) -> Result<Arc<Live>, Trouble> {
-        let sip = route.plans().iter().find(|plan| plan.protocol() == Protocol::Sip);
-        let plan = sip.ok_or(Trouble::NotFound)?;
+    /// A flow that this plan leads to for a lane, to a server that was not tried yet.
+    async fn ensure(
+        &mut self,
+        plan: Option<&Plan>,
+        lane: usize,
+        tried: &[Target],
+    ) -> Result<Arc<Live>, Trouble> {
+        let plan = plan.ok_or(Trouble::NotFound)?;
+        let changes = self.world.aside().changes();
         let way = self.ways.of(plan);
-        if let Some(live) = &way.live
+        if let Some((live, chosen)) = way.lane(lane)
+            && *chosen == changes
             && !live.flow.is_closed()
             && !tried.contains(&live.target)
         {
@@ -323,12 +243,12 @@ impl SipLink {
         }
         let close = self.world.close.clone();
         let opened = tokio::select! {
-            opened = self.open(plan, tried) => opened,
+            opened = self.open(plan, lane, tried) => opened,
             () = close.cancelled() => Err(Trouble::Stopping),
         };
         let way = self.ways.of(plan);
         match &opened {
-            Ok(live) => way.opened(Arc::clone(live)),
+            Ok(live) => way.opened(lane, Arc::clone(live), changes),
             // Of a server that answers, be it by 503, a plan has not failed.
             Err(_) if !tried.is_empty() => {}
             Err(trouble) => way.failed(world::now(), *trouble, u32::from_le_bytes(world::random())),
@@ -336,20 +256,32 @@ impl SipLink {
         opened
     }
 
+    /// The lane of a request: the same for all that one user writes to another.
+    fn lane_of(&self, request: &Request) -> usize {
+        let headers = request.headers();
+        let pair = self.lanes.hash_one((headers.from().uri(), headers.to().uri()));
+        let lane = u64::try_from(LANES)
+            .ok()
+            .and_then(|lanes| pair.checked_rem(lanes));
+        lane.and_then(|lane| usize::try_from(lane).ok())
+            .unwrap_or_default()
+    }
+
     /// Opens a flow to the first target that can be reached and proves itself, or finds one that is open already.
-    async fn open(&self, plan: &Plan, tried: &[Target]) -> Result<Arc<Live>, Trouble> {
-        let now = world::now();
-        let steps = discover::steps(plan, |target| {
+    async fn open(&self, plan: &Plan, lane: usize, tried: &[Target]) -> Result<Arc<Live>, Trouble> {
+        let (now, draw) = (world::now(), Draw::Lane(lane, LANES));
+        let health = |target: &Target| {
             if self.world.aside().is_set_aside(now, target) {
                 Health::Down
             } else {
                 Health::Up
             }
-        });
+        };
+        let steps = discover::steps(plan, health, draw);
         let (mut trouble, mut waiting, mut asked) = (Trouble::NotFound, false, false);
         // DNS is asked only when what stands before it has failed.
         for step in steps {
-            let mut attempts = match Attempts::of_steps(&self.world, [step]).await {
+            let mut attempts = match Attempts::of_steps(&self.world, [step], draw).await {
                 Ok(attempts) => attempts,
                 Err(Trouble::NotFound) => continue,
                 Err(failed) => {
@@ -391,39 +323,9 @@ impl SipLink {
     }
 
     async fn connect(&self, target: &Target) -> Result<Arc<Live>, Trouble> {
-        let world = &self.world;
-        let limits = world.limits();
-        let id = FlowId::fresh();
-        let (carrier, reached) = reach::carrier(world, &self.remote, target, id).await?;
-        tracing::info!(peer = %self.remote, %target, flow = %id, "SIP flow opened");
-        let let_go = CancellationToken::new();
-        let flow = SipFlow {
-            world: Arc::clone(world),
-            carrier,
-            id,
-            side: target.side,
-            remote: reached.address,
-            transport: reached.transport,
-            opened: Opened::ByUs(Keeper {
-                target: target.clone(),
-                reports: self.reports.clone(),
-                let_go: let_go.clone(),
-            }),
-            proof: reached.proof,
-            alive: world.metrics.connection(target.side, Protocol::Sip, "made"),
-        };
-        let (sender, commands) = queue::bounded("sip_flow", limits.sip.transactions, &world.metrics);
-        let own = sender.clone();
-        world.supervisor.spawn("sip_flow", async move {
-            if let Err(error) = sip_flow::run(flow, own, commands).await {
-                tracing::info!(flow = %id, %error, "SIP flow broken");
-            }
-        });
-        Ok(Arc::new(Live {
-            target: target.clone(),
-            flow: sender,
-            _hold: let_go.drop_guard(),
-        }))
+        let reports = self.reports.clone();
+        let live = live::open(&self.world, &self.remote, target, reports, Purpose::Traffic).await?;
+        Ok(Arc::new(live))
     }
 
     /// Takes note of what a server did, and tries another one where it took nothing.
@@ -485,3 +387,6 @@ impl SipLink {
         errand.reply.trouble(&self.world, &errand.request, trouble).await;
     }
 }
+
+/// The lane of a way that has but one target.
+const ONLY: usize = 0;

@@ -2,6 +2,8 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
+use tokio::sync::oneshot;
+
 use super::queue;
 use super::sip_flow::Command;
 use super::world::World;
@@ -18,6 +20,8 @@ pub enum Reply {
     Shard(Token),
     /// The flow that it came on.
     Sender(Box<Sender>),
+    /// Whoever only wants to know whether a server answers; taken with the final response.
+    Asker(Option<oneshot::Sender<Result<Box<Response>, Trouble>>>),
     /// Nobody: it is an ACK.
     Nobody,
 }
@@ -41,7 +45,8 @@ pub struct Recall(Mutex<Whereabouts>);
 /// Where an INVITE is: on its way to a flow, or on one, and after a failure on its way to another.
 #[derive(Debug, Default)]
 struct Whereabouts {
-    sent: Option<(queue::Sender<Command>, TransactionId)>,
+    /// Room in the queue of the flow, until it is used: a CANCEL is never lost for want of it.
+    sent: Option<(queue::Place<Command>, TransactionId)>,
     recalled: bool,
 }
 
@@ -50,18 +55,25 @@ impl Recall {
     pub fn recall(&self) {
         let mut whereabouts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         whereabouts.recalled = true;
-        if let Some((flow, transaction)) = &whereabouts.sent {
+        if let Some((place, transaction)) = whereabouts.sent.take() {
             // A flow that is gone has failed the INVITE by itself.
-            let _gone = flow.offer(Command::Recall(*transaction));
+            place.send(Command::Recall(transaction));
         }
     }
 
     /// Takes note of where it was sent; whether it has been called back by then.
-    #[must_use]
-    fn sent(&self, flow: &queue::Sender<Command>, transaction: TransactionId) -> bool {
+    fn sent(&self, place: queue::Place<Command>, transaction: TransactionId) -> bool {
         let mut whereabouts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        whereabouts.sent = Some((flow.clone(), transaction));
+        if !whereabouts.recalled {
+            whereabouts.sent = Some((place, transaction));
+        }
         whereabouts.recalled
+    }
+
+    /// It is answered: there is nothing to call back.
+    fn answered(&self) {
+        let mut whereabouts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        whereabouts.sent = None;
     }
 }
 
@@ -89,6 +101,9 @@ impl Sender {
     /// on the wire.
     fn respond(&mut self, response: Box<Response>) {
         let is_final = response.status().is_final();
+        if is_final {
+            self.recall.answered();
+        }
         let command = Command::Respond {
             transaction: self.transaction,
             response,
@@ -110,12 +125,29 @@ impl Sender {
 }
 
 impl Reply {
+    /// Room in a flow's queue for calling `request` back, where that may be.
+    ///
+    /// # Errors
+    /// Where there is none: what could not be called back is not sent.
+    pub fn room(
+        &self,
+        flow: &queue::Sender<Command>,
+        request: &Request,
+    ) -> Result<Option<queue::Place<Command>>, Trouble> {
+        match self {
+            Self::Sender(_) if *request.method() == Method::Invite => {
+                flow.reserve().map(Some).map_err(|_full| Trouble::Overload)
+            }
+            Self::Sender(_) | Self::Shard(_) | Self::Asker(_) | Self::Nobody => Ok(None),
+        }
+    }
+
     /// Takes note of where a request was sent; whether it has been called back by then.
     #[must_use]
-    pub fn sent(&self, flow: &queue::Sender<Command>, transaction: TransactionId) -> bool {
-        match self {
-            Self::Sender(sender) => sender.recall.sent(flow, transaction),
-            Self::Shard(_) | Self::Nobody => false,
+    pub fn sent(&self, room: Option<queue::Place<Command>>, transaction: TransactionId) -> bool {
+        match (self, room) {
+            (Self::Sender(sender), Some(place)) => sender.recall.sent(place, transaction),
+            (Self::Sender(_) | Self::Shard(_) | Self::Asker(_) | Self::Nobody, _) => false,
         }
     }
 
@@ -137,7 +169,12 @@ impl Reply {
                 }
                 sender.respond(sender.back.response(request, response));
             }
-            Self::Shard(_) | Self::Sender(_) | Self::Nobody => {}
+            Self::Asker(asker) if response.status().is_final() => {
+                if let Some(asker) = asker.take() {
+                    let _gone = asker.send(Ok(response));
+                }
+            }
+            Self::Shard(_) | Self::Sender(_) | Self::Asker(_) | Self::Nobody => {}
         }
     }
 
@@ -149,6 +186,11 @@ impl Reply {
                 world.tell(token, Input::Returned { token, trouble }).await;
             }
             Self::Sender(sender) => sender.fail(world, request, trouble),
+            Self::Asker(asker) => {
+                if let Some(asker) = asker.take() {
+                    let _gone = asker.send(Err(trouble));
+                }
+            }
             Self::Nobody => {}
         }
     }
@@ -171,3 +213,55 @@ impl Sender {
 
 /// 100 says only that the next hop has the request.
 const TRYING: u16 = 100;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::limits::SipLimits;
+    use crate::net::world;
+    use crate::observe::Metrics;
+    use crate::sip::transaction::{Flow, Register, Reliability, Timers, Transactions};
+    use crate::sip::{Message, parse};
+
+    /// Some transactions.
+    fn transactions<const N: usize>() -> [TransactionId; N] {
+        let limits = SipLimits::default();
+        let mut table = Transactions::new(&limits, Timers::default(), Register::new());
+        let flow = Flow {
+            id: 1,
+            reliability: Reliability::Reliable,
+        };
+        std::array::from_fn(|number| {
+            let text = format!(
+                "INVITE sip:b@b.example SIP/2.0\r\nVia: SIP/2.0/TCP a.example;branch=z9hG4bK{number}\r\n\
+                 Max-Forwards: 70\r\nTo: <sip:b@b.example>\r\nFrom: <sip:a@a.example>;tag=a\r\nCall-ID: {number}\r\n\
+                 CSeq: 1 INVITE\r\nContact: <sip:a@a.example>\r\nContent-Length: 0\r\n\r\n"
+            );
+            match parse::message(text.as_bytes(), &limits).unwrap() {
+                Message::Request(request) => table.request(world::now(), flow, &request).unwrap(),
+                Message::Response(response) => panic!("{response:?}"),
+            }
+        })
+    }
+
+    #[tokio::test]
+    async fn an_invite_is_called_back_however_full_its_flow_is() {
+        let metrics = Metrics::new().unwrap();
+        let (flow, mut commands) = queue::bounded("sip_flow", 2, &metrics);
+        let [other, transaction, again] = transactions();
+        let recall = Recall::default();
+        let room = flow.reserve().unwrap();
+        assert!(!recall.sent(room, transaction));
+        while flow.offer(Command::Recall(other)).is_ok() {}
+        recall.recall();
+        recall.recall();
+        let mut seen = Vec::new();
+        while let Some(Command::Recall(of)) = commands.next_waiting() {
+            seen.push(of);
+        }
+        assert_eq!(seen, [other, transaction]);
+        // On its way to another server it is called back as soon as it is there.
+        assert!(recall.sent(flow.reserve().unwrap(), again));
+        assert!(commands.next_waiting().is_none());
+    }
+}

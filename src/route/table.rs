@@ -283,6 +283,12 @@ impl Route {
         &self.plans
     }
 
+    /// The way there in one protocol.
+    #[must_use]
+    pub fn into_plan(self, protocol: Protocol) -> Option<Plan> {
+        self.plans.into_iter().find(|plan| plan.protocol() == protocol)
+    }
+
     /// Keeps one protocol, where it was learned which one the peer speaks; without it the route is unchanged.
     pub fn only(mut self, protocol: Protocol) -> Self {
         if self.plans.iter().any(|plan| plan.protocol() == protocol) {

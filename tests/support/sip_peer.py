@@ -121,7 +121,7 @@ class Connection:
                     length = int(next((line.split(b":")[1] for line in head.split(b"\r\n") if line.lower().startswith(b"content-length:")), 0))
                     if len(rest) < length:
                         break
-                    self.peer.take(Message(head.decode(), rest[:length], self))
+                    self.peer._came(Message(head.decode(), rest[:length], self))
                     buffered = rest[length:]
         except (OSError, ValueError, ssl.SSLError):
             pass
@@ -154,7 +154,7 @@ class Datagrams:
                     return
                 head, found, body = octets.partition(b"\r\n\r\n")
                 if found:
-                    self.peer.take(Message(head.decode(), body, self))
+                    self.peer._came(Message(head.decode(), body, self))
         except OSError:
             pass
 
@@ -168,6 +168,7 @@ class Peer:
         self.name = name or address
         self.messages, self.connections = queue.Queue(), queue.Queue()
         self.seen, self.accepted = [], []
+        self.questions, self.lives = [], (200, "OK", ())  # whether it lives, asked and answered; `None` is silence
         if transport == "udp":
             wire = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
             wire.bind((address, port))
@@ -228,6 +229,17 @@ class Peer:
         for connection in [*self.accepted, self.connection]:
             if connection is not None:
                 connection.close()
+
+    def _came(self, message):
+        """A question whether it lives is answered at once, and disturbs nobody who waits for anything else."""
+        if message.method != "OPTIONS" or message.get("Max-Forwards") != "0":
+            self.take(message)
+            return
+        lives = self.lives
+        self.questions.append(message)
+        if lives:
+            status, reason, headers = lives
+            self.answer(message, status, reason, headers, tag="lives")
 
     def take(self, message):
         """Called with each message that comes."""

@@ -1,23 +1,25 @@
 //! Answers to requests whose connection is gone: they are given on a new one, to whoever proves to be the sender.
 //!
 //! RFC 3261 §18.2.2, RFC 3263 §5. Where the request came from is tried first, then the host that its Via names, if that
-//! is the sender's own: nobody makes us connect to the hosts of others. An answer that nobody takes is counted and
-//! logged; its request was acted on all the same, and its sender has seen his connection break.
+//! is the sender's own: nobody makes us connect to the hosts of others. A node is connected to only where the configuration
+//! says that it listens: the one whose address the request came from, or the only one of its domain. An answer that nobody
+//! takes is counted and logged; its request was acted on all the same, and its sender has seen his connection break.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::num::NonZeroU16;
 use std::sync::Arc;
 
 use super::{Command, SipFlow};
 use crate::domain::Domain;
-use crate::gateway::Trouble;
+use crate::gateway::{Peer as _, Trouble};
 use crate::net::accept::FlowId;
-use crate::net::discover;
+use crate::net::discover::{self, Purpose};
 use crate::net::pump::Pump;
 use crate::net::queue;
 use crate::net::sip_link::reach::{self, Reached};
 use crate::net::world::World;
-use crate::route::{self, Federated, Plan, Protocol, Side, Target};
+use crate::policy::Party;
+use crate::route::{self, Federated, Local, Plan, Protocol, Side, Target};
 use crate::sip::transaction::Reliability;
 use crate::sip::{self, Response, ResponseTarget, Uri, Via, write};
 
@@ -27,6 +29,7 @@ pub(super) fn leave(flow: &SipFlow, commands: queue::Receiver<Command>) {
         world: Arc::clone(&flow.world),
         id: flow.id,
         side: flow.side,
+        source: flow.remote.ip(),
         transport: flow.transport.clone(),
         connection: match flow.carrier.reliability() {
             Reliability::Reliable => Connection::Untried,
@@ -43,6 +46,8 @@ struct Answers {
     /// The flow that is gone.
     id: FlowId,
     side: Side,
+    /// Where its requests came from.
+    source: IpAddr,
     transport: sip::Transport,
     connection: Connection,
 }
@@ -56,8 +61,17 @@ enum Connection {
 }
 
 struct Open {
+    /// The domain for whose answer it was made.
+    domain: Domain,
     reached: Reached,
     pump: Pump,
+}
+
+/// Whom an answer is for.
+#[derive(Clone, Copy)]
+enum Sender<'t> {
+    Node(&'t Local),
+    Peer(&'t Federated),
 }
 
 /// Why an answer was not given.
@@ -65,6 +79,10 @@ struct Open {
 enum Lost {
     #[error("its sender is no domain that the configuration knows")]
     Unknown,
+    #[error(
+        "it is not known which of the nodes of its sender's domain it is for: none has the address it came from"
+    )]
+    NoNode,
     #[error("too many answers wait for new connections")]
     Overload,
     #[error("no server of its sender could be reached, or none proved itself")]
@@ -128,14 +146,21 @@ impl Answers {
     async fn try_to(&mut self, domain: &Domain, response: &Response) -> Result<(), Lost> {
         let world = Arc::clone(&self.world);
         let border = world.border();
-        let foreign = border.table().local(domain).is_none();
-        let entry = border.table().foreign(domain).filter(|_| foreign);
-        let entry = entry
-            .filter(|entry| entry.protocol.includes(Protocol::Sip))
-            .ok_or(Lost::Unknown)?;
+        let table = border.table();
+        let sender = match (self.side, table.local(domain), table.foreign(domain)) {
+            (Side::Inside, Some(local), _) if local.protocol == Protocol::Sip => Sender::Node(local),
+            (Side::Outside, None, Some(entry)) if entry.protocol.includes(Protocol::Sip) => {
+                Sender::Peer(entry)
+            }
+            _ => return Err(Lost::Unknown),
+        };
         if let Connection::Untried = self.connection {
             let _place = world.late_answers.try_acquire().map_err(|_full| Lost::Overload)?;
-            self.connection = match self.connect(domain, entry, response).await {
+            let open = match sender {
+                Sender::Node(local) => self.connect_node(local).await?,
+                Sender::Peer(entry) => self.connect(domain, entry, response).await,
+            };
+            self.connection = match open {
                 Some(open) => Connection::Open(Box::new(open)),
                 None => Connection::Failed,
             };
@@ -143,8 +168,13 @@ impl Answers {
         let Connection::Open(open) = &mut self.connection else {
             return Err(Lost::Unreachable);
         };
-        // A clearing house sends for many: each answer is for a domain that this server may speak for.
-        if border.prove(domain, entry, &mut open.reached.proof).is_err() {
+        let proven = match sender {
+            // One node may serve many of our domains.
+            Sender::Node(local) => open.domain == *domain || open.reached.proof.is_node_of(local).is_ok(),
+            // A clearing house sends for many: each answer is for a domain that this server may speak for.
+            Sender::Peer(entry) => border.prove(domain, entry, &mut open.reached.proof).is_ok(),
+        };
+        if !proven {
             return Err(Lost::Unreachable);
         }
         let mut octets = Vec::new();
@@ -155,6 +185,42 @@ impl Answers {
             return Err(Lost::Broken);
         }
         Ok(())
+    }
+
+    /// Connects to the node that the requests came from, where the configuration says that it listens.
+    async fn connect_node(&self, local: &Local) -> Result<Option<Open>, Lost> {
+        let world = &self.world;
+        let party = Party::new(None, local.domain.clone());
+        let route = world.border().table().lookup(&party, Protocol::Sip);
+        let plan = route.ok().and_then(|route| route.into_plan(Protocol::Sip));
+        let targets = match &plan {
+            Some(plan) => discover::targets(world, plan).await.unwrap_or_default(),
+            None => Vec::new(),
+        };
+        let is_source = |target: &&Target| match &target.host {
+            route::Host::Address(address) => address.to_canonical() == self.source.to_canonical(),
+            route::Host::Name(name) => world.nodes.leads(name, self.source),
+        };
+        let own: Vec<_> = targets.iter().filter(is_source).collect();
+        let node = match (own.as_slice(), targets.as_slice()) {
+            ([first, ..], _) => *first,
+            ([], [only]) => only,
+            ([], _) => return Err(Lost::NoNode),
+        };
+        // The answer is too late for a datagram, whose sender would not know it from one that was forged.
+        if node.transport == route::Transport::Udp {
+            return Ok(None);
+        }
+        let Ok((wire, reached)) = reach::reach(world, node, Purpose::Traffic).await else {
+            return Ok(None);
+        };
+        let pump = Pump::new(wire, world.limits().net.write_buffer);
+        let domain = local.domain.clone();
+        Ok(Some(Open {
+            domain,
+            reached,
+            pump,
+        }))
     }
 
     //= rfc3261#18.2.2
@@ -178,14 +244,18 @@ impl Answers {
 
     /// Connects, and believes the server only if it proves the domain as it would have to for a request of its own.
     async fn reach(&self, domain: &Domain, entry: &Federated, target: &Target) -> Option<Open> {
-        let (wire, mut reached) = reach::connect(&self.world, target).await.ok()?;
+        let (wire, mut reached) = reach::connect(&self.world, target, Purpose::Traffic).await.ok()?;
         let proven = self.world.border().prove(domain, entry, &mut reached.proof);
         if let Err(unproven) = proven {
             tracing::info!(peer = %domain, class = unproven.class(), "a SIP server is not the one that sent a request");
             return None;
         }
         let pump = Pump::new(wire, self.world.limits().net.write_buffer);
-        Some(Open { reached, pump })
+        Some(Open {
+            domain: domain.clone(),
+            reached,
+            pump,
+        })
     }
 
     fn plans(&self, domain: &Domain, entry: &Federated, via: &Via) -> Vec<Plan> {

@@ -26,9 +26,12 @@ impl Task {
             let _broken = self.send(&Message::Request(*errand.request));
             return;
         }
+        let Ok(room) = errand.reply.room(&self.sender, &errand.request) else {
+            return self.not_sent(errand, &"too much waits for this flow").await;
+        };
         match self.transactions.request(now, self.flow(), &errand.request) {
             Ok(transaction) => {
-                if errand.reply.sent(&self.sender, transaction) {
+                if errand.reply.sent(room, transaction) {
                     errand.invite = Invited::Recalled;
                 }
                 self.errands.insert(transaction, errand);

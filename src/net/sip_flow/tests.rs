@@ -14,6 +14,11 @@ const CONTOSO: &str = "[[federate]]\ndomain = \"contoso.example\"\nprotocol = \"
 
 /// Opens a flow of the peer.
 async fn flow(trial: &Trial) -> Wire {
+    flow_of(trial, Side::Outside).await
+}
+
+/// Opens a flow from a side.
+async fn flow_of(trial: &Trial, side: Side) -> Wire {
     let (listener, port) = listener().await;
     let peer = TcpStream::connect(("127.0.0.1", port)).await.unwrap();
     let (stream, remote) = listener.accept().await.unwrap();
@@ -25,12 +30,12 @@ async fn flow(trial: &Trial) -> Wire {
             &limits.sip,
         ),
         id: FlowId::fresh(),
-        side: Side::Outside,
+        side,
         remote,
         transport: sip::Transport::Tcp,
         opened: Opened::ByPeer,
         proof: Proof::none(&world, remote),
-        alive: world.metrics.connection(Side::Outside, Protocol::Sip, "accepted"),
+        alive: world.metrics.connection(side, Protocol::Sip, "accepted"),
         world: Arc::clone(&world),
     };
     let (sender, commands) = queue::bounded("sip_flow", 100, &world.metrics);
@@ -217,6 +222,54 @@ async fn an_answer_that_nobody_takes_is_counted() {
     origin.respond(ok(&request));
     until(|| late(&trial, "lost") == 1).await;
     assert_eq!(late(&trial, "given"), 0);
+}
+
+/// A peer at a port, and a domain of ours whose nodes stand at these addresses.
+fn voice(peer: u16, nodes: &[&str], port: u16) -> String {
+    let nodes: Vec<_> = nodes
+        .iter()
+        .map(|host| format!("{{ host = \"{host}\", port = {port} }}"))
+        .collect();
+    format!(
+        "{}[[local]]\ndomain = \"voice.example\"\nprotocol = \"sip\"\ntransport = \"tcp\"\nnodes = [{}]\n\
+         [[listen]]\nzone = \"inside\"\nprotocol = \"sip\"\ntransport = \"tcp\"\nport = 5060\n",
+        CONTOSO.replace("5060", &peer.to_string()),
+        nodes.join(", ")
+    )
+}
+
+#[tokio::test]
+async fn an_answer_for_a_node_goes_where_the_configuration_says_that_it_listens() {
+    let ((peer, at), (node, port)) = (listener().await, listener().await);
+    for (nodes, is_given) in [(&["127.0.0.66", "127.0.0.1"][..], true), (&["127.0.0.66"], false)] {
+        let trial = Trial::new(&voice(at, nodes, port));
+        let mut wire = flow_of(&trial, Side::Inside).await;
+        // Nobody is at the port that its Via names.
+        let request = text("MESSAGE", "1", "1", 1)
+            .replace("alice@contoso.example", "carol@voice.example")
+            .replace("bob@local.example", "alice@contoso.example");
+        if !is_given {
+            let refused = {
+                wire.send(&request).await;
+                wire.response().await
+            };
+            assert_eq!(refused.status().code(), 403, "who stands elsewhere is no node");
+            continue;
+        }
+        wire.send(&request).await;
+        let mut far = Wire::accept(&peer).await;
+        let asked = far.request().await;
+        drop(wire);
+        until(|| trial.world.supervisor.alive().get("sip_answers").copied() == Some(1)).await;
+        far.answer(&asked, 200, "").await;
+        let mut wire = Wire::accept(&node).await;
+        let answer = wire.response().await;
+        assert_eq!(
+            (answer.status().code(), answer.headers().call_id().as_str()),
+            (200, "1")
+        );
+        until(|| late(&trial, "given") == 1).await;
+    }
 }
 
 fn late(trial: &Trial, result: &str) -> u64 {

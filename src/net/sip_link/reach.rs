@@ -10,7 +10,7 @@ use crate::domain::Domain;
 use crate::gateway::Trouble;
 use crate::identity::chain::Usage;
 use crate::net::accept::FlowId;
-use crate::net::discover;
+use crate::net::discover::{self, Purpose};
 use crate::net::proof::{self, Proof};
 use crate::net::pump::Pump;
 use crate::net::sip_flow::Carrier;
@@ -30,8 +30,12 @@ pub(in crate::net) struct Reached {
 }
 
 /// Connects to a target, and makes sure that over TLS it is the one that was meant (RFC 5922 §7.3).
-async fn reach(world: &World, target: &Target) -> Result<(Wire, Reached), Trouble> {
-    let (wire, mut reached) = connect(world, target).await?;
+pub(in crate::net) async fn reach(
+    world: &World,
+    target: &Target,
+    purpose: Purpose,
+) -> Result<(Wire, Reached), Trouble> {
+    let (wire, mut reached) = connect(world, target, purpose).await?;
     if target.transport == Transport::Tls {
         let next_hop = [proof::reference(&target.host)];
         let proven = reached.proof.sip(&target.domain, target.tls.as_ref(), &next_hop);
@@ -39,10 +43,17 @@ async fn reach(world: &World, target: &Target) -> Result<(Wire, Reached), Troubl
             world
                 .metrics
                 .refused(target.side, Protocol::Sip, unproven.class());
-            tracing::warn!(
-                peer = %target.domain, %target, class = unproven.class(), why = %unproven,
-                "the certificate of a SIP server does not prove that it is the one that was meant"
-            );
+            const WHY: &str =
+                "the certificate of a SIP server does not prove that it is the one that was meant";
+            let class = unproven.class();
+            match purpose {
+                Purpose::Traffic => {
+                    tracing::warn!(peer = %target.domain, %target, class, why = %unproven, "{WHY}");
+                }
+                Purpose::Look => {
+                    tracing::debug!(peer = %target.domain, %target, class, why = %unproven, "{WHY}");
+                }
+            }
             return Err(Trouble::Untrusted);
         }
     }
@@ -52,19 +63,19 @@ async fn reach(world: &World, target: &Target) -> Result<(Wire, Reached), Troubl
 /// Reaches a target for `remote` by what carries SIP to it.
 pub(super) async fn carrier(
     world: &World,
-    remote: &Domain,
-    target: &Target,
+    (remote, target): (&Domain, &Target),
     id: FlowId,
+    purpose: Purpose,
 ) -> Result<(Carrier, Reached), Trouble> {
     match target.transport {
         Transport::Tls | Transport::Tcp => {
-            let (wire, reached) = reach(world, target).await?;
+            let (wire, reached) = reach(world, target, purpose).await?;
             let limits = world.limits();
             let pump = Pump::new(wire, limits.net.write_buffer);
             Ok((Carrier::stream(pump, &limits.sip), reached))
         }
         Transport::Udp => {
-            let address = discover::datagrams(world, target).await?;
+            let address = discover::datagrams(world, target, purpose).await?;
             let opened = sip_udp::open(world, target.side, address, id).await;
             let datagrams = opened.map_err(|error| {
                 tracing::warn!(peer = %remote, %target, %error, "nothing can be sent to a SIP server over UDP");
@@ -81,12 +92,17 @@ pub(super) async fn carrier(
 }
 
 /// Connects to a target over TCP. What it proves is not looked at yet.
-pub(in crate::net) async fn connect(world: &World, target: &Target) -> Result<(Wire, Reached), Trouble> {
+pub(in crate::net) async fn connect(
+    world: &World,
+    target: &Target,
+    purpose: Purpose,
+) -> Result<(Wire, Reached), Trouble> {
     let limits = world.limits();
-    let (socket, address) = discover::connect(world, target, discover::Purpose::Traffic).await?;
+    let (socket, address) = discover::connect(world, target, purpose).await?;
     let (wire, proof, transport) = match target.transport {
         Transport::Tls => {
-            let (wire, proof) = secure(world, target, socket, address, limits.net.handshake).await?;
+            let (wire, proof) =
+                secure(world, (target, purpose), socket, address, limits.net.handshake).await?;
             (wire, proof, sip::Transport::Tls)
         }
         Transport::Tcp | Transport::Udp => (
@@ -106,7 +122,7 @@ pub(in crate::net) async fn connect(world: &World, target: &Target) -> Result<(W
 /// TLS towards a server.
 async fn secure(
     world: &World,
-    target: &Target,
+    (target, purpose): (&Target, Purpose),
     socket: TcpStream,
     address: SocketAddr,
     within: Duration,
@@ -124,7 +140,15 @@ async fn secure(
         Ok((wire, facts)) => Ok((wire, Proof::tls(world, context, facts, Usage::Server, address))),
         Err(error) => {
             world.metrics.tls_failed(target.side, error.reason());
-            tracing::warn!(peer = %target.domain, %target, class = error.reason(), %error, "TLS with a SIP server failed");
+            let class = error.reason();
+            match purpose {
+                Purpose::Traffic => {
+                    tracing::warn!(peer = %target.domain, %target, class, %error, "TLS with a SIP server failed");
+                }
+                Purpose::Look => {
+                    tracing::debug!(peer = %target.domain, %target, class, %error, "TLS with a SIP server failed");
+                }
+            }
             Err(Trouble::Untrusted)
         }
     }

@@ -196,6 +196,62 @@ async fn a_request_that_a_server_does_not_take_is_sent_to_the_next_once() {
 }
 
 #[tokio::test]
+async fn servers_of_one_priority_share_the_users_by_weight_and_one_that_is_back_gets_its_share_again() {
+    let ((one, port_one), (two, port_two)) = (listener().await, listener().await);
+    let both = entry(&[("*", port_one, 1), ("*", port_two, 1)]);
+    let first = format!("port = {port_one}, ");
+    let mut link = Linked::new(&both.replace(&first, &format!("{first}weight = 3, ")));
+    let heard = Arc::new(std::sync::Mutex::new(Vec::new()));
+    for (name, server) in [("one", one), ("two", two)] {
+        let heard = Arc::clone(&heard);
+        link.trial.world.supervisor.spawn("peer", async move {
+            loop {
+                let mut wire = Wire::accept(&server).await;
+                while let Some(Frame::Message(Message::Request(request))) = wire.frame().await {
+                    let to = request.uri().to_string();
+                    heard.lock().unwrap().push((name, to));
+                    wire.answer(&request, 200, "").await;
+                }
+            }
+        });
+    }
+    let round = async |link: &mut Linked| -> Vec<&str> {
+        heard.lock().unwrap().clear();
+        for number in 0..200 {
+            let token = link.send(&format!("user{number}"));
+            assert_eq!(link.outcome(token).await, Ok(200));
+        }
+        heard.lock().unwrap().iter().map(|(name, _)| *name).collect()
+    };
+    let at_first = round(&mut link).await;
+    let share = at_first.iter().filter(|name| **name == "one").count();
+    assert!((120..=180).contains(&share), "{share} of 200");
+    assert_eq!(round(&mut link).await, at_first, "each user stays where he is");
+    let route = |link: &Linked| {
+        let border = link.trial.world.border();
+        let to = Party::new(Some("ann"), Domain::parse(PEER).unwrap());
+        border
+            .table()
+            .lookup(&to, Protocol::Sip)
+            .unwrap()
+            .into_plan(Protocol::Sip)
+            .unwrap()
+    };
+    let target = discover::steps(&route(&link), |_| Health::Up, Draw::Lane(0, LANES)).remove(0);
+    let crate::route::Step::Address(target) = target else {
+        panic!("{target:?}");
+    };
+    assert_eq!(target.port.get(), port_one);
+    link.trial
+        .world
+        .aside()
+        .failed(world::now(), &target, Failure::Connection, 0);
+    assert!(round(&mut link).await.iter().all(|name| *name == "two"));
+    link.trial.world.aside().succeeded(&target);
+    assert_eq!(round(&mut link).await, at_first);
+}
+
+#[tokio::test]
 async fn where_no_server_takes_a_request_its_sender_hears_the_answer() {
     let ((one, port_one), (two, port_two)) = (listener().await, listener().await);
     let mut link = Linked::new(&entry(&[("*", port_one, 1), ("*", port_two, 2)]));

@@ -1,6 +1,9 @@
-//! The ways to one domain: what leads each plan to its flow, and for how long a plan that failed is not tried.
+//! The ways to one domain: what leads each plan to its flows, and for how long a plan that failed is not tried.
 //!
-//! Users of one domain may have routes of their own. Each plan keeps its flow, whichever of them was used last.
+//! Users of one domain may have routes of their own. Each plan keeps its flows, whichever of them was used last. Pairs of
+//! users are spread over the lanes of a plan, and each lane keeps to one flow, so that what two users say stays together
+//! while all of them load servers of equal priority by their weights. A lane chooses anew when a server has failed or
+//! come back.
 
 use std::time::{Duration, Instant};
 
@@ -20,8 +23,8 @@ pub(super) struct Ways<L> {
 #[derive(Debug)]
 pub(super) struct Way<L> {
     plan: Plan,
-    /// Where it has led.
-    pub(super) live: Option<L>,
+    /// Where its lanes have led, and what was known of failures then.
+    lanes: [Option<(L, u64)>; LANES],
     backoff: Backoff,
     /// After a failure: until then letters are given back with it, and nothing is tried.
     pause: Option<(Instant, Trouble)>,
@@ -47,7 +50,7 @@ impl<L> Ways<L> {
                 }
                 Way {
                     plan: plan.clone(),
-                    live: None,
+                    lanes: [const { None }; LANES],
                     backoff: Backoff::new(FIRST_PAUSE, LONGEST_PAUSE),
                     pause: None,
                 }
@@ -58,34 +61,44 @@ impl<L> Ways<L> {
 
     /// The flows that are up, the same one perhaps several times.
     pub(super) fn flows(&self) -> impl Iterator<Item = &L> {
-        self.ways.iter().filter_map(|way| way.live.as_ref())
+        let lanes = self.ways.iter().flat_map(|way| &way.lanes);
+        lanes.flatten().map(|(live, _)| live)
     }
 
     /// Lets go of flows.
     pub(super) fn leave(&mut self, is_left: impl Fn(&L) -> bool) {
         for way in &mut self.ways {
-            way.live.take_if(|live| is_left(live));
+            for lane in &mut way.lanes {
+                lane.take_if(|(live, _)| is_left(live));
+            }
         }
     }
 }
 
 impl<L> Way<L> {
+    /// Where a lane has led, and what was known of failures then.
+    pub(super) fn lane(&self, lane: usize) -> Option<&(L, u64)> {
+        self.lanes.get(lane)?.as_ref()
+    }
+
     /// Why nothing is tried now, where that is so.
     pub(super) fn paused(&self, now: Instant) -> Option<Trouble> {
         let (until, trouble) = self.pause?;
         (until > now).then_some(trouble)
     }
 
-    /// The plan has led to a flow.
-    pub(super) fn opened(&mut self, live: L) {
+    /// A lane has led to a flow; `changes` tells what was known of failures before.
+    pub(super) fn opened(&mut self, lane: usize, live: L, changes: u64) {
         self.backoff.succeeded();
         self.pause = None;
-        self.live = Some(live);
+        if let Some(lane) = self.lanes.get_mut(lane) {
+            *lane = Some((live, changes));
+        }
     }
 
     /// The plan has led nowhere. `random` is uniform over all its values.
     pub(super) fn failed(&mut self, now: Instant, trouble: Trouble, random: u32) {
-        self.live = None;
+        self.lanes = [const { None }; LANES];
         // A server that asked to be left alone says itself for how long, and a stop is no failure.
         if matches!(trouble, Trouble::Overload | Trouble::Stopping) {
             return;
@@ -95,6 +108,8 @@ impl<L> Way<L> {
     }
 }
 
+/// Into how many lanes the users of a plan are divided: shares are right to a sixteenth.
+pub(super) const LANES: usize = 16;
 /// The first pause after a failure; letters that come within it are given back at once.
 const FIRST_PAUSE: Duration = Duration::from_millis(200);
 /// The longest pause: a peer that is back is found again within it.
