@@ -37,10 +37,14 @@ pub enum Reference {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Mismatch {
     /// It names others.
-    #[error("the certificate does not prove {domain}; it names {names}")]
+    #[error("the certificate does not prove {domain}: wanted is {wanted}, and it names {names}; {remedy}")]
     Names {
         /// The domain that was claimed.
         domain: Domain,
+        /// Which names would have proven it.
+        wanted: String,
+        /// What to do, if the peer is who it says.
+        remedy: String,
         /// What the certificate names, for the operator.
         names: String,
     },
@@ -59,12 +63,18 @@ pub enum Mismatch {
 /// [`Mismatch::Names`].
 pub fn xmpp(verified: &Verified, domain: &Domain) -> Result<Authenticated, Mismatch> {
     let identities = verified.identities();
+    let wanted = || format!("{domain} as an XmppAddr, SRVName or DNS name");
+    let remedy = || {
+        format!(
+            "the peer needs such a certificate, or dialback has to be allowed in [[federate]] domain = \"{domain}\", or its key pinned there"
+        )
+    };
     let proof = if verified.evidence() == Evidence::Pin {
         Some(Proof::Pinned)
     } else {
         xmpp_proof(identities, domain)
     };
-    conclude(identities, domain, proof)
+    conclude(identities, domain, proof, (wanted, remedy))
 }
 
 /// Whether a certificate, once it is believed, would prove an XMPP domain: for looking at our own.
@@ -97,7 +107,12 @@ pub fn sip(verified: &Verified, domain: &Domain, rule: SipRule<'_>) -> Result<Au
             };
         }
     };
-    conclude(identities, domain, proof)
+    conclude(
+        identities,
+        domain,
+        proof,
+        (|| rule.wanted(domain), || rule.remedy(domain)),
+    )
 }
 
 fn xmpp_proof(identities: &Identities, domain: &Domain) -> Option<Proof> {
@@ -159,17 +174,20 @@ fn conclude(
     identities: &Identities,
     domain: &Domain,
     proof: Option<Proof>,
+    (wanted, remedy): (impl FnOnce() -> String, impl FnOnce() -> String),
 ) -> Result<Authenticated, Mismatch> {
     match proof {
         Some(proof) => Ok(Authenticated::by_certificate(domain.clone(), proof)),
         None => Err(Mismatch::Names {
             domain: domain.clone(),
+            wanted: wanted(),
+            remedy: remedy(),
             names: shown(identities),
         }),
     }
 }
 
-fn shown(identities: &Identities) -> String {
+pub(super) fn shown(identities: &Identities) -> String {
     let names = identities.names();
     let more = names.len().saturating_sub(MOST_SHOWN);
     let first = names.iter().take(MOST_SHOWN).cloned().collect::<Vec<_>>();
@@ -180,9 +198,51 @@ fn shown(identities: &Identities) -> String {
     }
 }
 
+impl SipRule<'_> {
+    /// Which names would prove a domain, for the operator.
+    fn wanted(self, domain: &Domain) -> String {
+        match self {
+            Self::Rfc5922 | Self::Pinned => {
+                format!("sip:{domain}, or where it has no SIP URI the DNS name {domain} without a wildcard")
+            }
+            Self::RouteTarget([]) => format!("a host that {domain} is reached at, and none is configured"),
+            Self::RouteTarget(hosts) => {
+                let hosts: Vec<_> = hosts.iter().take(MOST_SHOWN).map(ToString::to_string).collect();
+                format!(
+                    "one of the hosts that {domain} is reached at ({})",
+                    hosts.join(", ")
+                )
+            }
+        }
+    }
+
+    /// What to do where the peer is who it says.
+    fn remedy(self, domain: &Domain) -> String {
+        match self {
+            Self::Rfc5922 | Self::Pinned => format!(
+                "the peer needs such a certificate, or [[federate]] domain = \"{domain}\" a TLS context with identity = \"route_target\" and a route to a host that it names, or \"pinned\" with its key"
+            ),
+            Self::RouteTarget(_) => {
+                format!(
+                    "a next_hop of [[federate]] domain = \"{domain}\", or for a domain of ours the host of a node, has to be a name of the certificate"
+                )
+            }
+        }
+    }
+}
+
+impl std::fmt::Display for Reference {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Name(name) => name.fmt(f),
+            Self::Address(address) => address.fmt(f),
+        }
+    }
+}
+
 impl NamePattern {
     /// RFC 9525 §6.3: a wildcard is one label, neither none nor several.
-    fn matches(&self, name: &Domain) -> bool {
+    pub(super) fn matches(&self, name: &Domain) -> bool {
         match self {
             Self::Exact(exact) => exact == name,
             Self::OneLabelAnd(base) => name

@@ -15,9 +15,11 @@ pub mod chain;
 mod doubt;
 mod evidence;
 pub mod matching;
+pub mod subjects;
 
 pub use certificate::{BadCertificate, Identities};
 pub use chain::{BadTrust, Eku, Trust, Usage, Verified};
 pub use doubt::ChainError;
 pub use evidence::{Authenticated, Method, Proof};
 pub use matching::{Mismatch, Reference, SipRule};
+pub use subjects::NotAmong;

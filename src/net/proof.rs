@@ -15,7 +15,7 @@ use crate::domain::Domain;
 use crate::gateway::{Peer, Unproven};
 use crate::identity::chain::{self, Usage, Verified};
 use crate::identity::matching::{self, Reference, SipRule};
-use crate::identity::{Authenticated, ChainError};
+use crate::identity::{Authenticated, ChainError, subjects};
 use crate::net::settings::IdentityRule;
 use crate::pki::{Context, Contexts};
 use crate::refusal::Refuse;
@@ -180,10 +180,10 @@ impl Tls {
                 }
             })
         });
-        (**verified)
-            .as_ref()
-            .map(|verified| (verified, settings.identity))
-            .map_err(unproven)
+        let verified = (**verified).as_ref().map_err(unproven)?;
+        // The context of the connection has looked already; that of the entry may be another.
+        subjects::admit(verified.identities(), &settings.subjects).map_err(|error| unproven(&error))?;
+        Ok((verified, settings.identity))
     }
 }
 

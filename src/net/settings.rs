@@ -6,6 +6,10 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
+use rustls::CipherSuite;
+
+use crate::domain::DomainPattern;
+
 pub use crate::identity::Eku as ExtendedKeyUsage;
 pub use crate::route::{Protocol, Secret, Side, TlsName, Transport};
 
@@ -33,8 +37,12 @@ pub struct TlsContext {
     pub trust: Vec<TrustSource>,
     /// The lowest version spoken.
     pub minimum: TlsVersion,
+    /// The cipher suites that may be used; empty for all that the library has.
+    pub suites: Vec<CipherSuite>,
     /// Whether the connecting peer has to show a certificate.
     pub peer_certificate: PeerCertificate,
+    /// Names of which a peer's certificate has to have one; empty for anybody.
+    pub subjects: Vec<DomainPattern>,
     /// How a certificate proves who the peer is, on SIP.
     pub identity: IdentityRule,
     /// SHA-256 of the public keys (SubjectPublicKeyInfo, DER) that [`IdentityRule::Pinned`] accepts.

@@ -14,7 +14,9 @@ use tokio::net::TcpStream;
 use tokio_rustls::{TlsAcceptor, TlsConnector, TlsStream};
 
 use crate::domain::Domain;
+use crate::identity::NotAmong;
 use crate::pki::{Alpn, Context};
+use crate::refusal::Refuse;
 
 /// A connection, with or without TLS.
 #[derive(Debug)]
@@ -40,6 +42,9 @@ pub enum TlsError {
     /// It was not finished in time.
     #[error("the TLS handshake was not finished within {0:?}")]
     Timeout(Duration),
+    /// The peer's certificate names nobody who may connect.
+    #[error("{0}")]
+    Subject(NotAmong),
     /// Either side refused.
     #[error("the TLS handshake failed: {0}")]
     Handshake(io::Error),
@@ -49,8 +54,10 @@ impl TlsError {
     /// A constant word for metrics.
     #[must_use]
     pub fn reason(&self) -> &'static str {
-        let Self::Handshake(error) = self else {
-            return "timeout";
+        let error = match self {
+            Self::Timeout(_) => return "timeout",
+            Self::Subject(error) => return error.class(),
+            Self::Handshake(error) => error,
         };
         let Some(tls) = error
             .get_ref()
@@ -119,7 +126,16 @@ async fn bounded<T>(within: Duration, handshake: impl Future<Output = io::Result
     tokio::time::timeout(within, handshake)
         .await
         .map_err(|_| TlsError::Timeout(within))?
-        .map_err(TlsError::Handshake)
+        .map_err(|error| subject(&error).map_or(TlsError::Handshake(error), TlsError::Subject))
+}
+
+/// What our verifier said of the peer's names, from under what the libraries have wrapped around it.
+fn subject(error: &io::Error) -> Option<NotAmong> {
+    let error = error.get_ref()?.downcast_ref::<rustls::Error>()?;
+    let rustls::Error::InvalidCertificate(rustls::CertificateError::Other(other)) = error else {
+        return None;
+    };
+    other.0.downcast_ref::<NotAmong>().cloned()
 }
 
 fn facts(connection: &rustls::CommonState) -> TlsFacts {

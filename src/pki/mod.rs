@@ -7,6 +7,7 @@
 mod load;
 mod own;
 mod show;
+mod suites;
 mod verify;
 
 use std::collections::BTreeMap;
@@ -25,6 +26,7 @@ use crate::net::settings::{IdentityRule, PeerCertificate, TlsContext, TlsName};
 
 pub use load::files_of;
 pub use own::Own;
+pub use suites::{known, suite};
 
 /// All TLS contexts by name; replaced as a whole on reload.
 #[derive(Debug, Clone, Default)]
@@ -151,23 +153,18 @@ impl Context {
             error,
         };
         let versions = load::versions(settings.minimum);
+        let provider = &suites::provider(provider, &settings.suites);
         let mut server = ServerConfig::builder_with_provider(Arc::clone(provider))
             .with_protocol_versions(versions)
             .map_err(tls_error)?
-            .with_client_cert_verifier(Arc::new(verify::Capture::new(
-                provider,
-                settings.peer_certificate,
-            )))
+            .with_client_cert_verifier(Arc::new(verify::Capture::new(provider, settings)))
             .with_cert_resolver(shown.clone());
         server.max_early_data_size = 0;
         let client = ClientConfig::builder_with_provider(Arc::clone(provider))
             .with_protocol_versions(versions)
             .map_err(tls_error)?
             .dangerous()
-            .with_custom_certificate_verifier(Arc::new(verify::Capture::new(
-                provider,
-                settings.peer_certificate,
-            )))
+            .with_custom_certificate_verifier(Arc::new(verify::Capture::new(provider, settings)))
             .with_client_cert_resolver(shown.clone());
         Ok(Self {
             settings: settings.clone(),

@@ -1,4 +1,5 @@
-//! A certificate verifier that checks possession and captures the chain, and leaves trust to `identity`.
+//! A certificate verifier that checks possession, looks whether the names are among those that may connect, captures the
+//! chain, and leaves trust to `identity`.
 //!
 //! The signature of the handshake is checked with the library's own algorithms, so a peer can show only a certificate
 //! whose key it holds. What the chain is worth is not decided here.
@@ -11,23 +12,40 @@ use rustls::crypto::{
 };
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::server::danger::{ClientCertVerified, ClientCertVerifier};
-use rustls::{DigitallySignedStruct, DistinguishedName, Error, SignatureScheme};
+use rustls::{
+    CertificateError, DigitallySignedStruct, DistinguishedName, Error, OtherError, SignatureScheme,
+};
 
-use crate::net::settings::PeerCertificate;
+use crate::domain::DomainPattern;
+use crate::identity::{Identities, NotAmong, subjects};
+use crate::net::settings::{PeerCertificate, TlsContext};
 
-/// Takes any certificate whose key the peer holds.
+/// Takes any certificate whose key the peer holds, and which names one of the subjects where there are any.
 #[derive(Debug)]
 pub(super) struct Capture {
     algorithms: WebPkiSupportedAlgorithms,
     wanted: PeerCertificate,
+    subjects: Vec<DomainPattern>,
 }
 
 impl Capture {
-    pub(super) fn new(provider: &Arc<CryptoProvider>, wanted: PeerCertificate) -> Self {
+    pub(super) fn new(provider: &Arc<CryptoProvider>, settings: &TlsContext) -> Self {
         Self {
             algorithms: provider.signature_verification_algorithms,
-            wanted,
+            wanted: settings.peer_certificate,
+            subjects: settings.subjects.clone(),
         }
+    }
+
+    /// Whether the certificate has a name that may connect.
+    fn admit(&self, leaf: &CertificateDer<'_>) -> Result<(), Error> {
+        if self.subjects.is_empty() {
+            return Ok(());
+        }
+        Identities::from_der(leaf)
+            .map_err(|_| subjects::unreadable(&self.subjects))
+            .and_then(|leaf| subjects::admit(&leaf, &self.subjects))
+            .map_err(|error: NotAmong| Error::from(CertificateError::Other(OtherError(Arc::new(error)))))
     }
 }
 
@@ -46,10 +64,11 @@ impl ClientCertVerifier for Capture {
 
     fn verify_client_cert(
         &self,
-        _end_entity: &CertificateDer<'_>,
+        end_entity: &CertificateDer<'_>,
         _intermediates: &[CertificateDer<'_>],
         _now: UnixTime,
     ) -> Result<ClientCertVerified, Error> {
+        self.admit(end_entity)?;
         Ok(ClientCertVerified::assertion())
     }
 
@@ -79,12 +98,13 @@ impl ClientCertVerifier for Capture {
 impl ServerCertVerifier for Capture {
     fn verify_server_cert(
         &self,
-        _end_entity: &CertificateDer<'_>,
+        end_entity: &CertificateDer<'_>,
         _intermediates: &[CertificateDer<'_>],
         _server_name: &ServerName<'_>,
         _ocsp_response: &[u8],
         _now: UnixTime,
     ) -> Result<ServerCertVerified, Error> {
+        self.admit(end_entity)?;
         Ok(ServerCertVerified::assertion())
     }
 

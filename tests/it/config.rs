@@ -386,6 +386,31 @@ identity = \"pinned\"
 }
 
 #[test]
+fn suites_that_are_not_there_and_subjects_that_nobody_shows_are_told() {
+    let etc = Etc::new();
+    let files =
+        "certificates = [{ chain = \"/etc/vestibule/tls/edge.pem\", key = \"/etc/vestibule/tls/edge.key\" }]";
+    insta::assert_snapshot!(etc.report(
+        &format!(
+            "{BASE}{LISTEN}{LOCAL}
+[tls.odd]
+{files}
+cipher_suites = [\"TLS_AES_128_GCM_SHA256\", \"TLS_RSA_WITH_RC4_128_SHA\"]
+[tls.none]
+{files}
+minimum = \"1.3\"
+cipher_suites = [\"TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256\"]
+[tls.open]
+{files}
+peer_certificate = \"optional\"
+peer_subjects = [\"sip.contoso.com\", \"*.contoso.com\"]
+"
+        ),
+        &[]
+    ));
+}
+
+#[test]
 fn certificates_that_peers_will_turn_away_are_warned_of() {
     let etc = Etc::new();
     let mut params = rcgen::CertificateParams::new(vec!["elsewhere.example".to_owned()]).unwrap();

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
+use rustls::CipherSuite;
 use rustls_pki_types::UnixTime;
 
 use super::findings::{Findings, key};
@@ -12,7 +13,7 @@ use crate::net::settings::{
     CertificateFiles, ExtendedKeyUsage, IdentityRule, Listener, PeerCertificate, Side, TlsContext, TlsName,
     TlsVersion, TrustSource,
 };
-use crate::pki::{Contexts, Own};
+use crate::pki::{self, Contexts, Own};
 use crate::route::{Local, Protocol, Role};
 
 /// All contexts that can be used.
@@ -177,6 +178,14 @@ fn context(name: &str, tls: &Tls, findings: &mut Findings<'_, '_>) -> TlsContext
             "`pins` has no effect unless identity is \"pinned\"",
         );
     }
+    if !tls.peer_subjects.is_empty() && tls.peer_certificate != Shown::Required {
+        findings.error_with_help(
+            key!["tls", name, "peer_subjects"],
+            "peers without a certificate have no name that could be looked for here",
+            "write peer_certificate = \"required\", or take `peer_subjects` away",
+        );
+    }
+    let suites = suites(name, tls, findings);
     let pins = tls.pins.iter().enumerate().filter_map(|(at, text)| {
         let pin = fingerprint(text);
         if pin.is_none() {
@@ -209,6 +218,8 @@ fn context(name: &str, tls: &Tls, findings: &mut Findings<'_, '_>) -> TlsContext
             Version::V1_2 => TlsVersion::V1_2,
             Version::V1_3 => TlsVersion::V1_3,
         },
+        suites,
+        subjects: tls.peer_subjects.iter().map(|text| text.0.clone()).collect(),
         peer_certificate: match tls.peer_certificate {
             Shown::Required => PeerCertificate::Required,
             Shown::Optional => PeerCertificate::Optional,
@@ -226,6 +237,36 @@ fn context(name: &str, tls: &Tls, findings: &mut Findings<'_, '_>) -> TlsContext
         },
         crl: tls.crl.iter().map(PathBuf::from).collect(),
     }
+}
+
+/// The suites that are named. One that the library does not have is an error, and so is a choice that no version can use.
+fn suites(name: &str, tls: &Tls, findings: &mut Findings<'_, '_>) -> Vec<CipherSuite> {
+    let known = pki::known();
+    let mut suites = Vec::new();
+    for (at, given) in tls.cipher_suites.iter().enumerate() {
+        match pki::suite(given) {
+            Some(suite) => suites.push(suite),
+            None => findings.error_with_help(
+                key!["tls", name, "cipher_suites", at],
+                &format!("there is no cipher suite {given} here"),
+                &format!("the suites are: {}", known.join(", ")),
+            ),
+        }
+    }
+    if !suites.is_empty() && tls.minimum == Version::V1_3 && !suites.iter().any(|suite| is_of_1_3(*suite)) {
+        findings.error_with_help(
+            key!["tls", name, "cipher_suites"],
+            "no suite of TLS 1.3 is among them, and minimum is \"1.3\"",
+            "add one, such as TLS_AES_128_GCM_SHA256, or write minimum = \"1.2\"",
+        );
+        suites.clear(); // said once
+    }
+    suites
+}
+
+/// RFC 8446 appendix B.4: those of older versions say how keys are exchanged.
+fn is_of_1_3(suite: CipherSuite) -> bool {
+    suite.as_str().is_some_and(|name| !name.contains("_WITH_"))
 }
 
 fn fingerprint(text: &str) -> Option<[u8; 32]> {

@@ -58,7 +58,9 @@ fn every_documented_default_of_a_table_to_fill_in_is_the_default() {
             &[
                 "trust",
                 "minimum",
+                "cipher_suites",
                 "peer_certificate",
+                "peer_subjects",
                 "identity",
                 "pins",
                 "eku",
