@@ -35,6 +35,27 @@ pub const LANGUAGES_OF_A_TEXT: usize = 16;
 /// one is taken for abuse and replaced.
 pub const FOREIGN_ID_BYTES: usize = 128;
 
+/// Octets of a small XML document in the body of a SIP request, such as one that says that somebody is typing (8,192).
+pub const DOCUMENT_BYTES: usize = 8_192;
+
+/// Nesting of such a document (16).
+pub const DOCUMENT_DEPTH: usize = 16;
+
+/// The longest time for which a peer's word that its user is typing is believed (an hour).
+pub const LONGEST_REFRESH: Duration = Duration::from_secs(3_600);
+
+/// Octets of a first message inside an INVITE, decoded (12,288: what fits into the longest header field).
+pub const EMBEDDED_BYTES: usize = 12_288;
+
+/// Streams in a session description that are looked at (16); an offer of more is refused.
+pub const SESSION_STREAMS: usize = 16;
+
+/// Parts of a multipart body (16); one with more is refused.
+pub const BODY_PARTS: usize = 16;
+
+/// Octets of the header of one part of a body (4,096).
+pub const PART_HEADER_BYTES: usize = 4_096;
+
 /// Characters of a reason phrase or error text that are carried over to the other side (128).
 pub const REASON_CHARACTERS: usize = 128;
 

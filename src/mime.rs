@@ -70,6 +70,12 @@ impl MediaType {
         self.kind == kind && self.subtype == subtype
     }
 
+    /// Whether this is `kind/` anything; it is given in lowercase.
+    #[must_use]
+    pub fn is_of(&self, kind: &str) -> bool {
+        self.kind == kind
+    }
+
     /// The value of a parameter, by its lowercase name.
     #[must_use]
     pub fn parameter(&self, name: &str) -> Option<&str> {
@@ -152,7 +158,7 @@ mod tests {
     #[test]
     fn types_are_read_whatever_their_case_and_blanks() {
         let read = MediaType::parse("Text / Plain ; charset=\"UTF-8\" ;x=y").unwrap();
-        assert!(read.is("text", "plain"));
+        assert!(read.is("text", "plain") && read.is_of("text") && !read.is_of("plain"));
         assert_eq!(read.parameter("charset"), Some("UTF-8"));
         assert_eq!(read.to_string(), "text/plain;charset=UTF-8;x=y");
         let quoted = MediaType::parse(r#"multipart/mixed;boundary="a \"b""#).unwrap();

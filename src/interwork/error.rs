@@ -360,7 +360,7 @@ fn join_with(first: &str, between: &str, second: &str) -> String {
 }
 
 /// What [`super::message`] reads.
-const ACCEPT: &str = "text/plain, text/html, message/cpim";
+const ACCEPT: &str = "text/plain, text/html, multipart/alternative, message/cpim";
 
 #[cfg(test)]
 mod tests;

@@ -11,19 +11,24 @@
 
 mod charset;
 mod content;
+pub(super) mod cpim;
 mod error;
 mod html;
+pub(super) mod multipart;
+mod part;
 mod sip;
 mod xmpp;
 
 pub use self::error::MessageError;
-pub use self::sip::{Hop, Seed, Sending, Threading, from_sip, to_sip};
+pub use self::sip::{Hop, Seed, Sending, Threading, from_session, from_sip, parties, say, to_sip};
+pub(super) use self::xmpp::stamp;
 pub use self::xmpp::{from_xmpp, to_xmpp};
 
 use super::address::Party;
 use super::error::breaks_lines;
 use crate::limits::LANGUAGES_OF_A_TEXT;
-use crate::sip::Date;
+use crate::mime::MediaType;
+use crate::sip::{Date, Request};
 
 /// One instant message between two parties.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -244,6 +249,16 @@ impl Language {
     pub fn as_str(&self) -> &str {
         &self.0
     }
+}
+
+/// The text of a request's body, as a text of many lines.
+pub(super) fn text_of(request: &Request) -> Result<String, MessageError> {
+    content::text(request).map(|text| lines(&text))
+}
+
+/// The text of octets of that type, as a text of many lines.
+pub(super) fn text_of_octets(kind: &MediaType, octets: &[u8]) -> Result<String, MessageError> {
+    content::text_of(kind, octets).map(|text| lines(&text))
 }
 
 /// The text that suits a reader best who can be given only one: that of the whole message's language, else the first.

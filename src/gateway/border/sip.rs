@@ -359,7 +359,12 @@ const SUPPORTED: Supported<'static> = Supported {
     methods: &[Method::Message, Method::Options],
     extensions: &[],
     schemes: &["im"],
-    content: &[("text", "plain"), ("text", "html"), ("message", "cpim")],
+    content: &[
+        ("text", "plain"),
+        ("text", "html"),
+        ("multipart", "alternative"),
+        ("message", "cpim"),
+    ],
     answer: None,
 };
 const ALLOW: &str = "MESSAGE, OPTIONS";

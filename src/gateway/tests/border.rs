@@ -223,7 +223,10 @@ fn what_the_gateway_cannot_do_is_refused_and_what_it_can_do_is_named() {
     };
     assert_eq!(
         header(typed("Content-Type: image/png\r\n"), "Accept"),
-        (415, "text/plain, text/html, message/cpim".to_owned())
+        (
+            415,
+            "text/plain, text/html, multipart/alternative, message/cpim".to_owned()
+        )
     );
     assert_eq!(
         header(

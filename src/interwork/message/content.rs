@@ -1,13 +1,15 @@
-//! Bodies of SIP messages as text: text/plain, text/html without its markup, and either of them inside message/cpim.
+//! Bodies of SIP messages as text: text/plain, text/html without its markup, the better of them from
+//! multipart/alternative, and any of these inside message/cpim (RFC 7572 §7).
 //!
-//! RFC 7572 §7; RFC 3862 §2 (message/cpim). The addresses of a CPIM wrapper are not looked at: they prove nothing.
+//! One wrapper and one list of parts, and nothing deeper.
 
-use super::{MessageError, charset, html};
+use super::cpim::Cpim;
+use super::{MessageError, charset, html, multipart};
 use crate::mime::MediaType;
 use crate::sip::Request;
 
 /// The text of a request's body.
-pub(super) fn text(request: &Request) -> Result<String, MessageError> {
+pub(in crate::interwork) fn text(request: &Request) -> Result<String, MessageError> {
     let encoded = request
         .headers()
         .list("Content-Encoding")
@@ -15,14 +17,24 @@ pub(super) fn text(request: &Request) -> Result<String, MessageError> {
     if encoded {
         return Err(MessageError::Encoding);
     }
-    if request.body().is_empty() {
+    let kind = request.headers().content_type();
+    match kind {
+        Some(kind) => text_of(kind, request.body()),
+        None if request.body().is_empty() => Err(MessageError::Empty),
+        None => Err(MessageError::MediaType),
+    }
+}
+
+/// The text of octets of that type; never empty.
+pub(in crate::interwork) fn text_of(kind: &MediaType, body: &[u8]) -> Result<String, MessageError> {
+    if body.is_empty() {
         return Err(MessageError::Empty);
     }
-    let kind = request.headers().content_type().ok_or(MessageError::MediaType)?;
     let text = if kind.is("message", "cpim") {
-        unwrap(request.body())?
+        let content = Cpim::read(body)?.content;
+        in_wrapper(content.kind(), &content.octets()?)?
     } else {
-        plain(kind, request.body())?
+        in_wrapper(kind, body)?
     };
     if text.trim().is_empty() {
         return Err(MessageError::Empty);
@@ -30,7 +42,31 @@ pub(super) fn text(request: &Request) -> Result<String, MessageError> {
     Ok(text)
 }
 
-fn plain(kind: &MediaType, body: &[u8]) -> Result<String, MessageError> {
+fn in_wrapper(kind: &MediaType, body: &[u8]) -> Result<String, MessageError> {
+    if kind.is("multipart", "alternative") {
+        alternative(kind, body)
+    } else {
+        simple(kind, body)
+    }
+}
+
+/// The form that loses least when it becomes text; a part that cannot be read is as good as not there.
+fn alternative(kind: &MediaType, body: &[u8]) -> Result<String, MessageError> {
+    let parts = multipart::parts(kind, body)?;
+    let mut failure = MessageError::MediaType;
+    for (kind, subtype) in SIMPLE {
+        for part in parts.iter().filter(|part| part.kind().is(kind, subtype)) {
+            match part.octets().and_then(|octets| simple(part.kind(), &octets)) {
+                Ok(text) if text.trim().is_empty() => failure = MessageError::Empty,
+                Ok(text) => return Ok(text),
+                Err(error) => failure = error,
+            }
+        }
+    }
+    Err(failure)
+}
+
+fn simple(kind: &MediaType, body: &[u8]) -> Result<String, MessageError> {
     if kind.is("text", "plain") {
         charset::decode(kind, body)
     } else if kind.is("text", "html") {
@@ -40,46 +76,5 @@ fn plain(kind: &MediaType, body: &[u8]) -> Result<String, MessageError> {
     }
 }
 
-/// The text in a CPIM wrapper: message headers, an empty line, content headers, an empty line, content.
-fn unwrap(body: &[u8]) -> Result<String, MessageError> {
-    let (_, rest) = split_block(body)?;
-    let (head, content) = split_block(rest)?;
-    let head = std::str::from_utf8(head).map_err(|_| MessageError::Garbled)?;
-    let mut kind = None;
-    for field in head.lines() {
-        let (name, value) = field.split_once(':').ok_or(MessageError::Garbled)?;
-        if name.eq_ignore_ascii_case("Content-Type") {
-            if kind.is_some() {
-                return Err(MessageError::Garbled);
-            }
-            kind = Some(MediaType::parse(value.trim()).map_err(|_| MessageError::Garbled)?);
-        }
-        if name.eq_ignore_ascii_case("Content-Transfer-Encoding")
-            && !["7bit", "8bit", "binary"]
-                .iter()
-                .any(|identity| value.trim().eq_ignore_ascii_case(identity))
-        {
-            return Err(MessageError::Encoding);
-        }
-    }
-    // RFC 2045 §5.2: text/plain where nothing is said.
-    let kind = kind.unwrap_or_else(|| MediaType::plain("text", "plain"));
-    plain(&kind, content)
-}
-
-/// A block of lines up to the first empty one, and what follows that.
-fn split_block(bytes: &[u8]) -> Result<(&[u8], &[u8]), MessageError> {
-    // A block may be empty: then the empty line stands first.
-    if let Some(rest) = bytes.strip_prefix(b"\r\n").or_else(|| bytes.strip_prefix(b"\n")) {
-        return Ok((&[], rest));
-    }
-    let crlf = memchr::memmem::find(bytes, b"\r\n\r\n").map(|at| (at, 4_usize));
-    let lf = memchr::memmem::find(bytes, b"\n\n").map(|at| (at, 2_usize));
-    let (end, gap) = [crlf, lf]
-        .into_iter()
-        .flatten()
-        .min()
-        .ok_or(MessageError::Garbled)?;
-    let (block, rest) = bytes.split_at_checked(end).ok_or(MessageError::Garbled)?;
-    Ok((block, rest.get(gap..).unwrap_or_default()))
-}
+/// What is text in itself, best form first.
+const SIMPLE: [(&str, &str); 2] = [("text", "plain"), ("text", "html")];

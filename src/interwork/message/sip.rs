@@ -99,6 +99,25 @@ pub fn from_sip(request: &Request, now: Date, sips: Sips) -> Result<Im, MessageE
     if headers.max_forwards() == Some(0) {
         return Err(MessageError::TooManyHops);
     }
+    let (from, to) = parties(request, sips)?;
+    let mut im = said(request, from, to, now)?;
+    if let Some(branch) = request
+        .headers()
+        .top_via()
+        .branch()
+        .filter(|branch| branch.len() <= FOREIGN_ID_BYTES)
+    {
+        im = im.with_id(branch);
+    }
+    Ok(im)
+}
+
+/// Who sent a request that comes on its own or begins a dialog, and whom it is for.
+///
+/// # Errors
+/// [`MessageError::Address`] for an address without counterpart.
+pub fn parties(request: &Request, sips: Sips) -> Result<(Party, Party), MessageError> {
+    let headers = request.headers();
     //= rfc7247#8
     //# if the To header or Request-URI of a SIP message is a SIPS URI then the SIP-to-
     //# XMPP gateway MUST NOT translate the SIP message into an XMPP stanza
@@ -107,10 +126,27 @@ pub fn from_sip(request: &Request, now: Date, sips: Sips) -> Result<Im, MessageE
     }
     let to = Party::from_uri(request.uri(), sips)?;
     // A sender's sips: only says how the sender is reached.
-    let from = sender(headers.from())?;
+    Ok((sender(headers.from())?, to))
+}
+
+/// Reads a MESSAGE that came at `now` in a conversation between two parties who are known: in a dialog its addresses say
+/// how it goes, and not who it is from.
+///
+/// # Errors
+/// As [`from_sip`].
+pub fn from_session(request: &Request, from: Party, to: Party, now: Date) -> Result<Im, MessageError> {
+    if *request.method() != Method::Message {
+        return Err(MessageError::NotAMessage);
+    }
+    said(request, from, to, now).map(|im| im.with_kind(ImKind::Chat))
+}
+
+/// What a MESSAGE says, whoever says it.
+fn said(request: &Request, from: Party, to: Party, now: Date) -> Result<Im, MessageError> {
     if is_expired(request, now) {
         return Err(MessageError::Expired);
     }
+    let headers = request.headers();
     let text = content::text(request)?;
     let language = headers.list("Content-Language").find_map(Language::parse);
     let mut im = Im::new(from, to, &text)
@@ -120,13 +156,6 @@ pub fn from_sip(request: &Request, now: Date, sips: Sips) -> Result<Im, MessageE
         .with_sent(headers.date().filter(|date| is_stale(*date, now)));
     if let Some(subject) = headers.get("Subject") {
         im = im.with_subject(subject);
-    }
-    if let Some(branch) = headers
-        .top_via()
-        .branch()
-        .filter(|branch| branch.len() <= FOREIGN_ID_BYTES)
-    {
-        im = im.with_id(branch);
     }
     Ok(im)
 }
@@ -160,7 +189,6 @@ pub fn to_sip(im: &Im, sending: &Sending<'_>) -> Result<Request, MessageError> {
         .and_then(|thread| CallId::parse(thread).ok())
         .map_or_else(|| CallId::parse(&seed.derive("call", id, 16)), Ok)
         .map_err(|_| MessageError::Unwritable)?;
-    let body = preferred(im.bodies(), im.language()).ok_or(MessageError::Empty)?;
     let mandatory = Mandatory {
         via,
         from,
@@ -168,7 +196,28 @@ pub fn to_sip(im: &Im, sending: &Sending<'_>) -> Result<Request, MessageError> {
         call_id,
         sequence: 1,
     };
-    let mut request = Request::new(Method::Message, to.uri().clone(), mandatory).with_body(
+    let request = say(im, Request::new(Method::Message, to.uri().clone(), mandatory))?;
+    //= rfc3428#8
+    //# The size of MESSAGE requests outside of a media session MUST NOT
+    //# exceed 1300 bytes, unless the UAC has positive knowledge
+    let mut written = Vec::new();
+    write::request(&request, &mut written);
+    if written.len() > profile.message_bytes() {
+        return Err(MessageError::TooLarge {
+            octets: written.len(),
+            most: profile.message_bytes(),
+        });
+    }
+    Ok(request)
+}
+
+/// Puts what a message says into a MESSAGE request, such as a dialog makes: body, Date, Subject and Content-Language.
+///
+/// # Errors
+/// [`MessageError::Unwritable`] for what SIP cannot write, which is a defect of ours.
+pub fn say(im: &Im, request: Request) -> Result<Request, MessageError> {
+    let body = preferred(im.bodies(), im.language()).ok_or(MessageError::Empty)?;
+    let mut request = request.with_body(
         MediaType::plain("text", "plain").with("charset", "UTF-8"),
         body.as_str().replace('\n', "\r\n"),
     );
@@ -182,17 +231,6 @@ pub fn to_sip(im: &Im, sending: &Sending<'_>) -> Result<Request, MessageError> {
     //# original message.
     if let Some(language) = language {
         push(&mut request, "Content-Language", language.as_str())?;
-    }
-    //= rfc3428#8
-    //# The size of MESSAGE requests outside of a media session MUST NOT
-    //# exceed 1300 bytes, unless the UAC has positive knowledge
-    let mut written = Vec::new();
-    write::request(&request, &mut written);
-    if written.len() > profile.message_bytes() {
-        return Err(MessageError::TooLarge {
-            octets: written.len(),
-            most: profile.message_bytes(),
-        });
     }
     Ok(request)
 }

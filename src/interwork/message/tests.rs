@@ -206,6 +206,13 @@ fn identifiers_follow_the_seed_and_never_the_peer() {
 #[test]
 fn bodies_are_read_by_their_type_and_character_set() {
     use MessageError as E;
+    let of_parts = |parts: &[&str]| {
+        let parts: String = parts
+            .iter()
+            .map(|part| format!("--b\r\nContent-Type: {part}\r\n"))
+            .collect();
+        format!("{parts}--b--\r\n").into_bytes()
+    };
     let cpim = "From: MR SANDERS <im:p@example.com>\r\nTo: x <im:y@example.com>\r\n\r\n\
         Content-Type: text/plain; charset=iso-8859-1\r\nContent-ID: <1@x>\r\n\r\n";
     let with = |tail: &[u8]| [cpim.as_bytes(), tail].concat();
@@ -236,7 +243,17 @@ fn bodies_are_read_by_their_type_and_character_set() {
         ),
         (
             "message/cpim",
+            b"From: x\r\n\r\nContent-Transfer-Encoding: base64\r\n\r\naGVs\r\nbG8=\r\n",
+            Ok("hello"),
+        ),
+        (
+            "message/cpim",
             b"From: x\r\n\r\nContent-Transfer-Encoding: base64\r\n\r\nx",
+            Err(E::Garbled),
+        ),
+        (
+            "message/cpim",
+            b"From: x\r\n\r\nContent-Transfer-Encoding: uuencode\r\n\r\nx",
             Err(E::Encoding),
         ),
         (
@@ -250,6 +267,88 @@ fn bodies_are_read_by_their_type_and_character_set() {
             Err(E::Garbled),
         ),
         ("message/cpim", b"hello", Err(E::Garbled)),
+        (
+            "multipart/alternative;boundary=b",
+            &of_parts(&["text/html\r\n\r\n<b>h</b>", "text/plain\r\n\r\np"]),
+            Ok("p"),
+        ),
+        (
+            "multipart/alternative;boundary=\"b\"",
+            &of_parts(&["image/gif\r\n\r\nx", "text/html\r\n\r\n<b>h</b>"]),
+            Ok("h"),
+        ),
+        (
+            "multipart/alternative;boundary=b",
+            &of_parts(&[
+                "text/plain\r\nContent-Transfer-Encoding: x\r\n\r\np",
+                "text/html\r\n\r\nh",
+            ]),
+            Ok("h"),
+        ),
+        (
+            "multipart/alternative;boundary=b",
+            &of_parts(&["text/plain\r\n\r\n  ", "text/html\r\n\r\nh"]),
+            Ok("h"),
+        ),
+        (
+            "multipart/alternative;boundary=b",
+            &of_parts(&["text/plain; charset=utf-16\r\n\r\np"]),
+            Err(E::Charset),
+        ),
+        (
+            "multipart/alternative;boundary=b",
+            &of_parts(&["image/gif\r\n\r\nx"]),
+            Err(E::MediaType),
+        ),
+        // what stands before and after the parts, and boundaries that are longer words, are passed over
+        (
+            "multipart/alternative;boundary=b",
+            b"for old readers\r\n--b \r\n\r\na --b\r\n--bc\r\n--b--\r\nmore\r\n--b--",
+            Ok("a --b\n--bc"),
+        ),
+        ("multipart/alternative;boundary=b", b"--b\n\np\n--b--", Ok("p")),
+        // no part of parts is read, nor a wrapper in a part
+        (
+            "multipart/alternative;boundary=b",
+            &of_parts(&["multipart/alternative;boundary=c\r\n\r\n--c\r\n\r\np\r\n--c--"]),
+            Err(E::MediaType),
+        ),
+        (
+            "multipart/alternative;boundary=b",
+            &of_parts(&["message/cpim\r\n\r\nFrom: x\r\n\r\n\r\np"]),
+            Err(E::MediaType),
+        ),
+        (
+            "multipart/alternative;boundary=b",
+            &of_parts(&["text/plain\r\n\r\np"; 16]),
+            Ok("p"),
+        ),
+        (
+            "multipart/alternative;boundary=b",
+            &of_parts(&["text/plain\r\n\r\np"; 17]),
+            Err(E::Garbled),
+        ),
+        (
+            "multipart/alternative;boundary=b",
+            b"--b\r\n\r\nnever closed",
+            Err(E::Garbled),
+        ),
+        ("multipart/alternative;boundary=b", b"--b--", Err(E::Garbled)),
+        (
+            "multipart/alternative;boundary=b",
+            b"--b\r\nno header\r\n\r\nx\r\n--b--",
+            Err(E::Garbled),
+        ),
+        ("multipart/alternative", b"--\r\n\r\np\r\n----", Err(E::Garbled)),
+        (
+            "message/cpim",
+            &[
+                b"From: x\r\n\r\nContent-Type: multipart/alternative;boundary=b\r\n\r\n",
+                of_parts(&["text/plain\r\n\r\np"]).as_slice(),
+            ]
+            .concat(),
+            Ok("p"),
+        ),
         ("image/png", b"x", Err(E::MediaType)),
         ("multipart/mixed;boundary=x", b"x", Err(E::MediaType)),
         ("application/im-iscomposing+xml", b"<x/>", Err(E::MediaType)),
@@ -289,7 +388,7 @@ fn an_unsupported_body_is_answered_with_what_is_supported() {
     );
     assert_eq!(
         response.headers().get("Accept"),
-        Some("text/plain, text/html, message/cpim")
+        Some("text/plain, text/html, multipart/alternative, message/cpim")
     );
     assert_eq!(response.headers().get("Accept-Encoding"), Some("identity"));
 }

@@ -117,7 +117,7 @@ fn delayed(stanza: &Stanza) -> Option<Date> {
 }
 
 /// XEP-0082: the time in UTC, to the second.
-fn stamp(date: Date) -> Option<String> {
+pub(in crate::interwork) fn stamp(date: Date) -> Option<String> {
     let time = OffsetDateTime::from_unix_timestamp(date.unix_seconds()).ok()?;
     time.format(&Rfc3339).ok()
 }
