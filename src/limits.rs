@@ -86,6 +86,17 @@ pub const WAYS_OF_A_LINK: usize = 16;
 /// Servers of one foreign SIP domain that are remembered to have asked to be left alone (64).
 pub const SERVERS_LEFT_ALONE: usize = 64;
 
+/// SIP requests a second to a domain that no entry names by itself and `_sipfederationtls._tcp` leads to (20: what such servers take
+/// from a peer that they have only discovered; specification: microsoft §1).
+pub const DISCOVERED_PEER_RATE: u32 = 20;
+
+/// SIP requests to one foreign domain that wait for their turn where a rate towards it is kept (600: 20 a second for as
+/// long as any of them may wait); one more is refused.
+pub const PACED_REQUESTS: usize = 600;
+
+/// Octets that they take together, about (4 MiB).
+pub const PACED_BYTES: usize = 4_194_304;
+
 /// Connections that are being opened at once for SIP answers whose own connection is gone (64).
 pub const LATE_ANSWERS: usize = 64;
 

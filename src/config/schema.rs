@@ -202,6 +202,7 @@ pub(crate) struct StaticRoute {
 pub(crate) struct Rate {
     pub(crate) requests_per_second: Option<u32>,
     pub(crate) new_dialogs_per_second: Option<u32>,
+    pub(crate) outbound_requests_per_second: Option<u32>,
 }
 
 #[derive(Debug, Clone, PartialEq, Default, Deserialize)]

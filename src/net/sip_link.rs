@@ -8,6 +8,7 @@
 //! (RFC 3261 §16.9): a proxy leaves it to its ends to know what came twice.
 
 pub(super) mod live;
+mod pace;
 pub(super) mod reach;
 mod ways;
 
@@ -26,12 +27,14 @@ use super::sip_flow::Command;
 use super::sip_relay::Reply;
 use super::world::{self, World};
 use crate::domain::Domain;
-use crate::gateway::Trouble;
+use crate::gateway::{Trouble, weight_of};
 use crate::limits::{self, UDP_REQUEST_BYTES};
+use crate::policy::pace::Pace;
+use crate::refusal::Refuse as _;
 use crate::route::aside::Failure;
 use crate::route::select::Health;
 use crate::route::{LeftAlone, Plan, Protocol, Target, Transport};
-use crate::sip::{self, Request, Response};
+use crate::sip::{self, Method, Request, Response};
 pub use live::Keeper;
 use live::{Live, News, Report};
 use ways::{LANES, Ways};
@@ -76,9 +79,11 @@ pub async fn run(world: Arc<World>, remote: Domain, mut letters: queue::Receiver
         lanes: RandomState::new(),
         left_alone: LeftAlone::new(limits::SERVERS_LEFT_ALONE),
         reports,
+        pace: None,
     };
     let close = link.world.close.clone();
     loop {
+        let turn = link.turn().await;
         tokio::select! {
             biased;
             () = close.cancelled() => break,
@@ -87,15 +92,19 @@ pub async fn run(world: Arc<World>, remote: Domain, mut letters: queue::Receiver
             letter = letters.recv() => match letter {
                 Some(letter) => {
                     if let Some(errand) = errand(letter) {
-                        link.take(errand).await;
+                        link.enter(errand).await;
                     }
                 }
                 None => break,
             },
-            () = tokio::time::sleep(idle) => break,
+            () = world::sleep_until(turn) => {}
+            () = tokio::time::sleep(idle), if turn.is_none() => break,
         }
     }
     letters.close();
+    while let Some(errand) = link.pace.as_mut().and_then(Pace::end) {
+        link.give_back(errand, Trouble::Stopping).await;
+    }
     while let Some(letter) = letters.next_waiting() {
         let Some(errand) = errand(letter) else { continue };
         if close.is_cancelled() {
@@ -140,9 +149,44 @@ struct SipLink {
     lanes: RandomState,
     left_alone: LeftAlone,
     reports: queue::Sender<Report>,
+    /// What waits for its turn, where requests to the domain have a rate.
+    pace: Option<Pace<Box<Errand>>>,
 }
 
 impl SipLink {
+    /// Takes a request in its turn. What belongs to a request that went already, as an ACK does, waits for none.
+    async fn enter(&mut self, errand: Box<Errand>) {
+        if *errand.request.method() == Method::Ack {
+            return self.take(errand).await;
+        }
+        let rate = pace::towards(&self.world, &self.remote).await;
+        let Some(rate) = rate else {
+            // A reload may have taken the rate away.
+            while let Some(errand) = self.pace.as_mut().and_then(Pace::end) {
+                self.take(errand).await;
+            }
+            return self.take(errand).await;
+        };
+        let pace = self.pace.get_or_insert_with(|| Pace::new(rate));
+        pace.set(rate);
+        let (octets, until) = (weight_of(&errand.request), errand.until);
+        if let Err((errand, exceeded)) = pace.handle(world::now(), errand, octets, until) {
+            tracing::info!(
+                peer = %self.remote, class = exceeded.class(), method = %errand.request.method(),
+                "too many SIP requests wait for their turn towards this domain; the sender of one more is told"
+            );
+            self.give_back(errand, Trouble::Overload).await;
+        }
+    }
+
+    /// Sends what may go now; gives the time when the next may.
+    async fn turn(&mut self) -> Option<Instant> {
+        while let Some(errand) = self.pace.as_mut().and_then(|pace| pace.poll(world::now())) {
+            self.take(errand).await;
+        }
+        self.pace.as_ref()?.timeout(world::now())
+    }
+
     async fn take(&mut self, errand: Box<Errand>) {
         if let Err((errand, trouble)) = self.carry(errand).await {
             self.give_back(errand, trouble).await;

@@ -9,6 +9,7 @@
 
 mod decide;
 pub mod explain;
+pub mod pace;
 mod party;
 pub(crate) mod pattern_map;
 mod permit;

@@ -72,6 +72,16 @@ impl Bucket {
         Ok(())
     }
 
+    /// How long somebody has to wait for a token who lets so many others go first.
+    #[must_use]
+    pub fn wait(&self, now: Instant, ahead: usize) -> Duration {
+        let full_at = self.full_at.filter(|at| *at > now).unwrap_or(now);
+        let debt = full_at.saturating_duration_since(now);
+        let ahead = u32::try_from(ahead).unwrap_or(u32::MAX);
+        debt.saturating_add(self.interval.saturating_mul(ahead))
+            .saturating_sub(self.slack)
+    }
+
     /// Whether the bucket holds all its tokens, so that it may be forgotten.
     #[must_use]
     pub fn is_full(&self, now: Instant) -> bool {

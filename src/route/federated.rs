@@ -24,10 +24,12 @@ pub struct Federated {
     pub tls: Option<TlsName>,
     /// How it is authenticated on XMPP.
     pub xmpp: XmppSecurity,
-    /// How much it may ask of us, and we of it; `None` is the default.
+    /// How much it may ask of us; `None` is without limit.
     pub rate: Option<Rate>,
     /// How many dialogs it may begin on SIP.
     pub dialogs: Option<Rate>,
+    /// How fast our requests go to it on SIP; `None` is as fast as they come.
+    pub outbound: Option<Rate>,
     /// Whether its A and AAAA records are used where it has no SRV records, on SIP.
     pub address_fallback: AddressFallback,
 }
@@ -88,6 +90,7 @@ impl Federated {
             xmpp: XmppSecurity::STANDARD,
             rate: None,
             dialogs: None,
+            outbound: None,
             address_fallback: AddressFallback::Forbidden,
         }
     }

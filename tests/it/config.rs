@@ -220,6 +220,7 @@ fn settings_are_those_of_the_file() {
         .unwrap();
     assert_eq!(contoso.routes.len(), 1);
     assert_eq!(contoso.rate.unwrap().per_second.get(), 20);
+    assert_eq!(contoso.outbound.unwrap().per_second.get(), 15);
 }
 
 #[test]

@@ -150,6 +150,14 @@ fn entry(at: usize, given: &Federate, context: &Context<'_>, findings: &mut Find
             ("new_dialogs_per_second", given.rate.new_dialogs_per_second),
             findings,
         ),
+        outbound: rate(
+            at,
+            (
+                "outbound_requests_per_second",
+                given.rate.outbound_requests_per_second,
+            ),
+            findings,
+        ),
         address_fallback: if given.address_fallback {
             AddressFallback::Allowed
         } else {

@@ -50,5 +50,11 @@ pub(super) fn warn(document: &Document, findings: &mut Findings<'_, '_>) {
                 "XMPP has no dialogs; requests_per_second counts its streams too",
             );
         }
+        if federate.rate.outbound_requests_per_second.is_some() && federate.protocol == PeerProtocol::Xmpp {
+            later(
+                key!["federate", at, "rate", "outbound_requests_per_second"],
+                "only requests of SIP wait for their turn",
+            );
+        }
     }
 }

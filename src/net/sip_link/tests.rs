@@ -36,6 +36,7 @@ pub(in crate::net) struct Linked {
     pub(in crate::net) trial: Trial,
     letters: queue::Sender<Letter>,
     sent: u64,
+    patience: std::time::Duration,
 }
 
 impl Linked {
@@ -51,6 +52,7 @@ impl Linked {
             trial,
             letters,
             sent: 0,
+            patience: std::time::Duration::from_secs(3600),
         }
     }
 
@@ -80,7 +82,7 @@ impl Linked {
         let letter = Letter {
             content: Content::Request(Box::new(request), Box::new(route)),
             token: Some(token),
-            until: world::now() + std::time::Duration::from_secs(3600),
+            until: world::now() + self.patience,
         };
         self.letters.offer(letter).unwrap();
         token
@@ -249,6 +251,55 @@ async fn servers_of_one_priority_share_the_users_by_weight_and_one_that_is_back_
     assert!(round(&mut link).await.iter().all(|name| *name == "two"));
     link.trial.world.aside().succeeded(&target);
     assert_eq!(round(&mut link).await, at_first);
+}
+
+#[tokio::test]
+async fn requests_go_at_the_rate_of_the_peer_and_what_would_go_too_late_is_told_at_once() {
+    let (server, port) = listener().await;
+    let text = entry(&[("*", port, 1)]);
+    let mut link = Linked::new(&format!("{text}rate = {{ outbound_requests_per_second = 4 }}\n"));
+    let sent: Vec<_> = (0..10).map(|_| link.send("ann")).collect();
+    let mut wire = Wire::accept(&server).await;
+    // From here on only timers are left.
+    tokio::time::pause();
+    let started = world::now();
+    for (number, token) in sent.into_iter().enumerate() {
+        let request = answers(&mut wire, 200, "").await;
+        assert_eq!(
+            request.headers().call_id().as_str(),
+            format!("call-{}", number + 1)
+        );
+        assert_eq!(link.outcome(token).await, Ok(200));
+    }
+    let took = (world::now() - started).as_millis();
+    assert!(
+        (1_400..2_000).contains(&took),
+        "four at once, and one in 250 ms: {took}"
+    );
+    tokio::time::resume();
+    // Another rate, and no time to wait for it.
+    link.trial
+        .replace(&format!("{text}rate = {{ outbound_requests_per_second = 1 }}\n"));
+    link.patience = std::time::Duration::from_millis(100);
+    let (first, second) = (link.send("ann"), link.send("ann"));
+    let mut outcomes = Vec::new();
+    answers(&mut wire, 200, "").await;
+    for _ in 0..2 {
+        outcomes.push(match link.trial.told().await {
+            Input::Response { token, response } => (token, Ok(response.status().code())),
+            Input::Returned { token, trouble } => (token, Err(trouble)),
+            other => panic!("{other:?}"),
+        });
+    }
+    outcomes.sort_by_key(|(_, outcome)| outcome.is_err());
+    assert_eq!(outcomes, [(first, Ok(200)), (second, Err(Trouble::Overload))]);
+    // And none.
+    link.trial.replace(&text);
+    for _ in 0..3 {
+        let token = link.send("ann");
+        answers(&mut wire, 200, "").await;
+        assert_eq!(link.outcome(token).await, Ok(200));
+    }
 }
 
 #[tokio::test]
