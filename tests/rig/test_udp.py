@@ -1,11 +1,12 @@
 """vestibule between SIP elements that speak UDP, which loses and repeats. Needs VESTIBULE_BINARY."""
 
 import os
+import socket
 import unittest
 
 import resolver
 from pki import Authority
-from rig import Rig
+from rig import Failed, Rig, wait_until
 from sip_peer import Peer
 from vestibule import Vestibule
 
@@ -106,6 +107,29 @@ class OverUdp(unittest.TestCase):
             self.assertEqual(answer.get("CSeq"), "1 INVITE", "a repetition of the 200, until it is acknowledged")
         self.assertEqual(answer.status, 200)
 
+    def test_what_is_under_way_is_answered_before_the_end_and_what_is_new_refused(self):
+        self.start()
+        self.alice.send("MESSAGE", "sip:bob@example.lan", "alice@contoso.lan", "bob@example.lan", body="the last", call_id="last")
+        last = self.bob.request("MESSAGE")
+        self.edge.process.popen.terminate()
+        wait_until(lambda: not self.edge.answers("/readyz"), "it is about to end")
+        number = 0
+
+        def refused():
+            nonlocal number
+            number += 1
+            self.alice.send("MESSAGE", "sip:bob@example.lan", "alice@contoso.lan", "bob@example.lan", body="too late", call_id=f"late-{number}")
+            try:
+                return self.alice.response(1).status == 503
+            except Failed:
+                return False  # it went on: there was still time
+        wait_until(refused, "new messages are refused")
+        self.bob.answer(last, tag="b")
+        while (answer := self.alice.response()).get("Call-ID") != "last":
+            pass
+        self.assertEqual(answer.status, 200)
+        self.assertEqual(self.edge.process.popen.wait(20), 0)
+
     def test_a_source_that_no_route_names_is_refused_and_reaches_nobody(self):
         self.start()
         mallory = Peer(self.rig, self.rig.address("control"), 5060, "udp")
@@ -114,6 +138,61 @@ class OverUdp(unittest.TestCase):
         self.assertEqual(mallory.response().status, 403)
         self.alice.send("MESSAGE", "sip:bob@example.lan", "alice@contoso.lan", "bob@example.lan", body="true")
         self.assertEqual(self.bob.request("MESSAGE").body, b"true")
+
+
+class OverIpv6(unittest.TestCase):
+    """alice at contoso.lan outside on [::1], bob at example.lan inside on another port of it."""
+
+    def test_messages_pass_both_ways_and_answers_come_to_where_rport_says(self):
+        rig = Rig()
+        self.addCleanup(rig.close)
+        authority = Authority(rig)
+        alice, bob = (Peer(rig, "::1", 0, "udp") for _ in range(2))
+        # The usual ports of [::1] are for one rig only, and several may run.
+        outside, inside = (_free_port() for _ in range(2))
+        hop = f'routes = [{{ next_hop = "::1", port = {alice.port}, transport = "udp" }}]'
+        listen = "".join(f'[[listen]]\nzone = "{zone}"\naddress = "::1"\nprotocol = "sip"\ntransport = "udp"\nport = {port}\n'
+                         for zone, port in (("outside", outside), ("inside", inside)))
+        edge = Vestibule(rig, BINARY, authority, "example.lan", {"contoso.lan": f'protocol = "sip"\ntls = "public"\n{hop}'}, link="sip", extra=listen)
+        with open(edge.config, encoding="utf-8") as config:
+            text = config.read()
+        four, two = rig.address("edge_outside"), rig.address("edge_inside")
+        for old, new in ((f'addresses = ["{four}"]', f'addresses = ["{four}", "::1"]'), (f'addresses = ["{two}"]', f'addresses = ["{two}", "::1"]'),
+                         ('zone = "outside"\nprotocol', f'zone = "outside"\naddress = "{four}"\nprotocol'),
+                         ('zone = "inside"\nprotocol', f'zone = "inside"\naddress = "{two}"\nprotocol'),
+                         (f'host = "{rig.address("node")}", port = 5061', f'host = "::1", port = {bob.port}'),
+                         ('tls = "internal"\ntransport = "tls"', 'transport = "udp"')):
+            self.assertIn(old, text)
+            text = text.replace(old, new)
+        with open(edge.config, "w", encoding="utf-8") as config:  # in place: the file keeps its owner
+            config.write(text)
+        edge.start()
+        alice.connection.last, bob.connection.last = ("::1", outside), ("::1", inside)
+        alice.send("MESSAGE", "sip:bob@example.lan", "alice@contoso.lan", "bob@example.lan", body="hello")
+        request = bob.request("MESSAGE")
+        self.assertEqual(request.body, b"hello")
+        self.assertTrue(request.get("Via").startswith("SIP/2.0/UDP edge.lan"), request)
+        bob.answer(request, tag="b")
+        self.assertEqual(alice.response().status, 200)
+        bob.send("MESSAGE", "sip:alice@contoso.lan", "bob@example.lan", "alice@contoso.lan", body="and back")
+        request = alice.request("MESSAGE")
+        alice.answer(request, tag="a")
+        self.assertEqual(bob.response().status, 200)
+        # Her Via names a port where nobody is, and asks for the one that she sends from.
+        port, alice.port = alice.port, 9
+        alice.via = lambda branch=None: f"SIP/2.0/UDP [::1]:9;rport;branch=z9hG4bK{branch or 'rport'}"
+        alice.send("MESSAGE", "sip:bob@example.lan", "alice@contoso.lan", "bob@example.lan", body="by rport")
+        bob.answer(bob.request("MESSAGE"), tag="b")
+        answer = alice.response()
+        self.assertEqual(answer.status, 200)
+        self.assertIn(f"rport={port}", answer.get("Via"))
+
+
+def _free_port():
+    with socket.socket(socket.AF_INET6, socket.SOCK_DGRAM) as probe:
+        probe.bind(("::1", 0))
+        return probe.getsockname()[1]
+
 
 
 if __name__ == "__main__":

@@ -165,13 +165,14 @@ class Peer:
     def __init__(self, rig, address, port=5061, transport="tls", identity=None, authority=None, name=None):
         self.address, self.port, self.transport = address, port, transport
         self.identity, self.authority = identity, authority
-        self.name = name or address
+        self.name = name or (f"[{address}]" if ":" in address else address)
         self.messages, self.connections = queue.Queue(), queue.Queue()
         self.seen, self.accepted = [], []
         self.questions, self.lives = [], (200, "OK", ())  # whether it lives, asked and answered; `None` is silence
         if transport == "udp":
-            wire = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+            wire = socket.socket(socket.AF_INET6 if ":" in address else socket.AF_INET, socket.SOCK_DGRAM)
             wire.bind((address, port))
+            self.port = wire.getsockname()[1]
             self.listener = Datagrams(self, wire)
             self.connection = self.listener
         else:
