@@ -3,7 +3,7 @@
 # Packages by purpose, so that every script names what it is for.
 packages_build="gcc libc6-dev ca-certificates curl"
 packages_rig="iproute2 util-linux python3 python3-slixmpp openssl coreutils procps dnsmasq-base prosody lua-sec lua-event lua-unbound baresip-core sip-tester"
-packages_compare="kamailio kamailio-tls-modules kamailio-presence-modules ejabberd"
+packages_compare="kamailio kamailio-tls-modules kamailio-presence-modules ejabberd nginx-light"
 
 say() { printf '\n== %s\n' "$*"; }
 fail() { printf '\nFAILED: %s\n' "$*" >&2; exit 1; }
@@ -31,7 +31,7 @@ need_packages() {
     ) || fail "apt-get could not install: ${missing[*]}"
     for name in "${missing[@]}"; do
         case $name in
-            prosody | kamailio | ejabberd) [ -d /run/systemd/system ] && systemctl disable --quiet "$name" 2>/dev/null ;;
+            prosody | kamailio | ejabberd | nginx*) [ -d /run/systemd/system ] && systemctl disable --quiet "$name" 2>/dev/null ;;
         esac
     done
     return 0

@@ -257,6 +257,9 @@ def main():
     if "L4" in (arguments.only or []):
         import soak  # it needs what stands here
         return soak.run(arguments)
+    if "L6" in (arguments.only or []):
+        import hostile_load  # as above
+        return hostile_load.run(arguments)
     cases = []
     for group in _groups(arguments):
         cases += _run(group, arguments.only)
@@ -272,6 +275,7 @@ def _groups(arguments):
             lambda: kind(Prosody)(f"{figure} Prosody", arguments, traffic),
             lambda: kind(Edge)(f"{figure} vestibule", arguments, mode, (f"{figure} ejabberd", *wanted), traffic),
         ]
+    import handshakes  # it needs what stands here
     messages = arguments.messages
     idle = {"messages": 500}
     paced = {"rate": 2000, "messages": max(1, messages // 3)}
@@ -292,6 +296,9 @@ def _groups(arguments):
         of_all("G5 4,000 octets,", {"body": 4000, "messages": max(1, messages // 3)}, (None, 35)),
         of_all("G6 1,000/s,", {"rate": 1000, "messages": max(1, messages // 6)}, (None, 60)),
         of_all("G8 stream set-up,", {"messages": 200}, (None, 1000), setting_up, "setup-to-nothing"),
+        [lambda: handshakes.Nginx("G9 TLS handshake and an answer, nginx", arguments),
+         lambda: handshakes.Edge("G9 TLS handshake and an answer, vestibule", arguments,
+                                 figure=("G9 TLS handshake and an answer, nginx", 1.0, None))],
         of_all("G12 idle streams,", idle, (None, None), holding, "idle-to-nothing"),
         [lambda: holding(Edge)("G12 idle TLS, vestibule", arguments, "idle-to-nothing", None, {**idle, "bare": 1})],
         [lambda: Held("L1 5,000/s for 60 s, vestibule", arguments, "sip-to-sip", None, {"rate": 5_000, "messages": 300_000})],
@@ -374,7 +381,8 @@ def _table(cases):
         print(f"{case.name:36} {case.memory:10.1f} ({case.at_rest:.0f})")
     if held:
         print("wanted of vestibule: 24 KiB a stream, 20 KiB a TLS connection, 25 MiB at rest")
-    print("\nIn G8 a message is a stream: TCP, TLS with both certificates, EXTERNAL; 1e6 / messages/s is its wall-clock time (wanted 5000 us)."
+    print("\nIn G9 a message is a connection: a full TLS 1.3 handshake with both certificates and one request with its answer (handshakes.py).\n"
+          "In G8 a message is a stream: TCP, TLS with both certificates, EXTERNAL; 1e6 / messages/s is its wall-clock time (wanted 5000 us)."
           "\n")
 
 
