@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use vestibule::choices::Choices;
 use vestibule::mime::MediaType;
 use vestibule::sip::subscription::{
-    Authorisation, Content, Ending, Identifiers, Notifier, NotifierInput, NotifierOutput, NotifierTerms, Subscriber, SubscriberInput,
+    Authorisation, Content, Ending, Identifiers, Notifier, NotifierInput, NotifierOutput, NotifierOver, NotifierTerms, Subscriber, SubscriberInput,
     SubscriberOutput, SubscriberTerms,
 };
 use vestibule::sip::transaction::{Failure, Timers};
@@ -402,7 +402,10 @@ impl Telling {
                 }
                 NotifierOutput::Send(notify) => self.sent(*notify),
                 NotifierOutput::Refreshed => {}
-                NotifierOutput::Over(_) => self.is_over = true,
+                NotifierOutput::Over(why) => {
+                    self.is_heard &= !matches!(why, NotifierOver::Unreachable | NotifierOver::Refused(_));
+                    self.is_over = true;
+                }
             }
         }
         if self.is_over {

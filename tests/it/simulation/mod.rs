@@ -28,6 +28,7 @@ mod ledger;
 mod network;
 mod plan;
 mod server;
+mod sip;
 mod streams;
 mod world;
 
