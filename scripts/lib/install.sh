@@ -31,7 +31,7 @@ need_packages() {
     ) || fail "apt-get could not install: ${missing[*]}"
     for name in "${missing[@]}"; do
         case $name in
-            prosody | kamailio | ejabberd | nginx*) [ -d /run/systemd/system ] && systemctl disable --quiet "$name" 2>/dev/null ;;
+            prosody | kamailio | ejabberd | nginx*) [ -d /run/systemd/system ] && systemctl disable --quiet "${name%-light}" 2>/dev/null ;;
         esac
     done
     return 0

@@ -17,7 +17,8 @@ from rig import DEADLINE, Events, wait_until
 class Baresip:
     """One user agent `sip:USER@DOMAIN` without a registrar: all that it sends goes to one next hop."""
 
-    def __init__(self, rig, user, domain, role, identity, authority, next_hop, contacts):
+    def __init__(self, rig, user, domain, role, identity, authority, next_hop, contacts, watches=()):
+        """`watches` are those of the contacts whose presence it subscribes to."""
         self.aor = f"sip:{user}@{domain}"
         self.address, self.port = rig.address(role), 5061
         self._next_hop = f"{next_hop[0]}:{next_hop[1]}"
@@ -48,7 +49,7 @@ ctrl_tcp_listen {control[0]}:{control[1]}
 """)
         rig.write(f"{name}/accounts",
                   f'<{self.aor};transport=tls>;regint=0;outbound="sip:{self._next_hop};transport=tls";answermode=auto\n')
-        rig.write(f"{name}/contacts", "".join(f'"{uri}" <{uri}>\n' for uri in self._contacts))
+        rig.write(f"{name}/contacts", "".join(f'"{uri}" <{uri}>{";presence=p2p" if uri[4:] in watches else ""}\n' for uri in self._contacts))
         self.process = rig.spawn(name, ["stdbuf", "-oL", "baresip", "-4", "-s", "-f", folder], env={"HOME": folder})
         self.process.wait_for_port(*control)
         self.process.wait_for_port(self.address, self.port)

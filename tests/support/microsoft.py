@@ -557,12 +557,13 @@ class Session(Dialog):
             return answer
         self.confirmed_by(answer)
         self.accepted = True
-        self.send("ACK", cseq=1)
+        # One connection for both, where they stay in their order.
+        line = self.send("ACK", cseq=1).connection
         if self.text is not None:
             taken = any("ms-text-format" in value for value in answer.all("Supported"))
             self.said = "embedded" if taken and self.edge.model.embeds_first else "message"
             if self.said == "message":
-                self.first = self.say(self.text)
+                self.first = self.say(self.text, connection=line)
         return answer
 
     def acknowledge_refusal(self):
@@ -639,9 +640,9 @@ class Session(Dialog):
             return []  # of the refusal, from the next hop
         return super().faults_of(request)
 
-    def say(self, text, kind=f"text/plain; charset=UTF-8;msgr={FONT}", wait=True):
+    def say(self, text, kind=f"text/plain; charset=UTF-8;msgr={FONT}", wait=True, connection=None):
         """Says something; the final response."""
-        transaction = self.send("MESSAGE", [("Supported", "timer"), ("Supported", "ms-dialog-route-set-update")], text.encode(), kind)
+        transaction = self.send("MESSAGE", [("Supported", "timer"), ("Supported", "ms-dialog-route-set-update")], text.encode(), kind, connection=connection)
         return transaction.final() if wait else transaction
 
     def type(self):

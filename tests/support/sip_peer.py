@@ -56,12 +56,15 @@ class Message:
 class Connection:
     """One connection with SIP on it; whatever comes is put into the peer's queue."""
 
-    def __init__(self, peer, wire):
+    def __init__(self, peer, wire, among=None):
+        """It stands `among` others before anything is read from it."""
         self.peer, self.wire = peer, wire
         self.lock = threading.Lock()  # one TLS session is not for two threads at once
         self.ending = False
         self.waker, self.wake = socket.socketpair()
         self.wire.setblocking(False)
+        if among is not None:
+            among.append(self)
         threading.Thread(target=self._read, daemon=True).start()
 
     def send(self, text):
@@ -206,8 +209,7 @@ class Peer:
         except OSError:
             wire.close()
             return
-        connection = Connection(self, wire)
-        self.accepted.append(connection)
+        connection = Connection(self, wire, self.accepted)
         self.connections.put(("accepted", connection))
 
     def dial(self, address, port=5061):
