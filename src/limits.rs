@@ -253,6 +253,17 @@ pub struct GatewayLimits {
     /// Octets of a whole SIP MESSAGE request outside a session, head and body, for a peer that is not known to take more
     /// (1,300: RFC 3428 §8).
     pub pager_message_bytes: usize,
+    /// Conversations between users of SIP and XMPP that are remembered at once (10,000), in each shard.
+    pub conversations: usize,
+    /// Quiet time after which a conversation is forgotten and its sessions end (600 s).
+    pub conversation: Duration,
+    /// How long an invitation to a session may wait for its answer, and the texts behind it with it (90 s: a client may ask
+    /// its user first).
+    pub invite: Duration,
+    /// How often a session says that it is still there, where its other end wants that (1,800 s; RFC 4028 §4).
+    pub session_interval: Duration,
+    /// The shortest interval that a peer may ask for (90 s: RFC 4028 §4).
+    pub session_least: Duration,
     /// Queries between XMPP domains that wait for their answers at once (100,000); one more is refused.
     pub queries: usize,
     /// How long a query may wait for its answer (600 s: some are answered by people).
@@ -359,6 +370,11 @@ impl Default for GatewayLimits {
             gather: Duration::from_millis(20),
             deliver: Duration::from_secs(30),
             pager_message_bytes: 1_300,
+            conversations: 10_000,
+            conversation: Duration::from_secs(600),
+            invite: Duration::from_secs(90),
+            session_interval: Duration::from_secs(1_800),
+            session_least: Duration::from_secs(90),
             queries: 100_000,
             query: Duration::from_secs(600),
             silence: Duration::from_secs(60),

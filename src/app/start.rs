@@ -14,7 +14,7 @@ use super::user::{Closed, RunAs};
 use crate::admin;
 use crate::config::Settings;
 use crate::domain::{Domain, DomainPattern};
-use crate::gateway::{AnswerIds, Border, Gateway, Input, Link};
+use crate::gateway::{AnswerIds, Border, Gateway, Input, Link, Speaker};
 use crate::limits;
 use crate::net::dns::{Hosts, Resolver};
 use crate::net::pool::Pool;
@@ -91,14 +91,14 @@ pub(super) async fn start(
     };
     let (world, live, inputs) = assemble(settings, contexts)?;
     note_certificates(&world, &world.contexts.borrow());
+    let speaker = Speaker::new(
+        world.ids.clone(),
+        settings.edge.name.clone(),
+        &settings.interworking.undeliverable,
+        world::random(),
+    );
     for (number, inputs) in (0_u8..).zip(inputs) {
-        let gateway = Gateway::new(
-            number,
-            settings.limits.gateway.clone(),
-            world.ids.clone(),
-            &settings.edge.name,
-            &settings.interworking.undeliverable,
-        );
+        let gateway = Gateway::new(number, settings.limits.gateway.clone(), &speaker);
         world
             .supervisor
             .spawn("shard", shard::run(Arc::clone(&world), gateway, inputs));

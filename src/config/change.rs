@@ -150,12 +150,16 @@ fn fixed(running: &Settings, new: &Settings) -> Vec<Fixed> {
             notices_of_link: _,
             notice_bytes: _,
             notice: _,
+            conversation,
+            conversations: _,
+            invite: _,
+            session_interval: _,
+            session_least: _,
         } = settings.limits.gateway;
-        (pending_messages, pending_bytes, confirm, deliver)
+        (pending_messages, pending_bytes, confirm, deliver, conversation)
     };
     if gateway(running) != gateway(new)
         || running.interworking.undeliverable != new.interworking.undeliverable
-        || running.interworking.conversation != new.interworking.conversation
     {
         fixed.push(Fixed::Gateway);
     }

@@ -189,7 +189,6 @@ fn interworking(document: &Document, findings: &mut Findings<'_, '_>) -> Interwo
         } else {
             Translation::Off
         },
-        conversation: given.conversation_timeout.0,
         undeliverable: given.undeliverable_text.clone(),
     }
 }

@@ -4,7 +4,6 @@ use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Duration;
 
 use crate::domain::Domain;
 pub use crate::gateway::Translation;
@@ -58,37 +57,51 @@ impl Settings {
             version: self.xmpp.version,
             unasked: self.xmpp.unasked,
             undeliverable: self.interworking.undeliverable.as_str().into(),
+            faces: self.faces().into(),
         }
     }
 
     /// How requests go on between SIP nodes and peers; `None` where no listener inside serves SIP.
     fn proxy(&self, veil: Veil) -> Option<Proxy> {
-        let name = Host::parse(self.edge.name.as_str()).ok()?;
-        let faces = |side: Side| {
-            let of_sip = self
-                .listeners
+        let faces = self.faces();
+        let of = |side: Side| {
+            faces
                 .iter()
-                .filter(move |listener| listener.side == side && listener.protocol == Protocol::Sip);
-            let name = name.clone();
-            of_sip.map(move |listener| {
+                .filter(move |(of, _)| *of == side)
+                .map(|(_, face)| face.clone())
+        };
+        let inside: Vec<Face> = of(Side::Inside).collect();
+        let outside = of(Side::Outside).next()?;
+        (!inside.is_empty()).then(|| Proxy::new(veil, outside, inside, Inner::new(self.node_names())))
+    }
+
+    /// Where each side reaches us over SIP; over TLS first.
+    fn faces(&self) -> Vec<(Side, Face)> {
+        let Ok(name) = Host::parse(self.edge.name.as_str()) else {
+            return Vec::new();
+        };
+        let of_sip = self
+            .listeners
+            .iter()
+            .filter(|listener| listener.protocol == Protocol::Sip);
+        let mut faces: Vec<_> = of_sip
+            .map(|listener| {
                 let transport = match listener.transport {
                     Transport::Tls => sip::Transport::Tls,
                     Transport::Tcp => sip::Transport::Tcp,
                     Transport::Udp => sip::Transport::Udp,
                 };
-                let host = match (side, listener.address.ip()) {
+                let host = match (listener.side, listener.address.ip()) {
                     (Side::Inside, IpAddr::V4(address)) if !address.is_unspecified() => Host::V4(address),
                     (Side::Inside, IpAddr::V6(address)) if !address.is_unspecified() => Host::V6(address),
                     (Side::Inside | Side::Outside, _) => name.clone(),
                 };
                 let port = Some(listener.address.port()).filter(|port| *port != transport.default_port());
-                Face::new(transport, host, port)
+                (listener.side, Face::new(transport, host, port))
             })
-        };
-        let inside: Vec<Face> = faces(Side::Inside).collect();
-        let outside = faces(Side::Outside).find(|face| *face.transport() == sip::Transport::Tls);
-        let outside = outside.or_else(|| faces(Side::Outside).next())?;
-        (!inside.is_empty()).then(|| Proxy::new(veil, outside, inside, Inner::new(self.node_names())))
+            .collect();
+        faces.sort_by_key(|(side, face)| *side == Side::Outside && *face.transport() != sip::Transport::Tls);
+        faces
     }
 
     /// The names and addresses of all nodes.
@@ -135,8 +148,6 @@ pub struct Xmpp {
 pub struct Interworking {
     /// Whether there is any.
     pub translation: Translation,
-    /// Quiet time after which a conversation is forgotten.
-    pub conversation: Duration,
     /// What a user reads whose message could not be delivered.
     pub undeliverable: String,
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::pending::Token;
 use super::rejection::{RETRY_AFTER, tag};
-use crate::domain::Domain;
+use super::speaker::Speaker;
 use crate::interwork::error::{AddressedTo, LocalFailure, SipError, error_for, error_stanza, status_for};
 use crate::interwork::profile::Profile;
 use crate::policy;
@@ -50,12 +50,12 @@ impl AnswerIds {
 }
 
 impl Answers {
-    /// Answers in the name of the edge; `undeliverable` is what users read first.
-    pub(super) fn new(ids: AnswerIds, edge: &Domain, undeliverable: &str) -> Self {
+    /// Answers as a speaker.
+    pub(super) fn new(speaker: &Speaker) -> Self {
         Self {
-            ids,
-            by: Jid::from(edge.clone()),
-            undeliverable: undeliverable.into(),
+            ids: speaker.ids.clone(),
+            by: Jid::from(speaker.edge.clone()),
+            undeliverable: Arc::clone(&speaker.undeliverable),
         }
     }
 

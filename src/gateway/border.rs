@@ -5,6 +5,7 @@
 //! requests, [`relay`] what is more to a request that goes on as one, and [`xmpp`] has those of stanzas.
 
 mod relay;
+mod session;
 mod sip;
 mod xmpp;
 
@@ -20,9 +21,9 @@ use crate::identity::Authenticated;
 use crate::interwork::profile::{PeerKind, Profile};
 use crate::limits::Limits;
 use crate::policy::Rules;
-use crate::route::{self, Federated, Local, Table};
+use crate::route::{self, Federated, Local, Side, Table};
 use crate::sip::Response;
-use crate::sip::proxy::Proxy;
+use crate::sip::proxy::{Face, Proxy};
 use crate::xmpp::Stanza;
 
 /// The rules and tables that a message is checked against; replaced as a whole on reload.
@@ -48,6 +49,8 @@ pub struct Conduct {
     pub undeliverable: Arc<str>,
     /// How requests go on from SIP to SIP; `None` where no node speaks it.
     pub proxy: Option<Arc<Proxy>>,
+    /// Where each side reaches us over SIP.
+    pub faces: Arc<[(Side, Face)]>,
 }
 
 /// Whether messages are translated between SIP and XMPP.
@@ -162,6 +165,7 @@ impl Conduct {
             unasked: Unasked::Dropped,
             undeliverable: undeliverable.into(),
             proxy: None,
+            faces: Arc::default(),
         }
     }
 }

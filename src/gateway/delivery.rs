@@ -1,11 +1,16 @@
 //! What the checks make of a message that may pass, and what the network floor tells of it afterwards.
 
+use std::sync::Arc;
+
+use super::conversation::Pair;
 use crate::domain::Domain;
+use crate::interwork::composing::{Activity, ChatState};
 use crate::interwork::profile::Profile;
 use crate::policy::{Kinds, Permit};
 use crate::route::Route;
 use crate::sip::Request;
-use crate::xmpp::Stanza;
+use crate::sip::proxy::Face;
+use crate::xmpp::{Jid, Stanza};
 
 /// A message that policy permits and that has a route, in the protocol of its next hop. Made only by
 /// [`super::Border`]; the links take nothing else.
@@ -47,11 +52,23 @@ pub(super) enum Payload {
         request: Box<Request>,
         profile: Profile,
     },
-    /// From XMPP to SIP: `sender` is the stanza without its payload, to answer with an error.
+    /// From XMPP to SIP: `sender` is the stanza without its payload, to answer with an error. The request is one on its
+    /// own; what goes in a session has its texts from it.
     ToSip {
         request: Box<Request>,
         sender: Box<Stanza>,
+        peer: Arc<SipPeer>,
     },
+    /// From SIP, within a session of messages that ends at the gateway, or to begin one; `back` is the way to its sender.
+    InSession {
+        request: Box<Request>,
+        carries: Carries,
+        ends: Box<Pair>,
+        peer: Arc<SipPeer>,
+        back: Box<Route>,
+    },
+    /// From XMPP to SIP: what a user does beside writing, which nobody waits for.
+    State { stanza: Box<Stanza>, state: ChatState },
     /// From XMPP to XMPP, a message: `sender` is the stanza without its payload, to answer with an error.
     Forward {
         stanza: Box<Stanza>,
@@ -64,6 +81,26 @@ pub(super) enum Payload {
         sender: Option<Box<Stanza>>,
         part: Part,
     },
+}
+
+/// How a gateway speaks with the SIP side of a pair of users.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct SipPeer {
+    /// What kind of peer it is.
+    pub(super) profile: Profile,
+    /// Where it reaches us.
+    pub(super) face: Face,
+}
+
+/// What a request within a session has for the XMPP user.
+#[derive(Debug)]
+pub(super) enum Carries {
+    /// Nothing: it is about the session itself.
+    Nothing,
+    /// A text.
+    Text(Box<Stanza>),
+    /// What its sender does beside writing, and for how long that holds.
+    State(Box<Stanza>, Activity),
 }
 
 /// Which part of an exchange a stanza is.
@@ -87,6 +124,8 @@ pub enum Carried<'d> {
     Stanza(&'d Stanza),
     /// By SIP.
     Request(&'d Request),
+    /// Nothing by itself: it is about a session, which ends here.
+    Nothing,
 }
 
 /// The relation that a message goes over, whatever its flows.
@@ -148,6 +187,11 @@ impl Delivery {
             | Payload::Forward { stanza, .. }
             | Payload::Pass { stanza, .. } => Carried::Stanza(stanza),
             Payload::ToSip { request, .. } => Carried::Request(request),
+            Payload::InSession { carries, .. } => match carries {
+                Carries::Text(stanza) | Carries::State(stanza, _) => Carried::Stanza(stanza),
+                Carries::Nothing => Carried::Nothing,
+            },
+            Payload::State { .. } => Carried::Nothing,
         }
     }
 
@@ -165,9 +209,17 @@ impl Delivery {
             Payload::ToXmpp { stanza, request, .. } => {
                 weight_of(request).saturating_add(stanza.element().weight())
             }
-            Payload::ToSip { request, sender } => {
+            Payload::ToSip { request, sender, .. } => {
                 weight_of(request).saturating_add(sender.element().weight())
             }
+            Payload::InSession { request, carries, .. } => {
+                let carried = match carries {
+                    Carries::Text(stanza) | Carries::State(stanza, _) => stanza.element().weight(),
+                    Carries::Nothing => 0,
+                };
+                weight_of(request).saturating_add(carried)
+            }
+            Payload::State { stanza, .. } => stanza.element().weight(),
             Payload::Forward { stanza, sender } => stanza
                 .element()
                 .weight()
@@ -186,6 +238,8 @@ impl Delivery {
             | Payload::Forward { stanza, .. }
             | Payload::Pass { stanza, .. } => pair_of(stanza),
             Payload::ToSip { sender, .. } => pair_of(sender),
+            Payload::InSession { ends, .. } => pair_of_users(&ends.xmpp, &ends.sip),
+            Payload::State { stanza, .. } => pair_of(stanza),
         }
     }
 }
@@ -209,9 +263,13 @@ const MANDATORY: usize = 2_048;
 /// The number of the pair of users that a stanza goes between, whichever of them sent it.
 #[must_use]
 pub fn pair_of(stanza: &Stanza) -> u64 {
+    pair_of_users(stanza.from(), stanza.to())
+}
+
+fn pair_of_users(one: &Jid, other: &Jid) -> u64 {
     // FNV-1a over each bare address, joined by a sum so that the direction does not matter. It spreads load; nothing
     // relies on it against an attacker, who can fill no more than the shard that he already may fill.
-    let hash = |jid: &crate::xmpp::Jid| {
+    let hash = |jid: &Jid| {
         let octets = jid
             .local()
             .unwrap_or_default()
@@ -222,5 +280,5 @@ pub fn pair_of(stanza: &Stanza) -> u64 {
             (hash ^ u64::from(octet)).wrapping_mul(0x0000_0100_0000_01b3)
         })
     };
-    hash(stanza.from()).wrapping_add(hash(stanza.to()))
+    hash(one).wrapping_add(hash(other))
 }

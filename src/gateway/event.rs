@@ -118,6 +118,11 @@ pub enum Output<O> {
         /// The correlation id of the message.
         trace: Trace,
     },
+    /// Call back an INVITE of ours that nobody has answered.
+    Recall {
+        /// Which one.
+        token: Token,
+    },
     /// Answer a SIP request.
     Respond {
         /// Where its transaction is.

@@ -15,6 +15,7 @@ mod answer;
 mod asked;
 mod border;
 mod confirm;
+mod conversation;
 mod delivery;
 mod errors;
 mod event;
@@ -26,6 +27,7 @@ mod rejection;
 mod report;
 mod service;
 mod silence;
+mod speaker;
 mod telling;
 #[cfg(test)]
 mod tests;
@@ -42,17 +44,18 @@ pub use event::{Input, Observation, Output};
 pub use pending::Token;
 pub use rejection::{Rejected, RejectedStanza, Unproven};
 pub use service::Version;
+pub use speaker::Speaker;
 
 use answer::Answers;
 use asked::Asked;
 use confirm::{Confirmation, Manners};
+use conversation::{Conversations, Heard, Names, Pair, Way};
 use delivery::Payload;
 use errors::{Errors, News};
 use notice::Notices;
 use pending::Pending;
 use waiting::{About, State, Waiting, WaitingKind};
 
-use crate::domain::Domain;
 use crate::limits::GatewayLimits;
 use crate::policy;
 use crate::route::Protocol;
@@ -67,6 +70,7 @@ pub struct Gateway<O> {
     shard: u8,
     limits: GatewayLimits,
     answers: Answers,
+    names: Names,
     numbers: u64,
     waiting: Pending<Waiting<O>>,
     errors: Errors,
@@ -80,14 +84,15 @@ pub struct Gateway<O> {
     notices: Notices,
     /// The queries that wait for their answers.
     asked: Asked,
+    /// What users of SIP and of XMPP have between them.
+    conversations: Conversations,
     ready: VecDeque<Output<O>>,
 }
 
 impl<O> Gateway<O> {
-    /// A shard without messages, which answers in the name of `edge`; `undeliverable` is what users read first when a
-    /// message could not be delivered.
+    /// A shard without messages, which answers as `speaker`.
     #[must_use]
-    pub fn new(shard: u8, limits: GatewayLimits, ids: AnswerIds, edge: &Domain, undeliverable: &str) -> Self {
+    pub fn new(shard: u8, limits: GatewayLimits, speaker: &Speaker) -> Self {
         Self {
             shard,
             errors: Errors::new(limits.pending_messages),
@@ -95,8 +100,10 @@ impl<O> Gateway<O> {
             asked: Asked::new(limits.queries, limits.query),
             manners: Manners::new(limits.pending_messages),
             notices: Notices::new(&limits),
+            conversations: Conversations::new(&limits),
+            names: Names::new(&speaker.secret, shard),
             limits,
-            answers: Answers::new(ids, edge, undeliverable),
+            answers: Answers::new(speaker),
             numbers: 0,
             links: BTreeMap::new(),
             ping_at: None,
@@ -121,7 +128,7 @@ impl<O> Gateway<O> {
         match input {
             Input::Deliver { delivery, origin } => self.deliver(now, *delivery, origin),
             Input::Notice { stanza, trace } => self.send_back(now, *stanza, trace),
-            Input::Answer(stanza) => self.answered(&stanza),
+            Input::Answer(stanza) => self.answered(now, &stanza),
             Input::Written { tokens, epoch } => self.written(now, &tokens, epoch),
             Input::Acknowledged { tokens, epoch } => self.acknowledged(now, &tokens, epoch),
             Input::Returned { token, trouble } => self.returned(now, token, trouble),
@@ -142,10 +149,15 @@ impl<O> Gateway<O> {
     /// When to handle [`Input::Tick`].
     #[must_use]
     pub fn timeout(&self) -> Option<Instant> {
-        [self.waiting.next(), self.notices.next(), self.ping_at]
-            .into_iter()
-            .flatten()
-            .min()
+        [
+            self.waiting.next(),
+            self.notices.next(),
+            self.ping_at,
+            self.conversations.next(),
+        ]
+        .into_iter()
+        .flatten()
+        .min()
     }
 
     fn deliver(&mut self, now: Instant, delivery: Delivery, origin: Option<O>) {
@@ -167,6 +179,11 @@ impl<O> Gateway<O> {
             | Payload::Forward { stanza, .. }
             | Payload::Pass { stanza, .. } => self.hear(stanza),
             Payload::ToXmpp { .. } => {}
+            Payload::InSession { .. } => return self.in_session(now, delivery, origin),
+            Payload::State { stanza, state } => {
+                let pair = Pair::new(stanza.from(), stanza.to());
+                return self.state(now, &pair, *state);
+            }
         }
         if !self.has_part(now, &mut delivery) || self.meet_error(now, &delivery) == News::No {
             return;
@@ -186,6 +203,7 @@ impl<O> Gateway<O> {
             answers: permit.answers(),
         };
         let send_until = until.min(after(now, self.time_to_send()));
+        let (mut until, mut in_conversation) = (until, None);
         let (kind, output) = match payload {
             Payload::ToXmpp {
                 stanza,
@@ -193,7 +211,8 @@ impl<O> Gateway<O> {
                 profile,
             } => {
                 let Some(origin) = origin else { return };
-                let stanza = Box::new(stanza.with_id(&self.answers.id(token)));
+                let mut stanza = Box::new(stanza.with_id(&self.answers.id(token)));
+                self.says(&mut stanza);
                 let (from, to) = (stanza.from().clone(), stanza.to().clone());
                 let kind = WaitingKind::Sip {
                     origin,
@@ -202,24 +221,44 @@ impl<O> Gateway<O> {
                     to,
                     profile,
                 };
-                (kind, send(&link, stanza, Some(token), send_until, Some(trace)))
+                (
+                    kind,
+                    Some(send(&link, stanza, Some(token), send_until, Some(trace))),
+                )
             }
-            Payload::ToSip { request, sender } => {
-                let output = Output::Request {
-                    link: link.clone(),
-                    route,
-                    request,
-                    token,
-                    until,
-                    trace,
-                };
-                (WaitingKind::Xmpp { sender }, output)
+            Payload::ToSip {
+                request,
+                sender,
+                peer,
+            } => {
+                let pair = Pair::new(sender.from(), sender.to());
+                let way = self.writes(now, &pair, sender.from(), (&link, &route, &peer));
+                in_conversation = Some((pair, way));
+                match way {
+                    Way::Alone { may_change } => {
+                        let text = may_change.then(|| request.clone());
+                        let output = Output::Request {
+                            link: link.clone(),
+                            route,
+                            request,
+                            token,
+                            until,
+                            trace,
+                        };
+                        (WaitingKind::Xmpp { sender, text }, Some(output))
+                    }
+                    Way::InSession => {
+                        until = until.max(after(now, self.limits.invite));
+                        let text = Some(request);
+                        (WaitingKind::Xmpp { sender, text }, None)
+                    }
+                }
             }
             Payload::Forward { stanza, sender } => {
                 self.errors.wait(&sender, token);
                 (
                     WaitingKind::Forwarded { sender },
-                    send(&link, stanza, Some(token), send_until, Some(trace)),
+                    Some(send(&link, stanza, Some(token), send_until, Some(trace))),
                 )
             }
             Payload::Pass {
@@ -228,7 +267,7 @@ impl<O> Gateway<O> {
                 ..
             } => (
                 WaitingKind::Passed { sender },
-                send(&link, stanza, Some(token), until, Some(trace)),
+                Some(send(&link, stanza, Some(token), until, Some(trace))),
             ),
             // What the far side says of a message goes the same way as what we say of one.
             Payload::Pass {
@@ -241,6 +280,8 @@ impl<O> Gateway<O> {
                     .push_back(send(&link, stanza, None, until, Some(trace)));
                 return;
             }
+            // They went their own way above.
+            Payload::InSession { .. } | Payload::State { .. } => return,
         };
         let waiting = Waiting {
             about,
@@ -261,7 +302,12 @@ impl<O> Gateway<O> {
                 if let (Link::Xmpp { .. }, true) = (&link, confirmed) {
                     self.links.entry(link).or_default().handed(token, gathered);
                 }
-                self.ready.push_back(output);
+                self.ready.extend(output);
+                match in_conversation {
+                    Some((pair, Way::InSession)) => self.queue(now, &pair, token),
+                    Some((pair, Way::Alone { may_change: true })) => self.sent_alone(&pair, token),
+                    Some((_, Way::Alone { may_change: false })) | None => {}
+                }
             }
             // One too many fails at once.
             Err(waiting) => self.fail(now, waiting, Trouble::Overload),
@@ -293,13 +339,13 @@ impl<O> Gateway<O> {
     }
 
     /// An error stanza or a result for something that we sent, recognised by its id.
-    fn answered(&mut self, stanza: &Stanza) {
+    fn answered(&mut self, now: Instant, stanza: &Stanza) {
         let Some(token) = stanza.id().and_then(|id| self.answers.token(id)) else {
             return;
         };
         match stanza.kind() {
-            Kind::Iq(IqType::Result | IqType::Error) => self.ping_answered(token, stanza),
-            Kind::Message(MessageType::Error) => self.refused(token, stanza),
+            Kind::Iq(IqType::Result | IqType::Error) => self.ping_answered(now, token, stanza),
+            Kind::Message(MessageType::Error) => self.refused(now, token, stanza),
             Kind::Message(
                 MessageType::Normal | MessageType::Chat | MessageType::Groupchat | MessageType::Headline,
             )
@@ -309,6 +355,9 @@ impl<O> Gateway<O> {
     }
 
     fn responded(&mut self, now: Instant, token: Token, response: &Response) {
+        if self.heard(now, token, response) == Heard::Done {
+            return;
+        }
         let Some(Waiting {
             kind: WaitingKind::Xmpp { .. },
             ..
@@ -316,11 +365,18 @@ impl<O> Gateway<O> {
         else {
             return;
         };
-        let Some(Waiting {
+        if let Some(waiting) = self.end(token) {
+            self.answered_by_sip(now, waiting, response);
+        }
+    }
+
+    /// The SIP side has said what became of a text.
+    fn answered_by_sip(&mut self, now: Instant, waiting: Waiting<O>, response: &Response) {
+        let Waiting {
             about,
-            kind: WaitingKind::Xmpp { sender },
+            kind: WaitingKind::Xmpp { sender, .. },
             ..
-        }) = self.end(token)
+        } = waiting
         else {
             return;
         };

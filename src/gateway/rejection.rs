@@ -54,6 +54,8 @@ pub(super) enum Refused {
     NotPassed(NotPassed),
     #[error("a policy without answers lets no dialog through")]
     OneWay,
+    #[error("the request belongs to no session that is known here")]
+    NoSession,
     #[error("the session is about other media than messages, which do not pass the edge")]
     Media,
     #[error("From says {0}, which is one of our own domains, and the request came from outside")]
@@ -333,6 +335,7 @@ impl Refuse for Refused {
             Self::NotOurs(_) => "not_our_domain",
             Self::NotPassed(_) => "not_passed",
             Self::OneWay => "one_way",
+            Self::NoSession => "no_session",
             Self::Media => "media",
             Self::Impersonation(_) => "impersonation",
             Self::Relaying(_) => "relaying",
@@ -353,6 +356,7 @@ impl Refuse for Refused {
     fn fault(&self) -> Fault {
         match self {
             Self::Addresses
+            | Self::NoSession
             | Self::Impersonation(_)
             | Self::Relaying(_)
             | Self::NotOurs(_)
@@ -380,6 +384,7 @@ impl Refuse for Refused {
             | Self::Unproven(_)
             | Self::NotOurs(_)
             | Self::OneWay => 403,
+            Self::NoSession => 481,
             Self::Media => 488,
             Self::Relaying(_) | Self::NoSuchNode => 404,
             Self::Room => 405,
@@ -395,7 +400,7 @@ impl Refuse for Refused {
             Self::Inside | Self::Room | Self::Unsupported => "feature-not-implemented",
             Self::Unserved => "service-unavailable",
             Self::Query => "bad-request",
-            Self::NoSuchNode => "item-not-found",
+            Self::NoSuchNode | Self::NoSession => "item-not-found",
             Self::Impersonation(_)
             | Self::TranslationOff
             | Self::Unproven(_)
@@ -415,6 +420,7 @@ impl Refuse for Refused {
             Self::Inside => "Not available here",
             Self::Impersonation(_) | Self::Unproven(_) => "The domain of the sender is not proven",
             Self::NotOurs(_) => "The domain of the sender is not ours",
+            Self::NoSession => "No such session",
             Self::Media => "Only sessions of messages pass",
             Self::Relaying(_) => "Not one of our domains",
             Self::Room => "Rooms cannot be addressed from SIP",

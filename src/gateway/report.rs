@@ -3,6 +3,7 @@
 use std::time::Instant;
 
 use super::answer::Trouble;
+use super::conversation::Heard;
 use super::delivery::Link;
 use super::pending::Token;
 use super::waiting::{State, Waiting, WaitingKind};
@@ -40,7 +41,7 @@ impl<O> Gateway<O> {
             match self.waiting.get(*token).map(|waiting| &waiting.kind) {
                 Some(WaitingKind::Forwarded { .. }) => {
                     if let Some(waiting) = self.end(*token) {
-                        self.succeed(waiting);
+                        self.succeed(now, waiting);
                     }
                 }
                 Some(WaitingKind::Sip { .. } | WaitingKind::Xmpp { .. } | WaitingKind::Passed { .. }) => {
@@ -52,6 +53,9 @@ impl<O> Gateway<O> {
     }
 
     pub(super) fn returned(&mut self, now: Instant, token: Token, trouble: Trouble) {
+        if self.unheard(now, token, trouble) == Heard::Done {
+            return;
+        }
         match self.end(token) {
             Some(waiting) => self.fall(now, waiting, trouble),
             None if self.notice_returned(now, token, trouble) => {}
@@ -61,7 +65,7 @@ impl<O> Gateway<O> {
     }
 
     /// A plan has led to nobody: the next one is taken, if there is one and nothing can have arrived by the first.
-    fn fall(&mut self, now: Instant, mut waiting: Waiting<O>, trouble: Trouble) {
+    pub(super) fn fall(&mut self, now: Instant, mut waiting: Waiting<O>, trouble: Trouble) {
         let unreached = match trouble {
             // Whoever cannot prove to be the domain is nobody of it; the next plan has its own proof to ask for.
             Trouble::NotFound | Trouble::Unreachable | Trouble::Untrusted => true,

@@ -17,7 +17,7 @@ use crate::xmpp::{Jid, Stanza, ping};
 
 impl<O> Gateway<O> {
     /// Whatever is said of the ping: it was read, and so was all that stood before it.
-    pub(super) fn ping_answered(&mut self, token: Token, stanza: &Stanza) {
+    pub(super) fn ping_answered(&mut self, now: Instant, token: Token, stanza: &Stanza) {
         // Only the server itself was asked. A user there who has seen the id of one message can guess those that follow.
         if stanza.from().local().is_some() {
             return;
@@ -32,7 +32,7 @@ impl<O> Gateway<O> {
         self.manners.answered(link);
         for token in confirmed {
             match self.waiting.remove(token) {
-                Some(waiting) => self.succeed(waiting),
+                Some(waiting) => self.succeed(now, waiting),
                 None => self.notice_taken(token),
             }
         }
@@ -72,14 +72,16 @@ impl<O> Gateway<O> {
                 link.expired(token);
             });
             if consents {
-                self.succeed(waiting);
+                self.succeed(now, waiting);
                 continue;
             }
             if is_written && was_heard {
                 self.manners.silent(now, &waiting.link, self.limits.silence);
             }
+            self.left(now, token);
             self.fail(now, waiting, Trouble::Timeout);
         }
+        self.tick_conversations(now);
         self.tick_notices(now);
     }
 

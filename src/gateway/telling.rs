@@ -4,19 +4,31 @@ use std::time::Instant;
 
 use super::Gateway;
 use super::answer::{Answers, Trouble};
+use super::conversation::Pair;
 use super::delivery::Outcome;
 use super::event::{Observation, Output};
 use super::pending::Token;
 use super::waiting::{About, Waiting, WaitingKind};
 use crate::policy;
 use crate::route::Protocol;
+use crate::sip::Method;
 use crate::xmpp::{Jid, Stanza};
 
 impl<O> Gateway<O> {
-    pub(super) fn succeed(&mut self, waiting: Waiting<O>) {
+    pub(super) fn succeed(&mut self, now: Instant, waiting: Waiting<O>) {
         let Waiting { about, kind, .. } = waiting;
         self.no_error_awaited(&kind);
         match kind {
+            WaitingKind::Sip {
+                origin,
+                request,
+                from,
+                to,
+                ..
+            } if *request.method() == Method::Invite => {
+                self.accept(now, &Pair::new(&to, &from), &request, Some(origin));
+                self.observe(about, Protocol::Sip, Protocol::Xmpp, Outcome::Delivered);
+            }
             WaitingKind::Sip { origin, request, .. } => {
                 let response = Answers::taken(&request, about.answers);
                 self.ready.push_back(Output::Respond {
@@ -46,15 +58,24 @@ impl<O> Gateway<O> {
         };
         self.no_error_awaited(&kind);
         let (from, to) = match kind {
-            WaitingKind::Sip { origin, request, .. } => {
+            WaitingKind::Sip {
+                origin,
+                request,
+                from,
+                to,
+                ..
+            } => {
                 let response = self.answers.troubled_request(&request, trouble, about.answers);
                 self.ready.push_back(Output::Respond {
                     origin,
                     response: Box::new(response),
                 });
+                if *request.method() == Method::Invite {
+                    self.decline(now, &Pair::new(&to, &from), &request);
+                }
                 (Protocol::Sip, Protocol::Xmpp)
             }
-            WaitingKind::Xmpp { sender } => {
+            WaitingKind::Xmpp { sender, .. } => {
                 if let Some(error) = self.answers.troubled_sender(&sender, trouble, about.answers) {
                     self.send_back(now, error, about.trace);
                 }
@@ -79,7 +100,7 @@ impl<O> Gateway<O> {
     }
 
     /// The XMPP side refuses a message of SIP.
-    pub(super) fn refused(&mut self, token: Token, stanza: &Stanza) {
+    pub(super) fn refused(&mut self, now: Instant, token: Token, stanza: &Stanza) {
         let Some(Waiting {
             kind:
                 WaitingKind::Sip {
@@ -108,7 +129,14 @@ impl<O> Gateway<O> {
         let Some(response) = response else { return };
         if let Some(Waiting {
             about,
-            kind: WaitingKind::Sip { origin, .. },
+            kind:
+                WaitingKind::Sip {
+                    origin,
+                    request,
+                    from,
+                    to,
+                    ..
+                },
             ..
         }) = self.end(token)
         {
@@ -116,6 +144,13 @@ impl<O> Gateway<O> {
                 origin,
                 response: Box::new(response),
             });
+            let pair = Pair::new(&to, &from);
+            if !to.is_bare() {
+                self.conversations.leave_device(&pair);
+            }
+            if *request.method() == Method::Invite {
+                self.decline(now, &pair, &request);
+            }
             self.observe(about, Protocol::Sip, Protocol::Xmpp, Outcome::Failed);
         }
     }

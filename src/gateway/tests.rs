@@ -7,6 +7,7 @@
 )]
 
 mod border;
+mod conversation;
 mod exchange;
 mod outcome;
 mod polite;
@@ -15,7 +16,7 @@ mod service;
 mod simulation;
 
 use super::*;
-use crate::domain::DomainPattern;
+use crate::domain::{Domain, DomainPattern};
 use crate::identity::Authenticated;
 use crate::limits::{Limits, SipLimits};
 use crate::policy::{
@@ -29,6 +30,16 @@ use crate::xmpp::error::{Condition, StanzaError};
 use crate::xmpp::{Jid, ns, ping};
 
 const UNDELIVERABLE: &str = "Your IM could not be delivered";
+
+/// As whom the gateway of a test speaks.
+fn speaker(ids: u64, undeliverable: &str) -> Speaker {
+    Speaker::new(
+        AnswerIds::new(ids),
+        domain("edge.corp.example"),
+        undeliverable,
+        [7; 32],
+    )
+}
 
 fn domain(text: &str) -> Domain {
     Domain::parse(text).unwrap()
@@ -252,6 +263,8 @@ struct Seen {
     requests: Vec<(Token, Box<Request>, Instant)>,
     responses: Vec<(u32, Box<Response>)>,
     outcomes: Vec<Outcome>,
+    /// The INVITEs that are called back.
+    recalled: Vec<Token>,
     /// What could not be told.
     untold: usize,
 }
@@ -291,6 +304,7 @@ impl Seen {
             && self.requests.is_empty()
             && self.responses.is_empty()
             && self.outcomes.is_empty()
+            && self.recalled.is_empty()
             && self.untold == 0
     }
 }
@@ -334,6 +348,7 @@ fn drain(gateway: &mut Gateway<u32>, now: Instant) -> Seen {
                 ..
             }) => seen.requests.push((token, request, until)),
             Some(Output::Respond { origin, response }) => seen.responses.push((origin, response)),
+            Some(Output::Recall { token }) => seen.recalled.push(token),
             Some(Output::Untold { .. }) => seen.untold += 1,
             Some(Output::Observe(seen_outcome)) => seen.outcomes.push(seen_outcome.outcome),
         }

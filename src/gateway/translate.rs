@@ -1,8 +1,9 @@
 //! From a request to the stanza that says the same, and back: the ends of `interwork` joined.
 
 use crate::domain::Domain;
-use crate::interwork::address::Sips;
-use crate::interwork::message::{self, Hop, MessageError, Seed, Sending, Threading};
+use crate::interwork::address::{Party, Sips};
+use crate::interwork::composing::{self, ChatState};
+use crate::interwork::message::{self, Hop, Im, ImKind, MessageError, Seed, Sending, Threading};
 use crate::interwork::profile::Profile;
 use crate::sip::{Date, Host, Request, Scheme, Transport};
 use crate::xmpp::Stanza;
@@ -35,4 +36,38 @@ pub(super) fn to_request(
         profile,
     };
     message::to_sip(&im, &sending).map(Some)
+}
+
+/// Who sends a request of a session, and to whom: within it the Request-URI is a place, and To says who is meant.
+pub(super) fn ends(request: &Request) -> Result<(Party, Party), MessageError> {
+    let to = request.headers().to();
+    if to.tag().is_none() {
+        return message::parties(request, Sips::Refuse);
+    }
+    let mut meant = request.clone();
+    meant.set_uri(to.uri().clone());
+    message::parties(&meant, Sips::Refuse)
+}
+
+/// The stanza of a MESSAGE within a session that came at `now`.
+pub(super) fn of_session(
+    request: &Request,
+    (from, to): (Party, Party),
+    now: Date,
+) -> Result<Stanza, MessageError> {
+    message::from_session(request, from, to, now).map(|im| message::to_xmpp(&im))
+}
+
+/// The stanza of a text that came with an INVITE.
+pub(super) fn first_of_session(request: &Request, (from, to): (Party, Party), text: &str) -> Stanza {
+    let im = Im::new(from, to, text)
+        .with_kind(ImKind::Chat)
+        .with_thread(request.headers().call_id().as_str());
+    message::to_xmpp(&im)
+}
+
+/// The stanza that says what the sender of a request does.
+pub(super) fn state_of_session(request: &Request, (from, to): (Party, Party), state: ChatState) -> Stanza {
+    let thread = request.headers().call_id().as_str();
+    composing::to_stanza(state, from.jid().clone(), to.jid().clone(), Some(thread))
 }

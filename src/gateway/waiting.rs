@@ -41,9 +41,11 @@ impl<O> Weighs for Waiting<O> {
         let other = self.other.as_deref().map_or(0, Delivery::weight);
         let kind = match &self.kind {
             WaitingKind::Sip { request, .. } => weight_of(request),
-            WaitingKind::Xmpp { sender }
-            | WaitingKind::Forwarded { sender }
-            | WaitingKind::Passed { sender } => sender.element().weight(),
+            WaitingKind::Xmpp { sender, text } => sender
+                .element()
+                .weight()
+                .saturating_add(text.as_deref().map_or(0, weight_of)),
+            WaitingKind::Forwarded { sender } | WaitingKind::Passed { sender } => sender.element().weight(),
         };
         size_of::<Self>().saturating_add(kind).saturating_add(other)
     }
@@ -68,7 +70,11 @@ pub(super) enum WaitingKind<O> {
         profile: Profile,
     },
     /// A stanza without payload that was translated to SIP.
-    Xmpp { sender: Box<Stanza> },
+    Xmpp {
+        sender: Box<Stanza>,
+        /// The request as it would go on its own, where the text in it may have to go otherwise.
+        text: Option<Box<Request>>,
+    },
     /// A stanza without payload that was forwarded.
     Forwarded { sender: Box<Stanza> },
     /// A query without payload that was forwarded: once it is written, its answer is another's business.

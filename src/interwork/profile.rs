@@ -17,11 +17,24 @@ pub enum PeerKind {
     Aol,
 }
 
+/// Whether a peer takes messages in sessions, which begin with an INVITE and are dialogs (RFC 7573 §5 has them over MSRP,
+/// Microsoft's servers in the dialog itself).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Sessions {
+    /// It does not: single messages only.
+    Never,
+    /// Single messages are tried first.
+    Fallback,
+    /// In sessions, and single messages are tried only where it refuses them.
+    Always,
+}
+
 /// How to speak with one peer.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Profile {
     kind: PeerKind,
     message_bytes: usize,
+    sessions: Sessions,
     service_unavailable: StatusCode,
 }
 
@@ -29,14 +42,24 @@ impl Profile {
     /// The defaults for a kind of peer.
     #[must_use]
     pub const fn new(kind: PeerKind, limits: &GatewayLimits) -> Self {
-        let (message_bytes, service_unavailable) = match kind {
-            PeerKind::Simple | PeerKind::Aol => (limits.pager_message_bytes, StatusCode::FORBIDDEN),
+        let (message_bytes, sessions, service_unavailable) = match kind {
+            PeerKind::Simple => (
+                limits.pager_message_bytes,
+                Sessions::Fallback,
+                StatusCode::FORBIDDEN,
+            ),
+            PeerKind::Aol => (limits.pager_message_bytes, Sessions::Never, StatusCode::FORBIDDEN),
             // Its clients show 480 as "offline", and 403 as a failure.
-            PeerKind::Microsoft => (MICROSOFT_BYTES, StatusCode::TEMPORARILY_UNAVAILABLE),
+            PeerKind::Microsoft => (
+                MICROSOFT_BYTES,
+                Sessions::Always,
+                StatusCode::TEMPORARILY_UNAVAILABLE,
+            ),
         };
         Self {
             kind,
             message_bytes,
+            sessions,
             service_unavailable,
         }
     }
@@ -58,6 +81,12 @@ impl Profile {
     #[must_use]
     pub const fn message_bytes(&self) -> usize {
         self.message_bytes
+    }
+
+    /// Whether it takes messages in sessions.
+    #[must_use]
+    pub const fn sessions(&self) -> Sessions {
+        self.sessions
     }
 
     /// What XMPP's service-unavailable is called, which is both "offline" and "not for you" (RFC 7247 §7.1 note 5).

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
 use super::queue::{self, Refused};
-use super::sip_relay::Reply;
+use super::sip_relay::{Recall, Reply};
 use super::world::World;
 use super::{sip_link, xmpp_link};
 use crate::gateway::{Link, Token, Trouble, weight_of};
@@ -29,8 +29,8 @@ pub struct Letter {
 pub enum Content {
     /// For an XMPP link.
     Stanza(Box<Stanza>),
-    /// For a SIP link, with the way to its servers; the letter's token is its name.
-    Request(Box<Request>, Box<Route>),
+    /// For a SIP link, with the way to its servers; the letter's token is its name. An INVITE can be called back.
+    Request(Box<Request>, Box<Route>, Option<Arc<Recall>>),
     /// For a SIP link: a request that goes on, and who hears what became of it.
     Relay(Box<Request>, Box<Route>, Reply),
 }
@@ -40,7 +40,7 @@ impl Letter {
     fn weight(&self) -> usize {
         match &self.content {
             Content::Stanza(stanza) => stanza.element().weight(),
-            Content::Request(request, _) | Content::Relay(request, _, _) => weight_of(request),
+            Content::Request(request, ..) | Content::Relay(request, _, _) => weight_of(request),
         }
     }
 }

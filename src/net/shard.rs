@@ -3,13 +3,16 @@
 //! A shard never waits for a flow or a link: what cannot be handed on at once is given back to the gateway, which tells
 //! the sender. So flows and links may wait for a shard without any of them waiting in a circle.
 
-use std::sync::Arc;
+use std::collections::HashMap;
+use std::sync::{Arc, Weak};
 
 use super::pool::{Content, Letter};
 use super::queue;
 use super::sip_flow::SipOrigin;
+use super::sip_relay::Recall;
 use super::world::{self, World};
 use crate::gateway::{Gateway, Input, Link, Observation, Outcome, Output, Token, Trace, Trouble};
+use crate::sip::Method;
 
 /// Serves until every sender of `inputs` is gone.
 pub async fn run(
@@ -18,6 +21,7 @@ pub async fn run(
     mut inputs: queue::Receiver<Input<SipOrigin>>,
 ) {
     let (mut counted, mut counted_errors) = (0_i64, 0_i64);
+    let mut recalls = Recalls::default();
     loop {
         tokio::select! {
             input = inputs.recv() => {
@@ -34,7 +38,7 @@ pub async fn run(
         }
         let now = world::now();
         while let Some(output) = gateway.poll(now) {
-            act(&world, &mut gateway, output);
+            act(&world, &mut gateway, &mut recalls, output);
         }
         let waiting = i64::try_from(gateway.waiting()).unwrap_or(i64::MAX);
         world.metrics.pending.add(waiting.saturating_sub(counted));
@@ -45,7 +49,34 @@ pub async fn run(
     }
 }
 
-fn act(world: &Arc<World>, gateway: &mut Gateway<SipOrigin>, output: Output<SipOrigin>) {
+/// The INVITEs of a shard that may be called back.
+#[derive(Debug, Default)]
+struct Recalls(HashMap<Token, Weak<Recall>>);
+
+impl Recalls {
+    fn keep(&mut self, token: Token) -> Arc<Recall> {
+        // Those that are over hold nothing any more; looking for them is spread over as many as there are.
+        if self.0.len() >= self.0.capacity() {
+            self.0.retain(|_, recall| recall.strong_count() > 0);
+        }
+        let recall = Arc::new(Recall::default());
+        self.0.insert(token, Arc::downgrade(&recall));
+        recall
+    }
+
+    fn recall(&mut self, token: Token) {
+        if let Some(recall) = self.0.remove(&token).and_then(|recall| recall.upgrade()) {
+            recall.recall();
+        }
+    }
+}
+
+fn act(
+    world: &Arc<World>,
+    gateway: &mut Gateway<SipOrigin>,
+    recalls: &mut Recalls,
+    output: Output<SipOrigin>,
+) {
     match output {
         Output::Send {
             link,
@@ -73,13 +104,15 @@ fn act(world: &Arc<World>, gateway: &mut Gateway<SipOrigin>, output: Output<SipO
             trace,
         } => {
             tracing::debug!(%trace, ?link, call_id = request.headers().call_id().as_str(), "SIP request for a link");
+            let recall = (*request.method() == Method::Invite).then(|| recalls.keep(token));
             let letter = Letter {
-                content: Content::Request(request, Box::new(route)),
+                content: Content::Request(request, Box::new(route), recall),
                 token: Some(token),
                 until,
             };
             send(world, gateway, &link, letter);
         }
+        Output::Recall { token } => recalls.recall(token),
         Output::Respond { origin, response } => origin.respond(response),
         Output::Untold { link, trace } => untold(world, &link, Some(trace), None),
         Output::Observe(Observation {

@@ -423,7 +423,7 @@ impl Task {
                     cancels,
                     ..
                 } => self.request(transaction, request, cancels).await,
-                Event::Acknowledged { request, .. } => self.acknowledged(*request),
+                Event::Acknowledged { request, .. } => self.acknowledged(*request).await,
                 Event::Response {
                     transaction,
                     response,

@@ -127,7 +127,9 @@ pub async fn run(world: Arc<World>, remote: Domain, mut letters: queue::Receiver
 /// What a letter asks for; `None` for one that is for another kind of link.
 fn errand(letter: Letter) -> Option<Box<Errand>> {
     let (request, route, reply) = match (letter.content, letter.token) {
-        (Content::Request(request, route), Some(token)) => (request, route, Reply::Shard(token)),
+        (Content::Request(request, route, recall), Some(token)) => {
+            (request, route, Reply::Shard(token, recall))
+        }
         (Content::Relay(request, route, reply), _) => (request, route, reply),
         (Content::Request(..), None) | (Content::Stanza(_), _) => return None,
     };

@@ -16,8 +16,8 @@ use crate::sip::{Method, Request, Response};
 /// Who hears what became of a request of ours.
 #[derive(Debug)]
 pub enum Reply {
-    /// The shard that made it, by its name.
-    Shard(Token),
+    /// The shard that made it, by its name; an INVITE can be called back.
+    Shard(Token, Option<Arc<Recall>>),
     /// The flow that it came on.
     Sender(Box<Sender>),
     /// Whoever only wants to know whether a server answers; taken with the final response.
@@ -135,10 +135,10 @@ impl Reply {
         request: &Request,
     ) -> Result<Option<queue::Place<Command>>, Trouble> {
         match self {
-            Self::Sender(_) if *request.method() == Method::Invite => {
+            Self::Sender(_) | Self::Shard(_, Some(_)) if *request.method() == Method::Invite => {
                 flow.reserve().map(Some).map_err(|_full| Trouble::Overload)
             }
-            Self::Sender(_) | Self::Shard(_) | Self::Asker(_) | Self::Nobody => Ok(None),
+            Self::Sender(_) | Self::Shard(..) | Self::Asker(_) | Self::Nobody => Ok(None),
         }
     }
 
@@ -147,14 +147,15 @@ impl Reply {
     pub fn sent(&self, room: Option<queue::Place<Command>>, transaction: TransactionId) -> bool {
         match (self, room) {
             (Self::Sender(sender), Some(place)) => sender.recall.sent(place, transaction),
-            (Self::Sender(_) | Self::Shard(_) | Self::Asker(_) | Self::Nobody, _) => false,
+            (Self::Shard(_, Some(recall)), Some(place)) => recall.sent(place, transaction),
+            (Self::Sender(_) | Self::Shard(..) | Self::Asker(_) | Self::Nobody, _) => false,
         }
     }
 
     /// Tells of a response to `request`, as it was sent. Provisional ones are for whoever waits himself.
     pub async fn response(&mut self, world: &World, request: &Request, response: Box<Response>) {
         match self {
-            Self::Shard(token) if response.status().is_final() => {
+            Self::Shard(token, _) if response.status().is_final() => {
                 let token = *token;
                 world.tell(token, Input::Response { token, response }).await;
             }
@@ -174,14 +175,14 @@ impl Reply {
                     let _gone = asker.send(Ok(response));
                 }
             }
-            Self::Shard(_) | Self::Sender(_) | Self::Asker(_) | Self::Nobody => {}
+            Self::Shard(..) | Self::Sender(_) | Self::Asker(_) | Self::Nobody => {}
         }
     }
 
     /// Tells that there is no response to `request`.
     pub async fn trouble(&mut self, world: &World, request: &Request, trouble: Trouble) {
         match self {
-            Self::Shard(token) => {
+            Self::Shard(token, _) => {
                 let token = *token;
                 world.tell(token, Input::Returned { token, trouble }).await;
             }

@@ -115,7 +115,17 @@ impl Face {
         &self.transport
     }
 
-    fn uri(&self, user: &str) -> Result<SipUri, Flaw> {
+    /// The host.
+    #[must_use]
+    pub const fn host(&self) -> &Host {
+        &self.host
+    }
+
+    /// The address of a user here; `user` is escaped already.
+    ///
+    /// # Errors
+    /// [`Flaw`], where it is not.
+    pub fn uri(&self, user: &str) -> Result<SipUri, Flaw> {
         let uri = SipUri::new(Scheme::Sip, self.host.clone())
             .with_escaped_user(user)?
             .with_port(self.port.unwrap_or_default());

@@ -158,10 +158,18 @@ fn by_sip(
             "SUBSCRIBE",
             "Event: presence\r\nContact: <sip:sender.invalid>\r\n",
         ),
-        Kind::FileTransfer => ("INVITE", "INVITE", "Contact: <sip:sender.invalid>\r\n"),
+        Kind::FileTransfer => (
+            "INVITE",
+            "INVITE",
+            "Contact: <sip:sender.invalid>\r\nContent-Type: application/ms-filetransfer+xml\r\n",
+        ),
         Kind::Other => ("OPTIONS", "OPTIONS", ""),
     };
-    let body = if method == "MESSAGE" { "hello" } else { "" };
+    let body = match method {
+        "MESSAGE" => "hello",
+        "INVITE" => "<request/>",
+        _ => "",
+    };
     let text = format!(
         "{method} {to} SIP/2.0\r\nVia: SIP/2.0/TLS sender.invalid;branch=z9hG4bK1\r\nMax-Forwards: 70\r\n\
          From: <{from}>;tag=1\r\nTo: <{to}>\r\nCall-ID: 1\r\nCSeq: 1 {method}\r\n{more}\
@@ -214,6 +222,7 @@ fn delivered(delivery: &Delivery, origin: Protocol) -> Fate {
             request.headers().from().uri(),
             request.uri()
         ),
+        (Carried::Nothing, _) => format!("{origin}: a session, which ends at the edge"),
         (Carried::Stanza(_), Protocol::Xmpp) | (Carried::Request(_), Protocol::Sip) => {
             format!("{origin}: none needed")
         }

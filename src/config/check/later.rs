@@ -31,12 +31,6 @@ pub(super) fn warn(document: &Document, findings: &mut Findings<'_, '_>) {
             "presence is not translated",
         );
     }
-    if document.interworking.conversation_timeout != interworking.conversation_timeout {
-        later(
-            key!["interworking", "conversation_timeout"],
-            "there are no conversations, each message goes by itself",
-        );
-    }
     if document.admin.control != admin.control {
         later(key!["admin", "control"], "there is no control socket");
     }

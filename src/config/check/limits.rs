@@ -53,6 +53,7 @@ pub(super) fn limits(document: &Document, findings: &mut Findings<'_, '_>) -> Li
             confirm: interworking.confirm_timeout.0,
             deliver: interworking.deliver_timeout.0,
             pager_message_bytes: interworking.pager_message_bytes,
+            conversation: interworking.conversation_timeout.0,
             ..default.gateway
         },
         net: NetLimits {
@@ -279,6 +280,13 @@ fn check_periods(limits: &Limits, findings: &mut Findings<'_, '_>) {
         ("sip", "keepalive", net.sip_keepalive, SECOND, WEEK),
         ("interworking", "confirm_timeout", gateway.confirm, INSTANT, HOUR),
         ("interworking", "deliver_timeout", gateway.deliver, INSTANT, HOUR),
+        (
+            "interworking",
+            "conversation_timeout",
+            gateway.conversation,
+            SECOND,
+            WEEK,
+        ),
         ("limits", "handshake_timeout", net.handshake, INSTANT, HOUR),
         (
             "limits",

@@ -3,12 +3,12 @@
 use std::sync::Arc;
 
 use super::relay::Onward;
+use super::session::{ToXmpp, supported};
 use super::{Admitted, Border, Peer, Translation};
 use crate::domain::Domain;
-use crate::gateway::delivery::{Delivery, Link, Payload, Trace};
+use crate::gateway::delivery::SipPeer;
 use crate::gateway::kind::kind_of;
 use crate::gateway::rejection::{Refused, Rejected, Unproven, tag};
-use crate::gateway::translate;
 use crate::identity::Authenticated;
 use crate::interwork::address::{self, Sips};
 use crate::interwork::profile::Profile;
@@ -16,7 +16,7 @@ use crate::policy::{Decision, Kind, Party, Query, Refusal};
 use crate::route::{Destination, Federated, Local, Nodes, Protocol, Role, Route, Side, Transport};
 use crate::sip::inspect::{self, Supported};
 use crate::sip::proxy::{Arrived, Way};
-use crate::sip::{self, Date, Method, NameAddr, Request, Response, StatusCode, Uri};
+use crate::sip::{self, Date, Host, Method, NameAddr, Request, Response, StatusCode, Uri};
 
 impl Border {
     /// Takes a SIP request that came from `side` through the checks.
@@ -34,7 +34,7 @@ impl Border {
             return Err(Rejected::of_inspection(&request, &rejection));
         }
         let arrived = self.receive(side, &mut request);
-        let Some(parties) = parties(side, &request, &arrived) else {
+        let Some(parties) = self.parties(side, &request, &arrived) else {
             return Err(Rejected::of(&request, &Refused::Addresses));
         };
         let entry = self.check_sender(side, &request, &parties, peer)?;
@@ -47,39 +47,39 @@ impl Border {
         let route = self.check_destination(side, &request, &parties)?;
         let profile = self.profile(&entry);
         if let Some(over) = self.goes_on(side, &request, &parties, &route) {
+            if !arrived.is_in_dialog() && self.is_of_session(&request) {
+                // To is what its sender wrote there: it leads to no node.
+                return Err(Rejected::of(&request, &Refused::NoSession));
+            }
             let onward = Onward { arrived, route, over };
             return self.relay(side, request, &parties, onward, |request| {
                 permit.map_err(|refusal| Rejected::as_unavailable(request, &refusal))
             });
         }
-        if let Err(rejection) = inspect::inspect(&request, &SUPPORTED) {
+        if let Err(rejection) = inspect::inspect(&request, &supported(request.method())) {
             return Err(Rejected::of_inspection(&request, &rejection));
         }
         if *request.method() == Method::Options {
             return answer_options(&request);
         }
         self.check_role(&request, &route)?;
-        // XMPP cannot promise TLS on every hop (RFC 7247 §8), and nothing configures an exception yet.
-        let stanza = translate::to_stanza(&request, now, Sips::Refuse)
-            .map_err(|error| Rejected::of(&request, &error))?;
-        let permit = permit.map_err(|refusal| self.as_offline(&request, &refusal, &profile))?;
-        let link = Link::Xmpp {
-            local: parties.from(side).domain().clone(),
-            remote: parties.to(side).domain().clone(),
+        let over = request.headers().top_via().transport().clone();
+        let Some(face) = self.face(side, &over) else {
+            return Err(Rejected::of(&request, &Refused::Addresses));
         };
-        let payload = Payload::ToXmpp {
-            stanza: Box::new(stanza),
-            request: Box::new(request),
-            profile,
-        };
-        Ok(Admitted::Deliver(Box::new(Delivery {
-            permit,
+        let peer = Arc::new(SipPeer {
+            profile: profile.clone(),
+            face,
+        });
+        let going = ToXmpp {
+            side,
+            parties: &parties,
             route,
-            link,
-            payload,
-            trace: Trace::default(),
-            other: None,
-        })))
+            peer,
+        };
+        self.to_xmpp(request, going, now, |request| {
+            permit.map_err(|refusal| self.as_offline(request, &refusal, &profile))
+        })
     }
 
     /// The foreign domain that a request from outside is of, once that is proven, with its entry: for what is counted
@@ -92,6 +92,41 @@ impl Border {
         }
         let _authenticated: Authenticated = self.prove(from.domain(), entry, peer).ok()?;
         Some((from.domain().clone(), Arc::clone(entry)))
+    }
+
+    /// Whom a request is from and for. Within a dialog it is sent to a place, and who is meant is said by the name of ours
+    /// that stood for the place, or by To.
+    fn parties(&self, side: Side, request: &Request, arrived: &Arrived) -> Option<Parties> {
+        let from = party_of(request.headers().from())?;
+        Some(match side {
+            Side::Outside => {
+                let own = match arrived.ends() {
+                    // A name of ours that was given to another domain is worth nothing to this one.
+                    Some(ends) if ends.foreign != *from.domain() => return None,
+                    Some(ends) => party(&Uri::parse(&ends.own).ok()?)?,
+                    None if self.is_of_session(request) => party_of(request.headers().to())?,
+                    None => party(request.uri())?,
+                };
+                Parties { foreign: from, own }
+            }
+            Side::Inside => {
+                let foreign = if arrived.is_in_dialog() || self.is_of_session(request) {
+                    party_of(request.headers().to())?
+                } else {
+                    party(request.uri())?
+                };
+                Parties { foreign, own: from }
+            }
+        })
+    }
+
+    /// Whether a request says that it belongs to a session that ends here: it is sent to the edge, as our Contact says.
+    fn is_of_session(&self, request: &Request) -> bool {
+        let is_here = |host: &Host| {
+            host.domain() == Some(self.edge.clone())
+                || self.conduct.faces.iter().any(|(_, face)| face.host() == host)
+        };
+        request.headers().to().tag().is_some() && request.uri().sip().is_some_and(|uri| is_here(uri.host()))
     }
 
     /// Takes what is ours out of a request.
@@ -257,44 +292,19 @@ pub(super) struct Parties {
 }
 
 impl Parties {
-    const fn from(&self, side: Side) -> &Party {
+    pub(super) const fn from(&self, side: Side) -> &Party {
         match side {
             Side::Outside => &self.foreign,
             Side::Inside => &self.own,
         }
     }
 
-    const fn to(&self, side: Side) -> &Party {
+    pub(super) const fn to(&self, side: Side) -> &Party {
         match side {
             Side::Outside => &self.own,
             Side::Inside => &self.foreign,
         }
     }
-}
-
-/// Whom a request is from and for. Within a dialog it is sent to a place, and who is meant is said by the name of ours
-/// that stood for the place, or by To.
-fn parties(side: Side, request: &Request, arrived: &Arrived) -> Option<Parties> {
-    let from = party_of(request.headers().from())?;
-    Some(match side {
-        Side::Outside => {
-            let own = match arrived.ends() {
-                // A name of ours that was given to another domain is worth nothing to this one.
-                Some(ends) if ends.foreign != *from.domain() => return None,
-                Some(ends) => party(&Uri::parse(&ends.own).ok()?)?,
-                None => party(request.uri())?,
-            };
-            Parties { foreign: from, own }
-        }
-        Side::Inside => {
-            let foreign = if arrived.is_in_dialog() {
-                party_of(request.headers().to())?
-            } else {
-                party(request.uri())?
-            };
-            Parties { foreign, own: from }
-        }
-    })
 }
 
 pub(super) const fn way(side: Side) -> Way {
@@ -305,7 +315,7 @@ pub(super) const fn way(side: Side) -> Way {
 }
 
 /// What carries SIP to the nodes of a domain.
-fn over(local: &Local) -> sip::Transport {
+pub(super) fn over(local: &Local) -> sip::Transport {
     let transport = match &local.nodes {
         Nodes::List(nodes) => nodes.first().map_or(Transport::Tls, |node| node.transport),
         Nodes::Srv { transport, .. } => *transport,
@@ -353,19 +363,5 @@ const PASSING: Supported<'static> = Supported {
     answer: None,
 };
 
-/// What the gateway does with requests.
-const SUPPORTED: Supported<'static> = Supported {
-    role: inspect::Role::Gateway,
-    methods: &[Method::Message, Method::Options],
-    extensions: &[],
-    schemes: &["im"],
-    content: &[
-        ("text", "plain"),
-        ("text", "html"),
-        ("multipart", "alternative"),
-        ("message", "cpim"),
-    ],
-    answer: None,
-};
-const ALLOW: &str = "MESSAGE, OPTIONS";
+const ALLOW: &str = "MESSAGE, OPTIONS, INVITE, ACK, BYE, CANCEL, INFO, UPDATE";
 const ACCEPT: &str = "text/plain";

@@ -1,13 +1,19 @@
 //! The checks of a stanza.
 
+use std::sync::Arc;
+
+use super::sip::over;
 use super::{AdmittedStanza, Border, Translation, Unasked};
-use crate::gateway::delivery::{Delivery, Link, Part, Payload, Trace};
+use crate::gateway::delivery::{Delivery, Link, Part, Payload, SipPeer, Trace};
 use crate::gateway::kind::{self, kinds_of};
 use crate::gateway::rejection::{Refused, RejectedStanza};
 use crate::gateway::service::{self, Asked};
 use crate::gateway::translate;
+use crate::interwork::composing;
+use crate::interwork::profile::{PeerKind, Profile};
 use crate::policy::{Direction, Kind, Kinds, Party, Permit, Query, Refusal};
 use crate::route::{self, Destination, Protocol, Route, Side};
+use crate::sip::Transport;
 use crate::xmpp::stanza::{self, IqType, MessageType, PresenceType};
 use crate::xmpp::{Jid, Stanza};
 
@@ -218,22 +224,36 @@ impl Border {
             stanza::Kind::Message(MessageType::Groupchat)
             | stanza::Kind::Presence(PresenceType::Subscribe) => return reject(&Refused::Unsupported),
         }
-        let Destination::Foreign(entry) = route.destination() else {
-            return reject(&Refused::Unsupported);
+        let (profile, side, over) = match route.destination() {
+            Destination::Foreign(entry) => (self.profile(entry), Side::Outside, Transport::Tls),
+            Destination::Local(local) => (
+                Profile::new(PeerKind::Simple, &self.limits.gateway),
+                Side::Inside,
+                over(local),
+            ),
         };
-        let profile = self.profile(entry);
+        let Some(face) = self.face(side, &over) else {
+            return reject(&Refused::Inside);
+        };
         let request = match translate::to_request(&stanza, &profile, &self.edge, random) {
-            Ok(Some(request)) => request,
-            // A message without a text: a chat state, a receipt.
-            Ok(None) => return Ok(AdmittedStanza::Ignore),
+            Ok(request) => request,
             Err(error) => return Err(RejectedStanza::of(&stanza, &error, &self.edge)),
         };
         let link = Link::Sip {
             remote: stanza.to().domain().clone(),
         };
-        let payload = Payload::ToSip {
-            request: Box::new(request),
-            sender: Box::new(without_payload(stanza)),
+        let payload = match (request, composing::of_stanza(&stanza)) {
+            (Some(request), _) => Payload::ToSip {
+                request: Box::new(request),
+                sender: Box::new(without_payload(stanza)),
+                peer: Arc::new(SipPeer { profile, face }),
+            },
+            // A message without a text.
+            (None, Some(state)) => Payload::State {
+                stanza: Box::new(stanza),
+                state,
+            },
+            (None, None) => return Ok(AdmittedStanza::Ignore),
         };
         Ok(AdmittedStanza::Deliver(Box::new(Delivery {
             permit,

@@ -31,13 +31,7 @@ impl Bench {
         };
         Self {
             border: setting.border(),
-            gateway: Gateway::new(
-                0,
-                limits,
-                AnswerIds::new(7),
-                &domain("edge.corp.example"),
-                UNDELIVERABLE,
-            ),
+            gateway: Gateway::new(0, limits, &speaker(7, UNDELIVERABLE)),
             now: Instant::now(),
         }
     }

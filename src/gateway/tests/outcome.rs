@@ -30,16 +30,9 @@ impl Bench {
             ..GatewayLimits::default()
         };
         assert_eq!((limits.confirm, limits.deliver), (CONFIRM, DELIVER));
-        let edge = domain("edge.corp.example");
         Self {
             border: Setting::open().border(),
-            gateway: Gateway::new(
-                3,
-                limits,
-                AnswerIds::new(77),
-                &edge,
-                "Your IM could not be delivered",
-            ),
+            gateway: Gateway::new(3, limits, &speaker(77, "Your IM could not be delivered")),
             now: Instant::now(),
         }
     }
@@ -122,7 +115,11 @@ impl Bench {
         let tokens = self.gateway.notices.tokens();
         assert!(self.handle(Input::Acknowledged { tokens, epoch: 1 }).is_empty());
         self.gateway.waiting() == 0
-            && self.gateway.timeout().is_none()
+            && [
+                self.gateway.waiting.next(),
+                self.gateway.notices.next(),
+                self.gateway.ping_at,
+            ] == [None; 3]
             && self.gateway.links.is_empty()
             && self.gateway.errors.awaits_nothing()
     }
@@ -740,9 +737,7 @@ fn what_waits_is_bounded_by_its_octets() {
             pending_bytes: 6_000,
             ..GatewayLimits::default()
         },
-        AnswerIds::new(77),
-        &domain("edge.corp.example"),
-        "",
+        &speaker(77, ""),
     );
     bench.put(1);
     bench.put(2);
@@ -972,8 +967,7 @@ fn what_may_go_by_two_plans_weighs_what_both_take() {
         ..GatewayLimits::default()
     };
     let outcomes = |mut bench: Bench| {
-        let edge = domain("edge.corp.example");
-        bench.gateway = Gateway::new(3, limits.clone(), AnswerIds::new(77), &edge, "");
+        bench.gateway = Gateway::new(3, limits.clone(), &speaker(77, ""));
         bench.say(to_both("1")).outcomes
     };
     assert_eq!(outcomes(Bench::new()), []);

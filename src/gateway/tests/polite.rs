@@ -140,13 +140,7 @@ fn a_block_holds_in_every_spelling_both_ways_and_at_either_end() {
 
 /// What the gateway answers a SIP peer when the server of the addressee says that he is not there.
 fn offline(request: Request) -> Box<Response> {
-    let mut gateway = Gateway::<u32>::new(
-        0,
-        GatewayLimits::default(),
-        AnswerIds::new(7),
-        &domain("edge.corp.example"),
-        UNDELIVERABLE,
-    );
+    let mut gateway = Gateway::<u32>::new(0, GatewayLimits::default(), &speaker(7, UNDELIVERABLE));
     let now = Instant::now();
     let Ok(Admitted::Deliver(delivery)) = request_fares(&border(None), request) else {
         panic!("refused");

@@ -137,10 +137,9 @@ impl World {
             pending_messages,
             ..GatewayLimits::default()
         };
-        let edge = domain("edge.corp.example");
         Self {
             border: Setting::open().border(),
-            gateway: Gateway::new(0, limits.clone(), AnswerIds::new(5), &edge, ""),
+            gateway: Gateway::new(0, limits.clone(), &speaker(5, "")),
             limits,
             now: Instant::now(),
             room,
@@ -190,9 +189,15 @@ impl World {
                     trace,
                     ..
                 } => {
-                    self.tokens.insert(token, self.traces[&trace]);
-                    self.requests.push((token, request));
+                    if *request.method() == sip::Method::Message {
+                        self.tokens.insert(token, self.traces[&trace]);
+                    }
+                    if *request.method() != sip::Method::Ack {
+                        self.requests.push((token, request));
+                    }
                 }
+                // Too late: the answer is on its way.
+                Output::Recall { .. } => {}
                 Output::Respond { origin, response } => self.responded(origin, response.status().code()),
                 Output::Untold { trace, .. } => {
                     let message = &mut self.messages[self.traces[&trace]];
@@ -221,6 +226,11 @@ impl World {
 
     fn post(&mut self, letter: Letter, trace: Option<Trace>) {
         let number = trace.map(|trace| self.traces[&trace]);
+        if number.is_none() && letter.token.is_none() {
+            // A chat state, which nobody waits for.
+            assert!(letter.stanza.child("body", ns::STANZA).is_none());
+            return;
+        }
         if letter.stanza.kind().is_error() {
             let number = number.unwrap();
             self.notices.insert(letter.token(), number);
@@ -278,7 +288,7 @@ impl World {
         assert!(held <= self.gateway.waiting() + self.gateway.telling());
         assert!(self.gateway.links.values().all(|link| !link.is_idle()));
         assert!(self.gateway.waiting() <= self.limits.pending_messages);
-        let at_rest = self.gateway.waiting() + self.gateway.telling() == 0;
+        let at_rest = self.gateway.waiting() + self.gateway.telling() + self.gateway.conversations().0 == 0;
         assert_eq!(self.gateway.timeout().is_none(), at_rest);
     }
 
@@ -437,10 +447,14 @@ impl World {
             }
             Event::Final { which, status } => {
                 if let Some((token, request)) = self.take_request(which) {
-                    self.note(token, status);
-                    let response = request.response(StatusCode::new(status).unwrap(), "", Some("9"));
+                    let mut response = request.response(StatusCode::new(status).unwrap(), "", Some("9"));
+                    if *request.method() == sip::Method::Invite {
+                        response = response.with_contact(request.headers().contact().clone());
+                    }
                     let response = Box::new(response);
+                    let was_open = self.is_open(token);
                     self.handle(Input::Response { token, response });
+                    self.note((token, &request), status, was_open);
                 }
             }
             Event::Lost { which, trouble } => {
@@ -458,12 +472,24 @@ impl World {
         Some(self.requests.swap_remove(number))
     }
 
-    /// Keeps the first final response that came in time.
-    fn note(&mut self, token: Token, status: u16) {
-        let number = self.tokens[&token];
-        let message = &mut self.messages[number];
-        if message.outcomes.is_empty() {
-            message.answered = Some(status);
+    fn is_open(&self, token: Token) -> bool {
+        self.tokens
+            .get(&token)
+            .is_some_and(|number| self.messages[*number].outcomes.is_empty())
+    }
+
+    /// Keeps the first final response that came in time. One that asks for another way to send the message, or that
+    /// says that its session is lost, may be no answer yet.
+    fn note(&mut self, (token, request): (Token, &Request), status: u16, was_open: bool) {
+        if *request.method() != sip::Method::Message || !was_open {
+            return;
+        }
+        if !self.is_open(token) {
+            let number = self.tokens[&token];
+            self.messages[number].answered = Some(status);
+        } else {
+            let may_wait = [405, 415, 488, 501, 408, 480, 481];
+            assert!(may_wait.contains(&status), "{status} is an answer");
         }
     }
 
@@ -556,6 +582,15 @@ impl World {
         self.now = end;
     }
 
+    fn answer_all(&mut self) {
+        while !self.requests.is_empty() {
+            self.happen(&Event::Final {
+                which: 0,
+                status: 500,
+            });
+        }
+    }
+
     /// Lets all timers run out, and checks what was promised.
     fn end(mut self) {
         self.wait(self.limits.deliver + self.limits.silence);
@@ -566,16 +601,17 @@ impl World {
         while !self.answers.is_empty() {
             self.happen(&Event::Answer { which: 0 });
         }
-        while !self.requests.is_empty() {
-            self.happen(&Event::Final {
-                which: 0,
-                status: 500,
-            });
-        }
+        self.answer_all();
         self.wait(self.limits.deliver + self.limits.silence);
         assert_eq!(self.gateway.waiting(), 0);
         self.carry_all();
         assert_eq!((self.gateway.waiting(), self.gateway.telling()), (0, 0));
+        // Sessions end when nobody says anything, and nothing is left of their conversations.
+        self.wait(self.limits.invite + self.limits.conversation * 2);
+        self.answer_all();
+        self.wait(self.limits.conversation);
+        assert_eq!(self.gateway.conversations(), (0, 0));
+        assert_eq!(self.gateway.conversations.under_way(), 0);
         assert!(self.gateway.links.is_empty(), "{:?}", self.gateway.links);
         for (number, message) in self.messages.iter().enumerate() {
             let what = format!("message {number}: {message:?}");

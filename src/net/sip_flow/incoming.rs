@@ -123,7 +123,7 @@ impl Task {
     }
 
     /// An ACK to a 2xx goes the way of its dialog; nobody answers it, so one that may not pass is dropped.
-    pub(super) fn acknowledged(&mut self, request: Request) {
+    pub(super) async fn acknowledged(&mut self, request: Request) {
         let world = Arc::clone(&self.flow.world);
         let trace = Trace::new(u64::from_le_bytes(world::random()));
         let admitted =
@@ -142,8 +142,17 @@ impl Task {
                     tracing::info!(%trace, class = trouble.class(), "an ACK could not be passed on");
                 }
             }
-            // Nothing of ours has a dialog.
-            Ok(Admitted::Answer(_) | Admitted::Deliver(_)) => {}
+            Ok(Admitted::Deliver(delivery)) => {
+                let Some(shard) = world.shard_of(delivery.pair()) else {
+                    return;
+                };
+                let input = Input::Deliver {
+                    delivery: delivery.traced(trace),
+                    origin: None,
+                };
+                let _gone = shard.send(input).await;
+            }
+            Ok(Admitted::Answer(_)) => {}
             Err(rejected) => self.count_rejected(&rejected, trace),
         }
     }

@@ -128,7 +128,9 @@ impl Task {
         if failure == Failure::Timeout && errand.invite == Invited::Proceeding {
             self.cancel_ours(&errand.request);
         }
-        let is_ours = matches!(errand.reply, Reply::Shard(_));
+        let is_ours = matches!(errand.reply, Reply::Shard(..))
+            && *errand.request.method() == Method::Message
+            && errand.request.headers().to().tag().is_none();
         let trouble = match (failure, &self.flow.opened) {
             // Of a request that goes on, its user may be the silent one; nobody outside sets a node aside by asking him.
             (Failure::Timeout, Opened::ByUs(keeper)) if is_ours => {

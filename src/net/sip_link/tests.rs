@@ -80,7 +80,7 @@ impl Linked {
         let route = border.table().lookup(&to, Protocol::Xmpp).unwrap();
         let token = Token::new(0, number);
         let letter = Letter {
-            content: Content::Request(Box::new(request), Box::new(route)),
+            content: Content::Request(Box::new(request), Box::new(route), None),
             token: Some(token),
             until: world::now() + self.patience,
         };

@@ -7,7 +7,7 @@ use std::time::Instant;
 use vestibule::domain::{Domain, DomainPattern};
 use vestibule::gateway::link::{self, Evidence, Far, Farewell, Fate, XmppLink};
 use vestibule::gateway::{
-    AdmittedStanza, AnswerIds, Border, Conduct, Gateway, Input, Link, Outcome, Output, Token, Trace,
+    AdmittedStanza, AnswerIds, Border, Conduct, Gateway, Input, Link, Outcome, Output, Speaker, Token, Trace,
     Translation, Trouble, pair_of,
 };
 use vestibule::limits::Limits;
@@ -57,9 +57,10 @@ impl Edge {
         limits.xmpp.queued_stanzas = plan.queue;
         let ids = AnswerIds::new(chance.next());
         let name = Domain::parse("edge.example").unwrap();
+        let speaker = Speaker::new(ids.clone(), name.clone(), "", [7; 32]);
         let shards = (0..plan.shards)
             .map(|shard| Shard {
-                gateway: Gateway::new(shard, limits.gateway.clone(), ids.clone(), &name, ""),
+                gateway: Gateway::new(shard, limits.gateway.clone(), &speaker),
                 inbox: VecDeque::new(),
                 is_awake: false,
             })
@@ -232,7 +233,10 @@ impl World {
                         self.ledger.faults.push(fault);
                     }
                 }
-                other @ (Output::Send { .. } | Output::Request { .. } | Output::Respond { .. }) => {
+                other @ (Output::Send { .. }
+                | Output::Request { .. }
+                | Output::Recall { .. }
+                | Output::Respond { .. }) => {
                     self.ledger
                         .faults
                         .push(format!("nobody speaks SIP here: {other:?}"));

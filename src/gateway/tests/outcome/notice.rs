@@ -142,7 +142,7 @@ fn an_error_that_is_too_large_goes_without_what_it_is_about() {
 fn what_is_to_be_told_is_bounded_by_number_by_link_and_by_octets_and_then_sent_once() {
     let fill = |limits: GatewayLimits, to: fn(u32) -> String| {
         let mut bench = Bench::new();
-        bench.gateway = Gateway::new(3, limits, AnswerIds::new(77), &domain("edge.corp.example"), "");
+        bench.gateway = Gateway::new(3, limits, &speaker(77, ""));
         let letters: Vec<_> = (0..10)
             .map(|number| {
                 let error = stanza(Kind::Message(MessageType::Error), JULIET, &to(number));

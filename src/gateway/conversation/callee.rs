@@ -1,0 +1,419 @@
+//! What a SIP peer sends within a session, or to begin one.
+//!
+//! An INVITE for messages is accepted on behalf of the XMPP user, who is asked nothing; where it brings a first text, that
+//! text's fate is its answer.
+
+use std::time::{Duration, Instant};
+
+use super::caller::{ALLOW, SUPPORTED};
+use super::names::contact;
+use super::{Pair, Phase, SESSIONS, Session};
+use crate::gateway::answer::{Answers, Trouble};
+use crate::gateway::delivery::{Carries, Delivery, Link, Payload, SipPeer, Trace};
+use crate::gateway::event::Output;
+use crate::gateway::rejection::tag;
+use crate::gateway::{Gateway, after};
+use crate::interwork::embedded::{self, TEXT_FORMAT};
+use crate::interwork::error::refusal_to_sip;
+use crate::interwork::invitation::{self, Invitation, MessageMedia};
+use crate::mime::MediaType;
+use crate::policy;
+use crate::refusal::Refuse;
+use crate::route::Route;
+use crate::sip::dialog::{self, Dialog, DialogId, Received};
+use crate::sip::session_timer::SessionTimer;
+use crate::sip::{Flaw, Method, Request, Response, StatusCode};
+
+/// A request of a session as the border gave it.
+struct Arrival<O> {
+    request: Box<Request>,
+    carries: Carries,
+    pair: Pair,
+    peer: std::sync::Arc<SipPeer>,
+    back: Box<Route>,
+    origin: Option<O>,
+    /// All that a text in it needs.
+    rest: Rest,
+}
+
+struct Rest {
+    permit: policy::Permit,
+    route: Route,
+    link: Link,
+    trace: Trace,
+}
+
+impl<O> Gateway<O> {
+    /// Takes a request that belongs to a session of the gateway, or begins one.
+    pub(in crate::gateway) fn in_session(&mut self, now: Instant, delivery: Delivery, origin: Option<O>) {
+        let Delivery {
+            permit,
+            route,
+            link,
+            payload,
+            trace,
+            ..
+        } = delivery;
+        let Payload::InSession {
+            request,
+            carries,
+            ends,
+            peer,
+            back,
+        } = payload
+        else {
+            return;
+        };
+        let arrival = Arrival {
+            request,
+            carries,
+            pair: *ends,
+            peer,
+            back,
+            origin,
+            rest: Rest {
+                permit,
+                route,
+                link,
+                trace,
+            },
+        };
+        let pair = arrival.pair.clone();
+        let begins = arrival.request.headers().to().tag().is_none();
+        if *arrival.request.method() == Method::Ack {
+            self.peer_acknowledged(now, &arrival);
+        } else if !begins {
+            self.within(now, arrival);
+        } else if *arrival.request.method() == Method::Invite {
+            self.invited(now, arrival);
+        } else if *arrival.request.method() != Method::Message {
+            let response = refuse(&arrival.request, &dialog::Refused::NoSuchDialog);
+            self.respond(arrival.origin, response);
+        } else {
+            // What a single message would be, were it not about typing.
+            self.respond_ok(&arrival.request, arrival.origin);
+            if let Carries::State(stanza, activity) = arrival.carries {
+                self.peer_types(now, &pair, *stanza, activity);
+            }
+        }
+        self.conversations.schedule(&pair);
+    }
+
+    fn invited(&mut self, now: Instant, arrival: Arrival<O>) {
+        let Arrival {
+            request,
+            carries,
+            pair,
+            peer,
+            back,
+            origin,
+            rest,
+        } = arrival;
+        let to_sip = Link::Sip {
+            remote: pair.sip.domain().clone(),
+        };
+        let face = peer.face.clone();
+        let timer = SessionTimer::new(self.limits.session_interval, self.limits.session_least);
+        if let Err(small) = timer.check(&request) {
+            let response = small.response(&request, &tag(&request));
+            return self.respond(origin, response);
+        }
+        let dialog = self.callee(&request, &face);
+        let dialog = match dialog {
+            Ok(dialog) => dialog,
+            Err(status) => {
+                let response = request.response(status, status.reason(), Some(&tag(&request)));
+                return self.respond(origin, response);
+            }
+        };
+        let Some(conversation) = self.converse(now, &pair, &to_sip, &back, &peer) else {
+            let response = self
+                .answers
+                .troubled_request(&request, Trouble::Overload, policy::Answers::Pass);
+            return self.respond(origin, response);
+        };
+        // A peer that begins one session after the other has forgotten the first.
+        let excess = (conversation.sessions.len() >= SESSIONS).then(|| conversation.sessions.remove(0));
+        conversation.sessions.push(Session {
+            dialog,
+            timer,
+            phase: Phase::Offered,
+            first: None,
+        });
+        if let Some(excess) = excess {
+            self.end_dialog(now, &pair, excess.dialog);
+        }
+        match carries {
+            Carries::Text(stanza) => {
+                let delivery = Delivery {
+                    permit: rest.permit,
+                    route: rest.route,
+                    link: rest.link,
+                    payload: Payload::ToXmpp {
+                        stanza,
+                        request,
+                        profile: peer.profile.clone(),
+                    },
+                    trace: rest.trace,
+                    other: None,
+                };
+                self.deliver(now, delivery, origin);
+            }
+            Carries::Nothing | Carries::State(..) => self.accept(now, &pair, &request, origin),
+        }
+    }
+
+    fn callee(&mut self, request: &Request, face: &crate::sip::proxy::Face) -> Result<Dialog, StatusCode> {
+        let own = request
+            .headers()
+            .to()
+            .uri()
+            .sip()
+            .ok_or(StatusCode::BAD_REQUEST)?;
+        let contact = contact(face, own).map_err(|_| StatusCode::BAD_REQUEST)?;
+        let over = request.headers().top_via().transport().clone();
+        Dialog::of_callee(request, &self.names.tag(), contact, &over).map_err(|_| StatusCode::BAD_REQUEST)
+    }
+
+    /// Accepts an INVITE of a peer; its text, where there is one, has arrived.
+    pub(in crate::gateway) fn accept(
+        &mut self,
+        now: Instant,
+        pair: &Pair,
+        request: &Request,
+        origin: Option<O>,
+    ) {
+        let first = embedded::first_message(request).ok().flatten();
+        let until = after(now, ACKNOWLEDGED);
+        let repeated_until = after(now, REPEATED);
+        let response = self.offered(pair, request).map(|(session, face)| {
+            session.dialog.confirm();
+            session.phase = Phase::Accepted { until };
+            let is_consumed = first.is_some();
+            session.first = first.map(|first| (first, repeated_until));
+            let response = accepted(session, request, face.host(), is_consumed)?;
+            with_timer(&mut session.timer, now, request, response)
+        });
+        let response = match response {
+            Some(Ok(response)) => response,
+            Some(Err(_)) | None => {
+                let status = StatusCode::SERVER_INTERNAL_ERROR;
+                request.response(status, status.reason(), Some(&tag(request)))
+            }
+        };
+        self.respond(origin, response);
+        self.conversations.schedule(pair);
+    }
+
+    /// The text in an INVITE was refused or lost, and with it the INVITE.
+    pub(in crate::gateway) fn decline(&mut self, now: Instant, pair: &Pair, request: &Request) {
+        let id = self
+            .offered(pair, request)
+            .map(|(session, _)| session.dialog.id());
+        if let (Some(id), Some(conversation)) = (id, self.conversations.by_pair.get_mut(pair)) {
+            conversation.take_session(&id);
+        }
+        self.advance(now, pair);
+    }
+
+    /// The session that an INVITE has begun and that was not accepted yet.
+    fn offered(&mut self, pair: &Pair, request: &Request) -> Option<(&mut Session, crate::sip::proxy::Face)> {
+        let headers = request.headers();
+        let tag = headers.from().tag().unwrap_or_default();
+        let conversation = self.conversations.by_pair.get_mut(pair)?;
+        let face = conversation.peer.face.clone();
+        let session = conversation.sessions.iter_mut().find(|session| {
+            let id = session.dialog.id();
+            session.phase == Phase::Offered && id.call_id() == headers.call_id() && id.remote_tag() == tag
+        })?;
+        Some((session, face))
+    }
+
+    fn peer_acknowledged(&mut self, now: Instant, arrival: &Arrival<O>) {
+        let id = DialogId::of_request(&arrival.request);
+        let Some(conversation) = self.conversations.by_pair.get_mut(&arrival.pair) else {
+            return;
+        };
+        if let Some(session) = conversation.session(&id)
+            && matches!(session.phase, Phase::Accepted { .. })
+        {
+            session.phase = Phase::Open;
+            self.advance(now, &arrival.pair);
+        }
+    }
+
+    /// A request within a session.
+    fn within(&mut self, now: Instant, arrival: Arrival<O>) {
+        let Arrival {
+            request,
+            carries,
+            pair,
+            peer,
+            origin,
+            rest,
+            ..
+        } = arrival;
+        let id = DialogId::of_request(&request);
+        let quiet_at = after(now, self.limits.conversation);
+        let session = self
+            .conversations
+            .by_pair
+            .get_mut(&pair)
+            .and_then(|conversation| {
+                conversation.quiet_at = quiet_at;
+                conversation.session(&id)
+            });
+        let Some(session) = session else {
+            let response = refuse(&request, &dialog::Refused::NoSuchDialog);
+            return self.respond(origin, response);
+        };
+        let received = match session.dialog.receive(&request) {
+            Ok(received) => received,
+            Err(refused) => {
+                let response = refuse(&request, &refused);
+                return self.respond(origin, response);
+            }
+        };
+        if received == Received::Bye {
+            let response = session.dialog.answer(&request, StatusCode::OK, "");
+            self.respond(origin, response);
+            return self.hung_up(now, &pair, &id);
+        }
+        match (request.method(), carries) {
+            (Method::Message, Carries::Text(stanza)) => {
+                let is_repeated = session
+                    .first
+                    .take_if(|(first, until)| *until > now && first.same_as(&request))
+                    .is_some();
+                if is_repeated {
+                    return self.respond_ok(&request, origin);
+                }
+                let delivery = Delivery {
+                    permit: rest.permit,
+                    route: rest.route,
+                    link: rest.link,
+                    payload: Payload::ToXmpp {
+                        stanza,
+                        request,
+                        profile: peer.profile.clone(),
+                    },
+                    trace: rest.trace,
+                    other: None,
+                };
+                self.deliver(now, delivery, origin);
+            }
+            (Method::Invite | Method::Update, _) => {
+                let host = peer.face.host().clone();
+                let response = refreshed(session, now, &request, &host);
+                self.respond(origin, response);
+            }
+            (_, Carries::State(stanza, activity)) => {
+                self.respond_ok(&request, origin);
+                self.peer_types(now, &pair, *stanza, activity);
+            }
+            (_, Carries::Text(_) | Carries::Nothing) => self.respond_ok(&request, origin),
+        }
+    }
+
+    /// The peer has ended a session.
+    fn hung_up(&mut self, now: Instant, pair: &Pair, id: &DialogId) {
+        let Some(conversation) = self.conversations.by_pair.get_mut(pair) else {
+            return;
+        };
+        let ended = conversation.take_session(id);
+        if let Some(ended) = ended
+            && conversation.sessions.is_empty()
+            && !conversation.is_inviting()
+        {
+            self.say_gone(now, pair, ended.dialog.id().call_id().as_str());
+        }
+        // A text that was under way in it is answered, or not, by itself; what waits begins another session.
+        self.advance(now, pair);
+    }
+
+    fn respond_ok(&mut self, request: &Request, origin: Option<O>) {
+        let response = Answers::taken(request, policy::Answers::Pass);
+        self.respond(origin, response);
+    }
+
+    pub(super) fn respond(&mut self, origin: Option<O>, response: Response) {
+        if let Some(origin) = origin {
+            self.ready.push_back(Output::Respond {
+                origin,
+                response: Box::new(response),
+            });
+        }
+    }
+}
+
+/// The answer that accepts an INVITE.
+fn accepted(
+    session: &Session,
+    request: &Request,
+    host: &crate::sip::Host,
+    is_consumed: bool,
+) -> Result<Response, Flaw> {
+    let description = match invitation::judge(request) {
+        Ok(Invitation::Messages(streams)) => {
+            invitation::answer(host, &streams, request.headers().from().uri())
+        }
+        Ok(Invitation::Offerless) | Err(_) => invitation::offer(host, MessageMedia::Message),
+    };
+    // Whoever sees the tag does not send the text again.
+    let supported = if is_consumed {
+        format!("{SUPPORTED}, {TEXT_FORMAT}")
+    } else {
+        SUPPORTED.to_owned()
+    };
+    session
+        .dialog
+        .answer(request, StatusCode::OK, "")
+        .with_header("Allow", ALLOW)?
+        .with_header("Supported", &supported)
+        .map(|response| response.with_body(MediaType::plain("application", "sdp"), description))
+}
+
+fn with_timer(
+    timer: &mut SessionTimer,
+    now: Instant,
+    request: &Request,
+    mut response: Response,
+) -> Result<Response, Flaw> {
+    timer.answer(now, request, &mut response)?;
+    Ok(response)
+}
+
+/// The answer to a re-INVITE or an UPDATE: the session goes on as it is, or the request is refused and it does so too.
+fn refreshed(session: &mut Session, now: Instant, request: &Request, host: &crate::sip::Host) -> Response {
+    if let Err(small) = session.timer.check(request) {
+        return small.response(request, session.dialog.local().tag().unwrap_or_default());
+    }
+    let is_invite = *request.method() == Method::Invite;
+    let mut response = session.dialog.answer(request, StatusCode::OK, "");
+    if is_invite || !request.body().is_empty() {
+        let description = match invitation::judge(request) {
+            Ok(Invitation::Messages(streams)) => {
+                invitation::answer(host, &streams, request.headers().from().uri())
+            }
+            Ok(Invitation::Offerless) => invitation::offer(host, MessageMedia::Message),
+            Err(refused) => return refuse(request, &refused),
+        };
+        response = response.with_body(MediaType::plain("application", "sdp"), description);
+    }
+    match with_timer(&mut session.timer, now, request, response) {
+        Ok(response) => response,
+        Err(_) => {
+            let status = StatusCode::SERVER_INTERNAL_ERROR;
+            request.response(status, status.reason(), None)
+        }
+    }
+}
+
+fn refuse(request: &Request, refusal: &dyn Refuse) -> Response {
+    refusal_to_sip(refusal, "").response(request, &tag(request))
+}
+
+/// RFC 3261 §13.3.1.4: 64*T1, until an ACK has to come.
+const ACKNOWLEDGED: Duration = Duration::from_secs(32);
+/// How long a peer may send the text of its INVITE once more.
+const REPEATED: Duration = Duration::from_secs(30);

@@ -1,0 +1,410 @@
+//! Conversations: what two users have said to each other a short while ago, so that what they say next goes the same way.
+//!
+//! XMPP has no sessions, and some SIP peers take messages in nothing else: the gateway makes them, accepts them, and ends
+//! them when nobody writes any more. A conversation also remembers which of his devices an XMPP user answers from
+//! (specification: interworking §13), and which way of sending a SIP peer takes.
+//!
+//! Texts for SIP wait in one queue a conversation and go one at a time, so that their order is kept whatever becomes of the
+//! session; each waits among the other messages of the shard too, which bounds them and tells their senders.
+//!
+//! [`caller`] sends texts, [`inviting`] begins sessions for them, [`keeping`] keeps and ends those, [`callee`] takes what a SIP
+//! peer sends, [`states`] carries chat states.
+//! RFC 3261 §12 to §15, RFC 4028, RFC 7573 §5 and §6; Microsoft's sessions of messages.
+
+mod callee;
+mod caller;
+mod inviting;
+mod keeping;
+mod names;
+mod states;
+
+use std::collections::{BTreeSet, HashMap, VecDeque};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+pub(super) use caller::{Heard, Way};
+pub(super) use names::Names;
+
+use super::Gateway;
+use super::delivery::{Link, SipPeer};
+use super::pending::Token;
+use crate::interwork::embedded::Embedded;
+use crate::interwork::profile::Sessions;
+use crate::limits::GatewayLimits;
+use crate::route::Route;
+use crate::sip::dialog::{Dialog, DialogId, Forks};
+use crate::sip::session_timer::SessionTimer;
+use crate::sip::{CallId, Request};
+use crate::xmpp::{Jid, Stanza};
+
+/// A user of XMPP and one of SIP, by their bare addresses.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub(super) struct Pair {
+    /// The user of XMPP.
+    pub(super) xmpp: Jid,
+    /// The user of SIP, as XMPP names him.
+    pub(super) sip: Jid,
+}
+
+/// The conversations of a shard.
+#[derive(Debug)]
+pub(super) struct Conversations {
+    most: usize,
+    by_pair: HashMap<Pair, Conversation>,
+    /// The requests of ours that belong to one, until they are answered.
+    requests: HashMap<Token, (Pair, Purpose)>,
+    /// When each next needs attention.
+    times: BTreeSet<(Instant, Pair)>,
+}
+
+/// What two users have between them.
+#[derive(Debug)]
+pub(super) struct Conversation {
+    link: Link,
+    route: Route,
+    peer: Arc<SipPeer>,
+    /// The device that the XMPP user last wrote from.
+    device: Option<Jid>,
+    /// The name that its last session of ours took from the XMPP side.
+    named: Option<CallId>,
+    mode: Mode,
+    sessions: Vec<Session>,
+    /// INVITEs of ours: one that waits for its answer, and those that others may still answer.
+    inviting: Vec<Inviting>,
+    /// Texts for the SIP user that were not sent yet.
+    queue: VecDeque<Token>,
+    /// The one that was sent and not answered, and the session that it went in.
+    sent: Option<(Token, DialogId)>,
+    typing: states::Typing,
+    /// When it is forgotten unless something is said before.
+    quiet_at: Instant,
+    /// When it stands in the table of times.
+    wakes_at: Option<Instant>,
+}
+
+/// How a SIP user takes messages.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Mode {
+    /// As his profile says: nothing else was seen.
+    Unknown(Sessions),
+    /// Each on its own.
+    Page,
+    /// In sessions.
+    Session,
+}
+
+/// A session of messages.
+#[derive(Debug)]
+struct Session {
+    dialog: Dialog,
+    timer: SessionTimer,
+    phase: Phase,
+    /// What came with the INVITE, where its sender might send it once more, and until when.
+    first: Option<(Embedded, Instant)>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Phase {
+    /// The peer's INVITE waits for what becomes of the text in it.
+    Offered,
+    /// We accepted; no ACK came yet.
+    Accepted { until: Instant },
+    /// Both ends know of it.
+    Open,
+}
+
+/// An INVITE of ours that may still make a session.
+#[derive(Debug)]
+struct Inviting {
+    token: Token,
+    request: Box<Request>,
+    forks: Forks,
+    timer: SessionTimer,
+    state: Invited,
+    until: Instant,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Invited {
+    /// Nobody has answered.
+    Waiting,
+    /// A session came of it, others may come late.
+    Accepted,
+    /// It was called back.
+    Recalled,
+}
+
+/// What a request of ours is for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Purpose {
+    /// It begins a session.
+    Invite,
+    /// It carries a text.
+    Text,
+    /// It keeps a session alive.
+    Refresh(DialogId),
+    /// Nothing depends on its answer.
+    Other(DialogId),
+}
+
+impl Pair {
+    /// The pair of two addresses.
+    pub(super) fn new(xmpp: &Jid, sip: &Jid) -> Self {
+        Self {
+            xmpp: xmpp.bare(),
+            sip: sip.bare(),
+        }
+    }
+}
+
+impl Conversations {
+    /// None yet; at most so many at once.
+    pub(super) fn new(limits: &GatewayLimits) -> Self {
+        Self {
+            most: limits.conversations,
+            by_pair: HashMap::new(),
+            requests: HashMap::new(),
+            times: BTreeSet::new(),
+        }
+    }
+
+    /// How many there are.
+    pub(super) fn len(&self) -> usize {
+        self.by_pair.len()
+    }
+
+    /// How many sessions they have.
+    pub(super) fn sessions(&self) -> usize {
+        self.by_pair
+            .values()
+            .map(|conversation| conversation.sessions.len())
+            .sum()
+    }
+
+    /// How many of their requests are under way.
+    #[cfg(test)]
+    pub(super) fn under_way(&self) -> usize {
+        self.requests.len()
+    }
+
+    /// The device that an XMPP user answers a SIP user from.
+    pub(super) fn device(&self, pair: &Pair) -> Option<&Jid> {
+        self.by_pair.get(pair)?.device.as_ref()
+    }
+
+    /// A device has refused what was sent to it.
+    pub(super) fn leave_device(&mut self, pair: &Pair) {
+        if let Some(conversation) = self.by_pair.get_mut(pair) {
+            conversation.device = None;
+        }
+    }
+
+    /// When the first needs attention.
+    pub(super) fn next(&self) -> Option<Instant> {
+        self.times.first().map(|(at, _)| *at)
+    }
+
+    fn due(&self, now: Instant) -> Option<Pair> {
+        let (at, pair) = self.times.first()?;
+        (*at <= now).then(|| pair.clone())
+    }
+
+    /// Puts a conversation in the table of times by what it waits for.
+    fn schedule(&mut self, pair: &Pair) {
+        let Some(conversation) = self.by_pair.get_mut(pair) else {
+            return;
+        };
+        let at = conversation.wakes();
+        if conversation.wakes_at == Some(at) {
+            return;
+        }
+        if let Some(before) = conversation.wakes_at.replace(at) {
+            self.times.remove(&(before, pair.clone()));
+        }
+        self.times.insert((at, pair.clone()));
+    }
+
+    fn remove(&mut self, pair: &Pair) -> Option<Conversation> {
+        let conversation = self.by_pair.remove(pair)?;
+        if let Some(at) = conversation.wakes_at {
+            self.times.remove(&(at, pair.clone()));
+        }
+        Some(conversation)
+    }
+}
+
+impl Conversation {
+    fn new(link: Link, route: Route, peer: Arc<SipPeer>, quiet_at: Instant) -> Self {
+        let mode = Mode::Unknown(peer.profile.sessions());
+        Self {
+            link,
+            route,
+            peer,
+            device: None,
+            named: None,
+            mode,
+            sessions: Vec::new(),
+            inviting: Vec::new(),
+            queue: VecDeque::new(),
+            sent: None,
+            typing: states::Typing::default(),
+            quiet_at,
+            wakes_at: None,
+        }
+    }
+
+    /// When it needs attention.
+    fn wakes(&self) -> Instant {
+        let sessions = self.sessions.iter().flat_map(|session| {
+            let accepted = match session.phase {
+                Phase::Accepted { until } => Some(until),
+                Phase::Offered | Phase::Open => None,
+            };
+            [session.timer.timeout(), accepted].into_iter().flatten()
+        });
+        let inviting = self.inviting.iter().flat_map(|inviting| {
+            let until = (inviting.state == Invited::Waiting).then_some(inviting.until);
+            [until, inviting.forks.timeout()].into_iter().flatten()
+        });
+        sessions
+            .chain(inviting)
+            .chain(self.typing.timeout())
+            .min()
+            .unwrap_or(self.quiet_at)
+            .min(self.quiet_at)
+    }
+
+    /// The session that texts go in.
+    fn speaking(&mut self) -> Option<&mut Session> {
+        self.sessions
+            .iter_mut()
+            .find(|session| session.phase == Phase::Open)
+    }
+
+    fn session(&mut self, id: &DialogId) -> Option<&mut Session> {
+        self.sessions
+            .iter_mut()
+            .find(|session| session.dialog.id() == *id)
+    }
+
+    fn take_session(&mut self, id: &DialogId) -> Option<Session> {
+        let at = self
+            .sessions
+            .iter()
+            .position(|session| session.dialog.id() == *id)?;
+        Some(self.sessions.remove(at))
+    }
+
+    fn inviting(&mut self, token: Token) -> Option<&mut Inviting> {
+        self.inviting.iter_mut().find(|inviting| inviting.token == token)
+    }
+
+    fn take_inviting(&mut self, token: Token) -> Option<Inviting> {
+        let at = self
+            .inviting
+            .iter()
+            .position(|inviting| inviting.token == token)?;
+        Some(self.inviting.remove(at))
+    }
+
+    /// Whether an INVITE of ours waits for its answer.
+    fn is_inviting(&self) -> bool {
+        self.inviting
+            .iter()
+            .any(|inviting| inviting.state == Invited::Waiting)
+    }
+
+    /// Whether something of it is still under way.
+    fn is_busy(&self) -> bool {
+        !self.queue.is_empty() || self.sent.is_some() || !self.inviting.is_empty()
+    }
+}
+
+impl<O> Gateway<O> {
+    /// How many conversations are remembered, and how many sessions they have.
+    #[must_use]
+    pub fn conversations(&self) -> (usize, usize) {
+        (self.conversations.len(), self.conversations.sessions())
+    }
+
+    /// A SIP user says something: it is for the device that he was last answered from, where that is known.
+    pub(super) fn says(&mut self, stanza: &mut Stanza) {
+        let pair = Pair::new(stanza.to(), stanza.from());
+        let Some(conversation) = self.conversations.by_pair.get_mut(&pair) else {
+            return;
+        };
+        conversation.typing.said();
+        if stanza.to().is_bare()
+            && let Some(device) = &conversation.device
+        {
+            stanza.set_to(device.clone());
+        }
+    }
+
+    /// The conversation of a pair, made where there is none and there is room.
+    fn converse(
+        &mut self,
+        now: Instant,
+        pair: &Pair,
+        link: &Link,
+        route: &Route,
+        peer: &Arc<SipPeer>,
+    ) -> Option<&mut Conversation> {
+        let quiet_at = super::after(now, self.limits.conversation);
+        let conversations = &mut self.conversations;
+        if conversations.by_pair.len() >= conversations.most && !conversations.by_pair.contains_key(pair) {
+            return None;
+        }
+        let conversation = conversations
+            .by_pair
+            .entry(pair.clone())
+            .or_insert_with(|| Conversation::new(link.clone(), route.clone(), Arc::clone(peer), quiet_at));
+        conversation.quiet_at = quiet_at;
+        if conversation.peer != *peer {
+            conversation.peer = Arc::clone(peer);
+        }
+        if conversation.route != *route {
+            conversation.route = route.clone();
+        }
+        Some(conversation)
+    }
+
+    /// Looks after every conversation whose time has come.
+    pub(super) fn tick_conversations(&mut self, now: Instant) {
+        while let Some(pair) = self.conversations.due(now) {
+            self.attend(now, &pair);
+            let Some(conversation) = self.conversations.by_pair.get_mut(&pair) else {
+                continue;
+            };
+            if conversation.quiet_at <= now && conversation.is_busy() {
+                conversation.quiet_at = super::after(now, self.limits.conversation);
+            }
+            if conversation.quiet_at <= now {
+                self.close(now, &pair);
+                continue;
+            }
+            // What has been looked after does not wait for the same instant again.
+            let stale = conversation.wakes() <= now;
+            self.conversations.schedule(&pair);
+            if stale {
+                self.postpone(now, &pair);
+            }
+        }
+    }
+
+    /// A safeguard: whatever is due and stays so is looked at again a little later, and not at once for ever.
+    fn postpone(&mut self, now: Instant, pair: &Pair) {
+        let at = super::after(now, AGAIN);
+        if let Some(conversation) = self.conversations.by_pair.get_mut(pair) {
+            if let Some(before) = conversation.wakes_at.replace(at) {
+                self.conversations.times.remove(&(before, pair.clone()));
+            }
+            self.conversations.times.insert((at, pair.clone()));
+        }
+    }
+}
+
+/// See [`Gateway::postpone`].
+const AGAIN: Duration = Duration::from_secs(1);
+/// Sessions of one pair at once: more than one where both began at the same time, or a peer's device was changed.
+const SESSIONS: usize = 4;

@@ -1,0 +1,69 @@
+//! The names that requests of ours bear: nobody can guess the next from those before.
+
+use aws_lc_rs::hmac;
+
+use crate::sip::proxy::Face;
+use crate::sip::{CallId, Flaw, NameAddr, SipUri, Via};
+
+/// Makes tags, Call-IDs and branches.
+pub(in crate::gateway) struct Names {
+    key: hmac::Key,
+    shard: u8,
+    count: u64,
+}
+
+impl Names {
+    /// Names of a shard, by a secret of the process.
+    pub(in crate::gateway) fn new(secret: &[u8; 32], shard: u8) -> Self {
+        Self {
+            key: hmac::Key::new(hmac::HMAC_SHA256, secret),
+            shard,
+            count: 0,
+        }
+    }
+
+    /// A tag (RFC 3261 §19.3).
+    pub(super) fn tag(&mut self) -> String {
+        self.fresh()
+    }
+
+    /// A Call-ID (RFC 3261 §8.1.1.4).
+    pub(super) fn call_id(&mut self) -> Result<CallId, Flaw> {
+        CallId::parse(&self.fresh())
+    }
+
+    /// A Via as the dialog needs it to make a request; whoever sends it writes its own.
+    pub(super) fn via(&mut self, face: &Face) -> Result<Via, Flaw> {
+        let branch = format!("{MAGIC}{}", self.fresh());
+        Via::new(face.transport().clone(), face.host().clone(), None, &branch)
+    }
+
+    fn fresh(&mut self) -> String {
+        self.count = self.count.wrapping_add(1);
+        let mut context = hmac::Context::with_key(&self.key);
+        context.update(&[self.shard]);
+        context.update(&self.count.to_le_bytes());
+        let name = context.sign();
+        name.as_ref()
+            .iter()
+            .take(OCTETS)
+            .map(|octet| format!("{octet:02x}"))
+            .collect()
+    }
+}
+
+/// Where a user of ours is reached in a session: at the edge, by his own name.
+pub(super) fn contact(face: &Face, user: &SipUri) -> Result<NameAddr, Flaw> {
+    face.uri(user.user().unwrap_or_default()).map(NameAddr::new)
+}
+
+impl std::fmt::Debug for Names {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Names").finish_non_exhaustive()
+    }
+}
+
+/// RFC 3261 §8.1.1.7.
+const MAGIC: &str = "z9hG4bK";
+/// Octets of a name: four times what RFC 3261 §19.3 asks for.
+const OCTETS: usize = 16;

@@ -1,0 +1,516 @@
+//! Sessions of messages, begun by either side, and what a conversation remembers.
+
+use super::*;
+use crate::limits::GatewayLimits;
+
+const JULIET: &str = "juliet@corp.example/balcony";
+const ROMEO: &str = "romeo@ms.example";
+const SDP: &str = "v=0\r\no=- 0 0 IN IP4 192.0.2.9\r\ns=session\r\nc=IN IP4 192.0.2.9\r\nt=0 0\r\n\
+    m=message 5060 sip null\r\na=accept-types:text/plain\r\n";
+
+/// A gateway with its border and its clock.
+struct Bench {
+    border: Border,
+    gateway: Gateway<u32>,
+    now: Instant,
+    requests: u32,
+}
+
+/// What the SIP side answers.
+struct Answer {
+    status: u16,
+    tag: &'static str,
+    more: &'static str,
+    body: &'static str,
+}
+
+const OK: Answer = Answer {
+    status: 200,
+    tag: "b1",
+    more: "Contact: <sip:romeo@192.0.2.9;transport=tls>\r\nRecord-Route: <sip:edge.ms.example;lr;ms-fe=x>;tag=q\r\n\
+           Content-Type: application/sdp\r\n",
+    body: SDP,
+};
+
+const fn status(status: u16) -> Answer {
+    Answer {
+        status,
+        tag: "b1",
+        more: "",
+        body: "",
+    }
+}
+
+impl Bench {
+    fn new() -> Self {
+        Self {
+            border: Setting::open().border(),
+            gateway: Gateway::new(0, GatewayLimits::default(), &speaker(7, UNDELIVERABLE)),
+            now: Instant::now(),
+            requests: 0,
+        }
+    }
+
+    fn handle(&mut self, input: Input<u32>) -> Seen {
+        self.gateway.handle(self.now, input);
+        drain(&mut self.gateway, self.now)
+    }
+
+    fn pass(&mut self, seconds: u64) -> Seen {
+        self.now += Duration::from_secs(seconds);
+        self.handle(Input::Tick)
+    }
+
+    /// A stanza of the XMPP user.
+    fn stanza(&mut self, stanza: Stanza) -> Seen {
+        match self.border.admit_stanza(Side::Inside, stanza, &[7; 32]).unwrap() {
+            AdmittedStanza::Deliver(delivery) => self.handle(Input::Deliver {
+                delivery,
+                origin: None,
+            }),
+            AdmittedStanza::Ignore => Seen::default(),
+            other @ AdmittedStanza::Answer(_) => panic!("{other:?}"),
+        }
+    }
+
+    fn write(&mut self, id: &str, body: &str) -> Seen {
+        self.stanza(chat(JULIET, ROMEO, id, body))
+    }
+
+    /// A request of the SIP user; gives what it was answered at once with, if at all, and what else is done.
+    fn request(&mut self, request: Request) -> (Option<Box<Response>>, Seen) {
+        let mut peer = Proven(&["partner.example", "ms.example"]);
+        self.requests += 1;
+        let is_ack = *request.method() == sip::Method::Ack;
+        match self.border.admit_sip(Side::Outside, request, &mut peer, today()) {
+            Ok(Admitted::Deliver(delivery)) => {
+                let origin = (!is_ack).then_some(self.requests);
+                let mut seen = self.handle(Input::Deliver { delivery, origin });
+                let answer = seen
+                    .responses
+                    .iter()
+                    .position(|(number, _)| *number == self.requests);
+                (answer.map(|at| seen.responses.remove(at).1), seen)
+            }
+            Ok(other) => panic!("{other:?}"),
+            Err(rejected) => (Some(Box::new(rejected.response().clone())), Seen::default()),
+        }
+    }
+
+    fn answer(&mut self, token: Token, request: &Request, answer: &Answer) -> Seen {
+        let mut head = String::from("SIP/2.0 ");
+        head.push_str(&format!("{} x\r\n", answer.status));
+        let mut written = Vec::new();
+        sip::write::request(request, &mut written);
+        let written = String::from_utf8(written).unwrap();
+        for line in written.lines() {
+            let name = line.split(':').next().unwrap_or_default();
+            match name {
+                "Via" | "From" | "Call-ID" | "CSeq" => head.push_str(&format!("{line}\r\n")),
+                "To" if line.contains(";tag=") => head.push_str(&format!("{line}\r\n")),
+                "To" => head.push_str(&format!("{line};tag={}\r\n", answer.tag)),
+                _ => {}
+            }
+        }
+        let Answer { more, body, .. } = answer;
+        let text = format!("{head}{more}Content-Length: {}\r\n\r\n{body}", body.len());
+        let response = match sip::parse::message(text.as_bytes(), &SipLimits::default()) {
+            Ok(Message::Response(response)) => response,
+            other => panic!("{text}\nis no response: {other:?}"),
+        };
+        self.handle(Input::Response {
+            token,
+            response: Box::new(response),
+        })
+    }
+
+    /// Juliet's first text has begun a session: gives the text that was sent in it.
+    fn session(&mut self) -> (Token, Box<Request>) {
+        let mut seen = self.write("m1", "hello");
+        let (token, invite, _) = seen.requests.remove(0);
+        let mut seen = self.answer(token, &invite, &OK);
+        assert_eq!(methods(&seen), ["ACK", "MESSAGE"]);
+        let (token, message, _) = seen.requests.remove(1);
+        (token, message)
+    }
+}
+
+fn methods(seen: &Seen) -> Vec<&str> {
+    seen.requests
+        .iter()
+        .map(|(_, request, _)| request.method().as_str())
+        .collect()
+}
+
+fn bodies(seen: &Seen) -> Vec<String> {
+    seen.requests
+        .iter()
+        .filter(|(_, request, _)| *request.method() == sip::Method::Message)
+        .map(|(_, request, _)| String::from_utf8_lossy(request.body()).into_owned())
+        .collect()
+}
+
+fn texts(seen: &Seen) -> Vec<String> {
+    seen.sent
+        .iter()
+        .filter_map(|letter| letter.stanza.child_text("body"))
+        .collect()
+}
+
+#[test]
+fn the_first_text_invites_and_the_others_follow_in_their_order_one_at_a_time() {
+    let mut bench = Bench::new();
+    let mut seen = bench.write("m1", "one");
+    assert_eq!(methods(&seen), ["INVITE"]);
+    let (token, invite, _) = seen.requests.remove(0);
+    assert!(sip::sdp::Sdp::parse(invite.body()).unwrap().is_of_messages());
+    assert!(bench.write("m2", "two").is_empty() && bench.write("m3", "three").is_empty());
+    let mut seen = bench.answer(token, &invite, &OK);
+    assert_eq!(methods(&seen), ["ACK", "MESSAGE"]);
+    assert_eq!(bodies(&seen), ["one"]);
+    let ack = &seen.requests[0].1;
+    assert_eq!(ack.headers().cseq().number(), invite.headers().cseq().number());
+    for (body, next) in [("one", Some("two")), ("two", Some("three")), ("three", None)] {
+        let (token, message, _) = seen.requests.pop().unwrap();
+        assert_eq!(message.body().as_ref(), body.as_bytes());
+        assert_eq!(
+            message.headers().route().first().unwrap().to_string(),
+            "<sip:edge.ms.example;lr;ms-fe=x>;tag=q",
+            "the route set, octet for octet"
+        );
+        seen = bench.answer(token, &message, &status(200));
+        assert_eq!(bodies(&seen), next.into_iter().collect::<Vec<_>>());
+        assert_eq!(seen.outcomes, [Outcome::Delivered]);
+    }
+    assert_eq!(
+        (bench.gateway.waiting(), bench.gateway.conversations()),
+        (0, (1, 1))
+    );
+}
+
+#[test]
+fn who_refuses_the_session_refuses_every_text_behind_it() {
+    let mut bench = Bench::new();
+    let mut seen = bench.write("m1", "one");
+    bench.write("m2", "two");
+    let (token, invite, _) = seen.requests.remove(0);
+    let seen = bench.answer(token, &invite, &status(486));
+    let to = JULIET.to_owned();
+    assert_eq!(
+        seen.errors(),
+        [
+            (to.clone(), "m1".to_owned(), Condition::RecipientUnavailable),
+            (to, "m2".to_owned(), Condition::RecipientUnavailable),
+        ]
+    );
+    assert_eq!(bench.gateway.waiting(), 0);
+}
+
+#[test]
+fn who_takes_no_sessions_gets_single_messages_and_the_reverse() {
+    for code in [405, 415, 488, 501] {
+        let mut bench = Bench::new();
+        let mut seen = bench.write("m1", "one");
+        bench.write("m2", "two");
+        let (token, invite, _) = seen.requests.remove(0);
+        let mut seen = bench.answer(token, &invite, &status(code));
+        assert_eq!(bodies(&seen), ["one", "two"], "{code}");
+        let (token, two, _) = seen.requests.pop().unwrap();
+        let (other, one, _) = seen.requests.pop().unwrap();
+        assert!(two.headers().to().tag().is_none(), "outside of any dialog");
+        assert_eq!(
+            bench.answer(other, &one, &status(200)).outcomes,
+            [Outcome::Delivered]
+        );
+        assert_eq!(
+            bench.answer(token, &two, &status(488)).errors().len(),
+            1,
+            "it does not change again"
+        );
+        assert_eq!(
+            methods(&bench.write("m3", "three")),
+            ["MESSAGE"],
+            "it is remembered"
+        );
+    }
+    let mut bench = Bench::new();
+    let alone = |id, body| chat(JULIET, "alice@partner.example", id, body);
+    let mut seen = bench.stanza(alone("m1", "one"));
+    assert_eq!(methods(&seen), ["MESSAGE"]);
+    let (token, message, _) = seen.requests.remove(0);
+    let mut seen = bench.answer(token, &message, &status(405));
+    assert_eq!(methods(&seen), ["INVITE"]);
+    let (token, invite, _) = seen.requests.remove(0);
+    let seen = bench.answer(token, &invite, &OK);
+    assert_eq!(bodies(&seen), ["one"]);
+}
+
+#[test]
+fn a_session_that_the_other_end_has_lost_is_begun_again_with_what_waits_in_order() {
+    for code in [408, 480, 481] {
+        let mut bench = Bench::new();
+        let (token, message) = bench.session();
+        bench.write("m2", "two");
+        let mut seen = bench.answer(token, &message, &status(code));
+        assert_eq!(methods(&seen), ["INVITE"], "{code}");
+        let (token, invite, _) = seen.requests.remove(0);
+        assert_ne!(invite.headers().call_id(), message.headers().call_id());
+        let mut seen = bench.answer(token, &invite, &OK);
+        assert_eq!(bodies(&seen), ["hello"]);
+        let (token, again, _) = seen.requests.remove(1);
+        let seen = bench.answer(token, &again, &status(200));
+        assert_eq!(
+            (bodies(&seen), seen.outcomes),
+            (vec!["two".to_owned()], vec![Outcome::Delivered])
+        );
+    }
+    let mut bench = Bench::new();
+    let (token, message) = bench.session();
+    let (token, invite, _) = bench.answer(token, &message, &status(481)).requests.remove(0);
+    let (_, again, _) = {
+        let mut seen = bench.answer(token, &invite, &OK);
+        let last = seen.requests.remove(1);
+        let errors = bench.answer(last.0, &last.1, &status(481)).errors();
+        assert_eq!(errors.len(), 1, "not for ever");
+        last
+    };
+    assert_eq!(again.body().as_ref(), b"hello");
+}
+
+#[test]
+fn an_invitation_that_nobody_answers_is_called_back_and_its_texts_are_told() {
+    let mut bench = Bench::new();
+    let mut seen = bench.write("m1", "one");
+    let (token, invite, _) = seen.requests.remove(0);
+    assert!(bench.pass(60).is_empty(), "a user may be asked first");
+    let seen = bench.pass(31);
+    assert_eq!(seen.recalled, [token]);
+    assert_eq!(seen.errors().len(), 1);
+    let seen = bench.answer(token, &invite, &OK);
+    assert_eq!(methods(&seen), ["ACK", "BYE"], "too late");
+    assert_eq!(bench.gateway.conversations().1, 0);
+}
+
+#[test]
+fn of_several_devices_that_accept_the_first_is_kept() {
+    let mut bench = Bench::new();
+    let (token, invite, _) = bench.write("m1", "one").requests.remove(0);
+    bench.answer(token, &invite, &OK);
+    let other = Answer { tag: "b2", ..OK };
+    let seen = bench.answer(token, &invite, &other);
+    assert_eq!(methods(&seen), ["ACK", "BYE"]);
+    assert_eq!(seen.requests[1].1.headers().to().tag(), Some("b2"));
+    assert_eq!(bench.gateway.conversations(), (1, 1));
+}
+
+const FROM_ROMEO: &str = "sip:romeo@ms.example";
+const TO_JULIET: &str = "sip:juliet@corp.example";
+const CONTACT: &str = "Contact: <sip:romeo@192.0.2.9;transport=tls>\r\nMax-Forwards: 70\r\n";
+
+fn invite(more: &str) -> Request {
+    let more = format!("{CONTACT}{more}Content-Type: application/sdp\r\n");
+    request("INVITE", FROM_ROMEO, TO_JULIET, &more, SDP)
+}
+
+/// A request of Romeo's in the session that `accepted` made.
+fn within(accepted: &Response, method: &str, number: u32, more: &str, body: &str) -> Request {
+    let headers = accepted.headers();
+    let target = headers.contact().addresses()[0].uri().to_string();
+    let text = format!(
+        "{method} {target} SIP/2.0\r\nVia: SIP/2.0/TLS 192.0.2.9;branch=z9hG4bK{method}{number}\r\n\
+         Max-Forwards: 70\r\nFrom: {}\r\nTo: {}\r\nCall-ID: {}\r\nCSeq: {number} {method}\r\n{more}\
+         Content-Length: {}\r\n\r\n{body}",
+        headers.from(),
+        headers.to(),
+        headers.call_id().as_str(),
+        body.len()
+    );
+    match sip::parse::message(text.as_bytes(), &SipLimits::default()) {
+        Ok(Message::Request(request)) => request,
+        other => panic!("{text}\nis no request: {other:?}"),
+    }
+}
+
+const PLAIN: &str = "Content-Type: text/plain\r\n";
+
+impl Bench {
+    /// Romeo has begun a session: gives what it was accepted with.
+    fn invited(&mut self) -> Box<Response> {
+        let (accepted, _) = self.request(invite(""));
+        let accepted = accepted.unwrap();
+        assert_eq!(accepted.status().code(), 200, "{}", octets(&accepted));
+        let (none, seen) = self.request(within(&accepted, "ACK", 1, "", ""));
+        assert!(none.is_none() && seen.is_empty());
+        accepted
+    }
+}
+
+#[test]
+fn a_session_is_accepted_for_the_xmpp_user_and_carries_both_ways() {
+    let mut bench = Bench::new();
+    let accepted = bench.invited();
+    assert!(sip::sdp::Sdp::parse(accepted.body()).unwrap().is_of_messages());
+    assert_eq!(
+        accepted.headers().contact().addresses()[0].uri().to_string(),
+        "sip:juliet@edge.corp.example;transport=tls"
+    );
+    let (none, seen) = bench.request(within(&accepted, "MESSAGE", 2, PLAIN, "hello"));
+    assert!(none.is_none(), "it waits for what becomes of it");
+    assert_eq!(texts(&seen), ["hello"]);
+    let stanza = &seen.sent[0].stanza;
+    assert_eq!(stanza.kind(), Kind::Message(MessageType::Chat));
+    assert_eq!(
+        (stanza.from(), stanza.to()),
+        (&jid(ROMEO), &jid("juliet@corp.example"))
+    );
+    let pong = seen.pings[0].stanza.result_reply(None).unwrap();
+    let seen = bench.handle(Input::Answer(Box::new(pong)));
+    assert_eq!(seen.statuses(), [(3, 200)]);
+
+    let seen = bench.write("m1", "and you");
+    assert_eq!(methods(&seen), ["MESSAGE"], "in the session that is there");
+    assert_eq!(
+        seen.requests[0].1.headers().call_id(),
+        accepted.headers().call_id()
+    );
+
+    let (_, seen) = bench.request(within(&accepted, "MESSAGE", 3, PLAIN, "well"));
+    assert_eq!(
+        seen.sent[0].stanza.to(),
+        &jid(JULIET),
+        "to the device that she answered from"
+    );
+    let (bye, seen) = bench.request(within(&accepted, "BYE", 4, "", ""));
+    assert_eq!(bye.unwrap().status().code(), 200);
+    assert!(
+        seen.sent[0]
+            .stanza
+            .child("gone", "http://jabber.org/protocol/chatstates")
+            .is_some()
+    );
+    let (late, _) = bench.request(within(&accepted, "MESSAGE", 5, PLAIN, "more"));
+    assert_eq!(late.unwrap().status().code(), 481);
+}
+
+#[test]
+fn a_text_in_the_invitation_is_delivered_once_and_its_fate_is_the_answer() {
+    let first = "ms-text-format: text/plain; charset=UTF-8;ms-body=aGVsbG8=\r\n";
+    let mut bench = Bench::new();
+    let (none, seen) = bench.request(invite(first));
+    assert!(none.is_none());
+    assert_eq!(texts(&seen), ["hello"]);
+    let pong = seen.pings[0].stanza.result_reply(None).unwrap();
+    let mut seen = bench.handle(Input::Answer(Box::new(pong)));
+    let (_, accepted) = seen.responses.remove(0);
+    assert_eq!(accepted.status().code(), 200);
+    assert!(
+        accepted
+            .headers()
+            .list("Supported")
+            .any(|tag| tag == "ms-text-format")
+    );
+    bench.request(within(&accepted, "ACK", 1, "", ""));
+    let (again, seen) = bench.request(within(&accepted, "MESSAGE", 2, PLAIN, "hello"));
+    assert_eq!(again.unwrap().status().code(), 200);
+    assert!(seen.sent.is_empty(), "it was delivered already");
+    let (_, seen) = bench.request(within(&accepted, "MESSAGE", 3, PLAIN, "hello"));
+    assert_eq!(texts(&seen), ["hello"], "but may be said again");
+
+    let mut bench = Bench::new();
+    let (_, seen) = bench.request(invite(first));
+    let mut error = seen.sent[0]
+        .stanza
+        .error_reply(&StanzaError::new(Condition::ItemNotFound))
+        .unwrap();
+    error.set_from(jid("juliet@corp.example"));
+    let seen = bench.handle(Input::Answer(Box::new(error)));
+    assert_eq!(seen.statuses(), [(1, 604)]);
+    assert_eq!(bench.gateway.conversations().1, 0);
+}
+
+#[test]
+fn what_is_no_conversation_of_two_is_refused_with_a_reason() {
+    let audio = SDP.replace("m=message 5060 sip null", "m=audio 4000 RTP/AVP 0");
+    let more = format!("{CONTACT}Content-Type: application/sdp\r\n");
+    let call = request("INVITE", FROM_ROMEO, TO_JULIET, &more, &audio);
+    for (request, code) in [
+        (call, 488),
+        (invite("EndPoints: <sip:a@x>, <sip:b@x>, <sip:c@x>\r\n"), 488),
+        (invite("TriggeredInvite: TRUE\r\n"), 488),
+        (invite("Require: com.microsoft.rtc-multiparty\r\n"), 488),
+    ] {
+        let mut bench = Bench::new();
+        let (response, seen) = bench.request(request);
+        let response = response.unwrap();
+        assert_eq!(response.status().code(), code, "{}", octets(&response));
+        assert!(seen.is_empty() && bench.gateway.conversations() == (0, 0));
+    }
+}
+
+#[test]
+fn a_session_that_nobody_acknowledges_or_uses_ends() {
+    let mut bench = Bench::new();
+    let (accepted, _) = bench.request(invite(""));
+    assert!(accepted.is_some());
+    assert!(bench.pass(31).is_empty());
+    assert_eq!(methods(&bench.pass(1)), ["BYE"]);
+
+    let mut bench = Bench::new();
+    bench.invited();
+    assert!(bench.pass(599).is_empty());
+    let seen = bench.pass(2);
+    assert_eq!(methods(&seen), ["BYE"]);
+    assert!(
+        seen.sent[0]
+            .stanza
+            .child("gone", "http://jabber.org/protocol/chatstates")
+            .is_some()
+    );
+    assert_eq!(bench.gateway.conversations(), (0, 0));
+    assert_eq!(bench.gateway.timeout(), None);
+}
+
+#[test]
+fn typing_is_told_while_there_is_a_session_and_never_begins_one() {
+    let state = |name: &str| {
+        stanza(Kind::Message(MessageType::Chat), JULIET, ROMEO)
+            .with_child(Element::new(name, "http://jabber.org/protocol/chatstates"))
+    };
+    let mut bench = Bench::new();
+    assert!(bench.stanza(state("composing")).is_empty());
+    let accepted = bench.invited();
+    let seen = bench.stanza(state("composing"));
+    assert_eq!(methods(&seen), ["INFO"]);
+    assert!(String::from_utf8_lossy(seen.requests[0].1.body()).contains("status=\"type\""));
+    assert!(bench.stanza(state("composing")).is_empty(), "not again so soon");
+    let seen = bench.stanza(state("paused"));
+    assert!(String::from_utf8_lossy(seen.requests[0].1.body()).contains("status=\"idle\""));
+
+    let typing = |number, status: &str| {
+        let body = format!("<KeyboardActivity><status status=\"{status}\"/></KeyboardActivity>");
+        within(
+            &accepted,
+            "INFO",
+            number,
+            "Content-Type: application/xml\r\n",
+            &body,
+        )
+    };
+    let (ok, seen) = bench.request(typing(2, "type"));
+    assert_eq!(ok.unwrap().status().code(), 200);
+    let shown = |seen: &Seen, name: &str| {
+        seen.sent.iter().any(|letter| {
+            letter
+                .stanza
+                .child(name, "http://jabber.org/protocol/chatstates")
+                .is_some()
+        })
+    };
+    assert!(shown(&seen, "composing"));
+    let (_, seen) = bench.request(typing(3, "type"));
+    assert!(seen.is_empty(), "it is known");
+    let seen = bench.pass(121);
+    assert!(shown(&seen, "active"), "who says nothing more has stopped");
+    let seen = bench.stanza(state("gone"));
+    assert_eq!(methods(&seen), ["BYE"]);
+}
