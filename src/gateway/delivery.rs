@@ -6,6 +6,7 @@ use super::conversation::Pair;
 use crate::domain::Domain;
 use crate::interwork::composing::{Activity, ChatState};
 use crate::interwork::profile::Profile;
+use crate::interwork::receipt;
 use crate::policy::{Kinds, Permit};
 use crate::route::Route;
 use crate::sip::Request;
@@ -57,6 +58,8 @@ pub(super) enum Payload {
     ToSip {
         request: Box<Request>,
         sender: Box<Stanza>,
+        /// What its sender asks to be told of it.
+        asked: Option<Box<receipt::Asked>>,
         peer: Arc<SipPeer>,
     },
     /// From SIP, within a session of messages that ends at the gateway, or to begin one; `back` is the way to its sender.

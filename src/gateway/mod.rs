@@ -56,10 +56,11 @@ use notice::Notices;
 use pending::Pending;
 use waiting::{About, State, Waiting, WaitingKind};
 
+use crate::interwork::receipt::{self, Receipt};
 use crate::limits::GatewayLimits;
 use crate::policy;
 use crate::route::Protocol;
-use crate::sip::Response;
+use crate::sip::{Response, StatusCode};
 use crate::xmpp::Stanza;
 use crate::xmpp::stanza::{IqType, Kind, MessageType};
 
@@ -229,6 +230,7 @@ impl<O> Gateway<O> {
             Payload::ToSip {
                 request,
                 sender,
+                asked,
                 peer,
             } => {
                 let pair = Pair::new(sender.from(), sender.to());
@@ -245,12 +247,12 @@ impl<O> Gateway<O> {
                             until,
                             trace,
                         };
-                        (WaitingKind::Xmpp { sender, text }, Some(output))
+                        (WaitingKind::Xmpp { sender, text, asked }, Some(output))
                     }
                     Way::InSession => {
                         until = until.max(after(now, self.limits.invite));
                         let text = Some(request);
-                        (WaitingKind::Xmpp { sender, text }, None)
+                        (WaitingKind::Xmpp { sender, text, asked }, None)
                     }
                 }
             }
@@ -374,7 +376,7 @@ impl<O> Gateway<O> {
     fn answered_by_sip(&mut self, now: Instant, waiting: Waiting<O>, response: &Response) {
         let Waiting {
             about,
-            kind: WaitingKind::Xmpp { sender, .. },
+            kind: WaitingKind::Xmpp { sender, asked, .. },
             ..
         } = waiting
         else {
@@ -382,6 +384,14 @@ impl<O> Gateway<O> {
         };
         if response.status().is_success() {
             self.observe(about, Protocol::Xmpp, Protocol::Sip, Outcome::Delivered);
+            // 202 says only that somebody keeps it (RFC 3428 §7).
+            if let Some(asked) = asked
+                && response.status() == StatusCode::OK
+                && about.answers == policy::Answers::Pass
+                && asked.includes(Receipt::Delivered)
+            {
+                self.tell_receipt(now, &sender, asked.id());
+            }
             return;
         }
         self.observe(about, Protocol::Xmpp, Protocol::Sip, Outcome::Failed);
@@ -390,6 +400,19 @@ impl<O> Gateway<O> {
         {
             self.send_back(now, error, about.trace);
         }
+    }
+
+    /// Tells the sender of a text that it was delivered. SIP peers who take messages say so by their answer.
+    fn tell_receipt(&mut self, now: Instant, sender: &Stanza, id: &str) {
+        let (from, to) = (sender.to().clone(), sender.from().clone());
+        let link = Link::Xmpp {
+            local: from.domain().clone(),
+            remote: to.domain().clone(),
+        };
+        let stanza = receipt::to_stanza(Receipt::Delivered, id, from, to);
+        let until = after(now, self.limits.deliver);
+        self.ready
+            .push_back(send(&link, Box::new(stanza), None, until, None));
     }
 
     fn fresh(&mut self) -> Token {

@@ -6,6 +6,7 @@ use super::answer::Trouble;
 use super::delivery::{Delivery, Link, Trace, weight_of};
 use super::pending::Weighs;
 use crate::interwork::profile::Profile;
+use crate::interwork::receipt;
 use crate::policy::{Answers, Direction};
 use crate::sip::Request;
 use crate::xmpp::{Jid, Stanza};
@@ -41,7 +42,7 @@ impl<O> Weighs for Waiting<O> {
         let other = self.other.as_deref().map_or(0, Delivery::weight);
         let kind = match &self.kind {
             WaitingKind::Sip { request, .. } => weight_of(request),
-            WaitingKind::Xmpp { sender, text } => sender
+            WaitingKind::Xmpp { sender, text, .. } => sender
                 .element()
                 .weight()
                 .saturating_add(text.as_deref().map_or(0, weight_of)),
@@ -74,6 +75,8 @@ pub(super) enum WaitingKind<O> {
         sender: Box<Stanza>,
         /// The request as it would go on its own, where the text in it may have to go otherwise.
         text: Option<Box<Request>>,
+        /// What the sender asks to be told of it.
+        asked: Option<Box<receipt::Asked>>,
     },
     /// A stanza without payload that was forwarded.
     Forwarded { sender: Box<Stanza> },

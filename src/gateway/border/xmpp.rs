@@ -9,8 +9,8 @@ use crate::gateway::kind::{self, kinds_of};
 use crate::gateway::rejection::{Refused, RejectedStanza};
 use crate::gateway::service::{self, Asked};
 use crate::gateway::translate;
-use crate::interwork::composing;
 use crate::interwork::profile::{PeerKind, Profile};
+use crate::interwork::{composing, receipt};
 use crate::policy::{Direction, Kind, Kinds, Party, Permit, Query, Refusal};
 use crate::route::{self, Destination, Protocol, Route, Side};
 use crate::sip::Transport;
@@ -242,10 +242,12 @@ impl Border {
         let link = Link::Sip {
             remote: stanza.to().domain().clone(),
         };
+        let asked = receipt::Asked::of_stanza(&stanza).map(Box::new);
         let payload = match (request, composing::of_stanza(&stanza)) {
             (Some(request), _) => Payload::ToSip {
                 request: Box::new(request),
                 sender: Box::new(without_payload(stanza)),
+                asked,
                 peer: Arc::new(SipPeer { profile, face }),
             },
             // A message without a text.

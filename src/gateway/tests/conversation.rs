@@ -303,6 +303,31 @@ fn of_several_devices_that_accept_the_first_is_kept() {
     assert_eq!(bench.gateway.conversations(), (1, 1));
 }
 
+#[test]
+fn a_receipt_is_given_for_a_text_that_was_taken_and_for_none_that_is_kept_or_refused() {
+    for (code, receipts) in [(200, 1), (202, 0), (486, 0)] {
+        let mut bench = Bench::new();
+        let asking =
+            chat(JULIET, ROMEO, "m1", "hello").with_child(Element::new("request", "urn:xmpp:receipts"));
+        let (token, invite, _) = bench.stanza(asking).requests.remove(0);
+        let (token, message, _) = bench.answer(token, &invite, &OK).requests.remove(1);
+        let seen = bench.answer(token, &message, &status(code));
+        let told: Vec<_> = seen
+            .sent
+            .iter()
+            .filter_map(|letter| letter.stanza.child("received", "urn:xmpp:receipts"))
+            .map(|received| received.attribute("id").unwrap_or_default())
+            .collect();
+        assert_eq!(told, vec!["m1"; receipts], "{code}");
+        if let Some(letter) = seen.sent.first().filter(|_| receipts > 0) {
+            assert_eq!(
+                (letter.stanza.from(), letter.stanza.to()),
+                (&jid(ROMEO), &jid(JULIET))
+            );
+        }
+    }
+}
+
 const FROM_ROMEO: &str = "sip:romeo@ms.example";
 const TO_JULIET: &str = "sip:juliet@corp.example";
 const CONTACT: &str = "Contact: <sip:romeo@192.0.2.9;transport=tls>\r\nMax-Forwards: 70\r\n";
