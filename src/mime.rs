@@ -76,6 +76,18 @@ impl MediaType {
         self.kind == kind
     }
 
+    /// The type, in lowercase: `text`.
+    #[must_use]
+    pub fn kind(&self) -> &str {
+        &self.kind
+    }
+
+    /// The subtype, in lowercase: `plain`.
+    #[must_use]
+    pub fn subtype(&self) -> &str {
+        &self.subtype
+    }
+
     /// The value of a parameter, by its lowercase name.
     #[must_use]
     pub fn parameter(&self, name: &str) -> Option<&str> {

@@ -11,6 +11,7 @@ mod local;
 mod policy;
 mod reach;
 mod security;
+mod terms;
 mod tls;
 mod zones;
 

@@ -84,7 +84,12 @@ fn subject_of(path: &[String]) -> String {
 pub(crate) fn nearest<'a>(given: &str, known: &[&'a str]) -> Option<&'a str> {
     known
         .iter()
-        .map(|name| (strsim::damerau_levenshtein(&given.to_lowercase(), name), *name))
+        .map(|name| {
+            (
+                strsim::damerau_levenshtein(&given.to_lowercase(), &name.to_lowercase()),
+                *name,
+            )
+        })
         .filter(|(distance, name)| *distance <= name.len().min(given.len()).saturating_add(1) / 3)
         .min()
         .map(|(_, name)| name)

@@ -12,9 +12,10 @@ use std::net::SocketAddr;
 use serde::Deserialize;
 
 pub(crate) use self::value::{
-    Action, Address, BusyAs, Direction, Eku, Identity, Kind, Link, ListenProtocol, LocalProtocol, LogFormat,
-    MapMode, MapProtocol, Network, PeerCertificate, PeerProtocol, Period, Preference, Profile, Role, Sasl,
-    Server, Style, Text, TlsMode, TlsVersion, Transport, ZoneName,
+    Action, Address, Bodies, BusyAs, Direction, Eku, Identity, Kind, Link, ListenProtocol, LocalProfile,
+    LocalProtocol, LogFormat, MapMode, MapProtocol, Media, Network, PeerCertificate, PeerProtocol, Period,
+    Preference, Profile, Role, Sasl, Server, SipMethod, Style, Text, TlsMode, TlsVersion, Transport,
+    ZoneName,
 };
 use crate::domain::{Domain, DomainPattern};
 
@@ -141,6 +142,8 @@ pub(crate) struct Local {
     pub(crate) secret: Option<String>,
     #[serde(default = "default::component_port")]
     pub(crate) component_port: u16,
+    #[serde(default)]
+    pub(crate) profile: LocalProfile,
 }
 
 #[derive(Debug, Clone, PartialEq, Deserialize)]
@@ -174,6 +177,14 @@ pub(crate) struct Federate {
     pub(crate) address_fallback: bool,
     #[serde(default)]
     pub(crate) xmpp: PeerXmpp,
+    #[serde(default = "default::methods")]
+    pub(crate) methods: Vec<SipMethod>,
+    #[serde(default = "default::events")]
+    pub(crate) events: Vec<String>,
+    #[serde(default)]
+    pub(crate) media: Media,
+    #[serde(default)]
+    pub(crate) bodies: Bodies,
 }
 
 #[derive(Debug, Clone, PartialEq, Deserialize)]

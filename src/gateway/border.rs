@@ -4,14 +4,17 @@
 //! passed on unchecked. `vestibule explain` takes a made-up message through the same functions. [`sip`] has the checks of
 //! requests, [`relay`] what is more to a request that goes on as one, and [`xmpp`] has those of stanzas.
 
+mod bodies;
 mod relay;
+mod secure;
 mod session;
 mod sip;
+mod trust;
 mod xmpp;
 
 use std::sync::Arc;
 
-pub use relay::{Relay, Return};
+pub use relay::{Relay, Removed, Return, Returned};
 
 use super::delivery::Delivery;
 use super::rejection::Unproven;
@@ -84,6 +87,9 @@ pub trait Peer {
     /// # Errors
     /// [`Unproven`].
     fn is_node_of(&mut self, local: &Local) -> Result<Authenticated, Unproven>;
+
+    /// Whether what it sends comes over TLS.
+    fn is_over_tls(&self) -> bool;
 }
 
 /// A request that passed.

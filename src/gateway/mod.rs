@@ -38,7 +38,9 @@ use std::collections::{BTreeMap, VecDeque};
 use std::time::{Duration, Instant};
 
 pub use answer::{AnswerIds, Trouble};
-pub use border::{Admitted, AdmittedStanza, Border, Conduct, Peer, Relay, Return, Translation, Unasked};
+pub use border::{
+    Admitted, AdmittedStanza, Border, Conduct, Peer, Relay, Removed, Return, Returned, Translation, Unasked,
+};
 pub use delivery::{Carried, Delivery, Link, Outcome, Trace, pair_of, weight_of};
 pub use event::{Input, Observation, Output};
 pub use pending::Token;

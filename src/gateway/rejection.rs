@@ -1,7 +1,10 @@
 //! What is refused at the border, ready to be answered and to be told to the operator.
 
+mod terms;
+
 use super::Border;
-use crate::domain::Domain;
+use super::border::Removed;
+use crate::domain::{Domain, DomainPattern};
 use crate::interwork::error::{AddressedTo, error_stanza, refusal_to_sip, refusal_to_xmpp, status_for};
 use crate::interwork::profile::Profile;
 use crate::policy::Refusal;
@@ -56,8 +59,16 @@ pub(super) enum Refused {
     OneWay,
     #[error("the request belongs to no session that is known here")]
     NoSession,
-    #[error("the session is about other media than messages, which do not pass the edge")]
-    Media,
+    #[error(
+        "the session is about other media than messages: [[federate]] {0}, media = \"pass\", would let it pass"
+    )]
+    Media(DomainPattern),
+    #[error("[[federate]] {0}: `methods` does not list MESSAGE")]
+    NoMessages(DomainPattern),
+    #[error("{0}")]
+    Body(Removed),
+    #[error("a sips: URI asks for TLS on every hop, and {0}")]
+    Sips(&'static str),
     #[error("From says {0}, which is one of our own domains, and the request came from outside")]
     Impersonation(Domain),
     #[error("{0} is not one of our domains: the edge passes nothing from one peer to another")]
@@ -177,17 +188,6 @@ impl Rejected {
                 rejection.status
             ),
         }
-    }
-
-    /// A method that does not pass; `allowed` are those that do.
-    pub(super) fn of_method(request: &Request, allowed: &str) -> Self {
-        let status = if request.method().is_known() {
-            StatusCode::METHOD_NOT_ALLOWED
-        } else {
-            StatusCode::NOT_IMPLEMENTED
-        };
-        let headers = vec![("Allow", allowed.to_owned())];
-        Self::of_inspection(request, &Rejection { status, headers })
     }
 
     /// A constant word for metrics.
@@ -336,7 +336,10 @@ impl Refuse for Refused {
             Self::NotPassed(_) => "not_passed",
             Self::OneWay => "one_way",
             Self::NoSession => "no_session",
-            Self::Media => "media",
+            Self::Media(_) => "media",
+            Self::NoMessages(_) => "method_not_allowed",
+            Self::Body(_) => "body_withheld",
+            Self::Sips(_) => "sips",
             Self::Impersonation(_) => "impersonation",
             Self::Relaying(_) => "relaying",
             Self::Room => "room",
@@ -369,7 +372,13 @@ impl Refuse for Refused {
             | Self::Unsupported
             | Self::Unserved
             | Self::Internal(_) => Fault::Local,
-            Self::TranslationOff | Self::Protocol(_) | Self::OneWay | Self::Media => Fault::Policy,
+            Self::TranslationOff
+            | Self::Protocol(_)
+            | Self::OneWay
+            | Self::Media(_)
+            | Self::NoMessages(_)
+            | Self::Body(_)
+            | Self::Sips(_) => Fault::Policy,
             Self::Stopping | Self::Overload => Fault::Overload,
         }
     }
@@ -385,7 +394,10 @@ impl Refuse for Refused {
             | Self::NotOurs(_)
             | Self::OneWay => 403,
             Self::NoSession => 481,
-            Self::Media => 488,
+            Self::Media(_) => 488,
+            Self::NoMessages(_) => 405,
+            Self::Body(removed) => removed.status(),
+            Self::Sips(_) => 480,
             Self::Relaying(_) | Self::NoSuchNode => 404,
             Self::Room => 405,
             Self::Protocol(_) => 403,
@@ -406,7 +418,8 @@ impl Refuse for Refused {
             | Self::Unproven(_)
             | Self::NotOurs(_)
             | Self::OneWay => "policy-violation",
-            Self::Media => "not-acceptable",
+            Self::Media(_) | Self::Body(_) | Self::Sips(_) => "not-acceptable",
+            Self::NoMessages(_) => "feature-not-implemented",
             Self::Relaying(_) => "remote-server-not-found",
             Self::Protocol(_) => "policy-violation",
             Self::Stopping | Self::Overload => "resource-constraint",
@@ -421,7 +434,10 @@ impl Refuse for Refused {
             Self::Impersonation(_) | Self::Unproven(_) => "The domain of the sender is not proven",
             Self::NotOurs(_) => "The domain of the sender is not ours",
             Self::NoSession => "No such session",
-            Self::Media => "Only sessions of messages pass",
+            Self::Media(_) => "Only sessions of messages pass",
+            Self::NoMessages(_) => "Messages do not pass",
+            Self::Body(_) => "The body may not go outside",
+            Self::Sips(_) => "SIPS Not Allowed",
             Self::Relaying(_) => "Not one of our domains",
             Self::Room => "Rooms cannot be addressed from SIP",
             Self::TranslationOff | Self::OneWay => "Forbidden by policy",

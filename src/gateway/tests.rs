@@ -24,6 +24,7 @@ use crate::policy::{
     Style,
 };
 use crate::route::{self, Federated, Local, Node, Nodes, Role, Side, Speaks, Table};
+use crate::sip::proxy::Terms;
 use crate::sip::{self, Date, Message, Request, StatusCode};
 use crate::xml::Element;
 use crate::xmpp::error::{Condition, StanzaError};
@@ -70,6 +71,7 @@ fn local(name: &str, protocol: Protocol, role: Role) -> Local {
         }]),
         tls: None,
         link: route::Link::S2s,
+        profile: route::Profile::Simple,
     }
 }
 
@@ -88,6 +90,10 @@ struct Setting {
     blocks: Vec<Block>,
     conduct: Conduct,
     unlisted: Option<Federated>,
+    /// What of SIP passes to and from `partner.example`.
+    terms: Terms,
+    /// What the nodes of `phones.corp.example` want to be told.
+    nodes: route::Profile,
 }
 
 impl Default for Setting {
@@ -98,6 +104,8 @@ impl Default for Setting {
             blocks: Vec::new(),
             conduct: Conduct::new(Translation::On, UNDELIVERABLE),
             unlisted: None,
+            terms: Terms::default(),
+            nodes: route::Profile::Simple,
         }
     }
 }
@@ -119,15 +127,17 @@ impl Setting {
     /// `partner.example`, `ms.example` of Microsoft, `tenant.example` behind the clearing house `house.example`; on
     /// XMPP `friend.example`, which policy does not allow by itself.
     fn border(self) -> Border {
-        let locals = vec![
+        let mut locals = vec![
             local("corp.example", Protocol::Xmpp, Role::User),
             local("rooms.corp.example", Protocol::Xmpp, Role::Chat),
             local("phones.corp.example", Protocol::Sip, Role::User),
         ];
+        locals[2].profile = self.nodes;
         let sip = ["partner.example", "ms.example", "tenant.example", "house.example"];
         let mut foreign: Vec<_> = sip
             .map(|name| federated(name, Protocol::Sip, route::Profile::Simple))
             .into();
+        foreign[0].terms = self.terms;
         foreign[1].profile = route::Profile::Microsoft;
         foreign[2].via = Some(domain("house.example"));
         foreign.push(federated("friend.example", Protocol::Xmpp, route::Profile::Xmpp));
@@ -202,6 +212,10 @@ impl Peer for Proven<'_> {
         } else {
             Err(Unproven::without_tls(&local.domain))
         }
+    }
+
+    fn is_over_tls(&self) -> bool {
+        true
     }
 }
 

@@ -126,6 +126,10 @@ impl Peer for Proof {
         self.sip(domain, entry.tls.as_ref(), &hosts)
     }
 
+    fn is_over_tls(&self) -> bool {
+        self.tls.is_some()
+    }
+
     /// By its certificate, which names the domain or one of its nodes, or by its address, which is one of theirs.
     fn is_node_of(&mut self, local: &Local) -> Result<Authenticated, Unproven> {
         let nodes: &[Node] = match &local.nodes {

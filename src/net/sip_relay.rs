@@ -168,7 +168,13 @@ impl Reply {
                     };
                     sender.count(world, request, outcome);
                 }
-                sender.respond(sender.back.response(request, response));
+                let returned = sender.back.response(request, response);
+                if let Some(removed) = &returned.removed {
+                    tracing::info!(way = ?sender.way, method = %request.method(), why = %removed, "a body was taken out of a SIP response");
+                }
+                if let Some(response) = returned.response {
+                    sender.respond(response);
+                }
             }
             Self::Asker(asker) if response.status().is_final() => {
                 if let Some(asker) = asker.take() {

@@ -4,6 +4,7 @@ use super::{Protocol, StaticRoute, TlsName};
 use crate::domain::{Domain, DomainPattern};
 use crate::policy::rate::Rate;
 use crate::policy::security::Security;
+use crate::sip::proxy::Terms;
 
 /// An entry for a foreign domain, or for all that a pattern covers.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -32,6 +33,8 @@ pub struct Federated {
     pub outbound: Option<Rate>,
     /// Whether its A and AAAA records are used where it has no SRV records, on SIP.
     pub address_fallback: AddressFallback,
+    /// What of SIP passes to and from it.
+    pub terms: Terms,
 }
 
 /// Which protocols a foreign domain may be reached by.
@@ -78,7 +81,7 @@ pub enum AddressFallback {
 impl Federated {
     /// An entry with nothing but its domains: what a domain that policy allows, but nobody listed, is treated as.
     #[must_use]
-    pub const fn unlisted(pattern: DomainPattern) -> Self {
+    pub fn unlisted(pattern: DomainPattern) -> Self {
         Self {
             pattern,
             description: String::new(),
@@ -92,6 +95,7 @@ impl Federated {
             dialogs: None,
             outbound: None,
             address_fallback: AddressFallback::Forbidden,
+            terms: Terms::default(),
         }
     }
 }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use super::select::Weighted;
 use super::srv::SrvName;
-use super::{Host, Protocol, TlsName, Transport};
+use super::{Host, Profile, Protocol, TlsName, Transport};
 use crate::domain::Domain;
 
 /// A domain of ours.
@@ -24,6 +24,8 @@ pub struct Local {
     pub tls: Option<TlsName>,
     /// How the edge is linked to the nodes.
     pub link: Link,
+    /// What its nodes want to be told of what comes from outside.
+    pub profile: Profile,
 }
 
 /// What a local domain is for.

@@ -89,6 +89,23 @@ impl Plan {
         self.stages.is_empty()
     }
 
+    /// What of it goes over TLS.
+    pub(super) fn over_tls(mut self) -> Self {
+        for stage in &mut self.stages {
+            stage.retain(|candidate| match &candidate.step {
+                Step::Address(target) => target.transport == Transport::Tls,
+                Step::Discover(discovery) => {
+                    discovery.template.transport == Transport::Tls
+                        && discovery
+                            .transports
+                            .iter()
+                            .all(|transport| *transport == Transport::Tls)
+                }
+            });
+        }
+        Self::new(self.protocol, self.stages)
+    }
+
     /// Everything to try, in order; the next step is taken when the former has failed in all its targets.
     ///
     /// Within a stage priority and weight decide. Known targets that are down come after everything else.

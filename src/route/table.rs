@@ -297,6 +297,19 @@ impl Route {
         self
     }
 
+    /// Keeps those ways of SIP that go over TLS; `None` where there is none.
+    #[must_use]
+    pub fn over_tls(mut self) -> Option<Self> {
+        self.plans = self
+            .plans
+            .into_iter()
+            .filter(|plan| plan.protocol() == Protocol::Sip)
+            .map(Plan::over_tls)
+            .filter(|plan| !plan.is_empty())
+            .collect();
+        (!self.plans.is_empty()).then_some(self)
+    }
+
     /// The route in words for the operator, one thing to try a line.
     #[must_use]
     pub fn describe(&self) -> Vec<String> {

@@ -59,6 +59,7 @@ fn local(name: &str, protocol: Protocol, nodes: &[&str]) -> Local {
         nodes: Nodes::List(nodes.iter().map(|text| node(text)).collect()),
         tls: None,
         link: Link::S2s,
+        profile: Profile::Simple,
     }
 }
 

@@ -252,6 +252,12 @@ impl Headers {
         self.0.optional.content_type = kind;
     }
 
+    /// Takes out all that is said of a body.
+    pub(super) fn forget_body(&mut self) {
+        self.set_content_type(None);
+        self.retain(|name| !name.as_str().to_ascii_lowercase().starts_with("content-"));
+    }
+
     /// Expires in seconds; a number beyond 32 bits was read as the greatest of them.
     #[must_use]
     pub fn expires(&self) -> Option<u32> {

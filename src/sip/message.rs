@@ -209,8 +209,14 @@ impl Request {
     }
 
     /// Puts another body of the same media type in place of this one.
-    pub(super) fn set_body(&mut self, body: impl Into<Bytes>) {
+    pub fn set_body(&mut self, body: impl Into<Bytes>) {
         self.body = body.into();
+    }
+
+    /// Takes the body out, with all that is said of it.
+    pub fn remove_body(&mut self) {
+        self.body = Bytes::new();
+        self.headers.forget_body();
     }
 
     /// A response to this request: Via, From, To, Call-ID and CSeq are copied, and Timestamp into a 100.
@@ -292,8 +298,14 @@ impl Response {
     }
 
     /// Puts another body of the same media type in place of this one.
-    pub(super) fn set_body(&mut self, body: impl Into<Bytes>) {
+    pub fn set_body(&mut self, body: impl Into<Bytes>) {
         self.body = body.into();
+    }
+
+    /// Takes the body out, with all that is said of it.
+    pub fn remove_body(&mut self) {
+        self.body = Bytes::new();
+        self.headers.forget_body();
     }
 
     /// The status code.

@@ -21,6 +21,7 @@ pub mod keepalive;
 mod lex;
 mod message;
 mod method;
+pub mod multipart;
 mod name;
 mod params;
 pub mod parse;

@@ -6,16 +6,18 @@
 //! of ours ([`Veil`]), so that a dialog needs no memory and outlives a restart. Inside, the edge records itself as any
 //! proxy does, with a hop for each side (RFC 5658), and leaves the outside's route set as it came, octet for octet.
 //!
-//! Not here: who may (policy), where to (routes), transactions, and the Via of the next hop, which whoever sends it knows.
+//! Not here: who may (policy), where to (routes), transactions, bodies (which the border searches), and the Via of the next hop, which whoever sends it knows.
 
 mod hygiene;
 mod inward;
 mod outward;
+mod terms;
 #[cfg(test)]
 mod tests;
 mod veil;
 
 pub use hygiene::Inner;
+pub use terms::{Bodies, NotAllowed, Sessions, Terms};
 pub use veil::{Unsealed, Veil};
 
 use super::{
@@ -84,6 +86,8 @@ pub struct Passage {
     hop: Option<RouteHop>,
     /// The face that the inside sees.
     face: Face,
+    /// That of our hops: `sips` where that is what the request was sent to.
+    scheme: Scheme,
     ends: Ends,
 }
 
@@ -126,18 +130,25 @@ impl Face {
     /// # Errors
     /// [`Flaw`], where it is not.
     pub fn uri(&self, user: &str) -> Result<SipUri, Flaw> {
-        let uri = SipUri::new(Scheme::Sip, self.host.clone())
+        self.address(Scheme::Sip, user)
+    }
+
+    fn address(&self, scheme: Scheme, user: &str) -> Result<SipUri, Flaw> {
+        let uri = SipUri::new(scheme, self.host.clone())
             .with_escaped_user(user)?
             .with_port(self.port.unwrap_or_default());
+        //= rfc3261#26.2.2
+        //# The use of "transport=tls" has consequently been deprecated
         Ok(match self.transport {
+            Transport::Tls if scheme == Scheme::Sips => uri,
             Transport::Tls => uri.with_param("transport", Some("tls")),
             Transport::Tcp => uri.with_param("transport", Some("tcp")),
             Transport::Udp | Transport::Sctp | Transport::Ws | Transport::Wss | Transport::Other(_) => uri,
         })
     }
 
-    fn hop(&self, user: &str) -> Result<RouteHop, Flaw> {
-        Ok(RouteHop::new(self.uri(user)?.with_param("lr", None)))
+    fn hop(&self, scheme: Scheme, user: &str) -> Result<RouteHop, Flaw> {
+        Ok(RouteHop::new(self.address(scheme, user)?.with_param("lr", None)))
     }
 
     /// Whether a URI leads here. The port is not looked at: whoever writes our name means us.
@@ -179,6 +190,20 @@ impl Arrived {
     #[must_use]
     pub const fn is_in_dialog(&self) -> bool {
         self.began.is_some() || self.ends.is_some()
+    }
+}
+
+impl Passage {
+    /// Which way the request went; its responses go the other.
+    #[must_use]
+    pub const fn way(&self) -> Way {
+        self.way
+    }
+
+    /// Whom it went between.
+    #[must_use]
+    pub const fn ends(&self) -> &Ends {
+        &self.ends
     }
 }
 
@@ -225,6 +250,7 @@ impl Proxy {
             recorded: RouteSet::default(),
             hop: None,
             face,
+            scheme: scheme_of(request.uri()),
             ends: ends.clone(),
         };
         match way {
@@ -252,6 +278,25 @@ impl Proxy {
         headers.set_call_id(passage.call_id.clone());
     }
 
+    /// The host that outside stands for all that is inside.
+    #[must_use]
+    pub const fn public_host(&self) -> &Host {
+        &self.outside.host
+    }
+
+    /// Whether both sides have a face that is reached by TLS.
+    #[must_use]
+    pub fn is_reached_by_tls(&self) -> bool {
+        self.outside.transport == Transport::Tls
+            && self.inside.iter().any(|face| face.transport == Transport::Tls)
+    }
+
+    /// What may not be named outside.
+    #[must_use]
+    pub const fn inner(&self) -> &Inner {
+        &self.inner
+    }
+
     fn face(&self, over: &Transport) -> &Face {
         self.inside
             .iter()
@@ -274,7 +319,7 @@ impl Proxy {
             .map(|address| {
                 let text = format!("{}\n{}\n{}", ends.own, ends.foreign, address.uri());
                 let sealed = self.veil.seal(Purpose::Contact, &text)?;
-                let mut hidden = NameAddr::new(self.outside.uri(&sealed)?);
+                let mut hidden = NameAddr::new(self.outside.address(scheme_of(address.uri()), &sealed)?);
                 for (name, value) in address.params().iter() {
                     if CONTACT_PARAMS
                         .iter()
@@ -290,14 +335,14 @@ impl Proxy {
     }
 
     /// A hop of ours that stands for the way to an inside user.
-    fn hide_route(&self, route: &RouteSet, ends: &Ends) -> Result<RouteHop, NotPassed> {
+    fn hide_route(&self, route: &RouteSet, scheme: Scheme, ends: &Ends) -> Result<RouteHop, NotPassed> {
         let mut text = format!("{}\n{}", ends.own, ends.foreign);
         for hop in route.iter() {
             text.push('\n');
             text.push_str(&hop.to_string());
         }
         let sealed = self.veil.seal(Purpose::Route, &text)?;
-        Ok(self.outside.hop(&sealed)?)
+        Ok(self.outside.hop(scheme, &sealed)?)
     }
 }
 
@@ -312,6 +357,13 @@ fn count_hop(request: &mut Request) {
     request
         .headers_mut()
         .set_max_forwards(Some(hops.saturating_sub(1)));
+}
+
+//= rfc3261#16.6
+//# If the Request-URI contains a SIPS URI, or the topmost Route header field value (after the post processing of bullet 6)
+//# contains a SIPS URI, the URI placed into the Record-Route header field MUST be a SIPS URI.
+fn scheme_of(uri: &Uri) -> Scheme {
+    uri.sip().map_or(Scheme::Sip, SipUri::scheme)
 }
 
 /// Whether a request of this method can make a dialog, or refresh its target.

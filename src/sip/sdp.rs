@@ -1,11 +1,12 @@
 //! Session descriptions, as far as an edge has to understand them: which media a session is about, and which addresses
 //! it names (RFC 4566; the message sessions of Microsoft servers, whose stream is the SIP dialog itself).
 
-use std::fmt::Write as _;
+use std::borrow::Cow;
+use std::fmt::{self, Write as _};
 
 /// A session description: its lines in their order.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Sdp<'t>(Vec<(char, &'t str)>);
+pub struct Sdp<'t>(Vec<(char, Cow<'t, str>)>);
 
 /// One stream of a session.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -70,7 +71,7 @@ impl<'t> Sdp<'t> {
             if letter == 'm' && media(value).is_none() {
                 return Err(BadSdp::Media(number));
             }
-            lines.push((letter, value));
+            lines.push((letter, Cow::Borrowed(value)));
         }
         if lines.is_empty() {
             return Err(BadSdp::Version);
@@ -79,7 +80,7 @@ impl<'t> Sdp<'t> {
     }
 
     /// The streams in their order.
-    pub fn media(&self) -> impl Iterator<Item = Media<'t>> {
+    pub fn media(&self) -> impl Iterator<Item = Media<'_>> {
         self.0
             .iter()
             .filter(|(letter, _)| *letter == 'm')
@@ -90,41 +91,94 @@ impl<'t> Sdp<'t> {
     /// and every other is refused by port 0.
     #[must_use]
     pub fn is_of_messages(&self) -> bool {
-        let mut found = false;
-        for media in self.media() {
-            match media.is_of_messages() {
-                true => found = true,
-                false if media.port == 0 => {}
-                false => return false,
+        self.media().any(|media| media.is_of_messages()) && !self.has_other_media()
+    }
+
+    /// Whether a stream that is not refused is about something else than messages.
+    #[must_use]
+    pub fn has_other_media(&self) -> bool {
+        self.media()
+            .any(|media| media.port != 0 && !media.is_of_messages())
+    }
+
+    /// The same description with every stream refused that is not one of messages; what was said of such a stream is
+    /// left out. Nothing but messages can come of it, be it an offer or an answer.
+    //
+    //= rfc3264#5.1
+    //# A port number of zero in the offer indicates that the stream is offered but MUST NOT be used.
+    #[must_use]
+    pub fn of_messages_only(self) -> Self {
+        let mut is_off = false;
+        let mut lines = Vec::with_capacity(self.0.len());
+        for (letter, value) in self.0 {
+            if letter != 'm' {
+                if !is_off {
+                    lines.push((letter, value));
+                }
+                continue;
             }
+            let refused = media(&value)
+                .filter(|media| !media.is_of_messages())
+                .map(|media| format!("{} 0 {} {}", media.kind, media.protocol, format(&value)));
+            is_off = refused.is_some();
+            lines.push((letter, refused.map_or(value, Cow::Owned)));
         }
-        found
+        Self(lines)
     }
 
     /// The same description with `host` in place of every address, and without what else tells of the network or of
     /// people: what a session of messages needs none of.
     #[must_use]
     pub fn hidden(&self, host: &str) -> String {
+        self.written(|letter, value| match letter {
+            'o' => origin(value, host),
+            'c' => connection(value, host),
+            's' => Some("session".to_owned()),
+            'm' => media(value).map(|media| {
+                let Media { kind, port, protocol } = media;
+                let format = if media.is_of_messages() {
+                    "null"
+                } else {
+                    format(value)
+                };
+                format!("{kind} {port} {protocol} {format}")
+            }),
+            't' | 'v' | 'b' => Some(value.to_owned()),
+            'a' if is_harmless(value) => Some(value.to_owned()),
+            _ => None,
+        })
+    }
+
+    /// The same description with all that media do not need to find their way: `host` stands for the place that it was
+    /// made at, and no person is named. Addresses of media are shown, for nothing else can lead to them; of what else
+    /// there is, nothing is left that `is_inside` finds a name of the inside in.
+    #[must_use]
+    pub fn hidden_but_media(&self, host: &str, is_inside: impl Fn(&str) -> bool) -> String {
+        self.written(|letter, value| match letter {
+            'o' => origin(value, host),
+            's' => Some("session".to_owned()),
+            'i' | 'u' | 'e' | 'p' | 'k' => None,
+            'a' if is_inside(value) && !is_address(value) => None,
+            _ => Some(value.to_owned()),
+        })
+    }
+
+    /// The lines, as `keep` lets them stand.
+    fn written(&self, keep: impl Fn(char, &str) -> Option<String>) -> String {
         let mut text = String::new();
         for (letter, value) in &self.0 {
-            let kept = match letter {
-                'o' => origin(value, host),
-                'c' => connection(value, host),
-                's' => Some("session".to_owned()),
-                'm' => media(value).map(|media| {
-                    let Media { kind, port, protocol } = media;
-                    format!("{kind} {port} {protocol} null")
-                }),
-                't' | 'v' | 'b' => Some((*value).to_owned()),
-                'a' if is_harmless(value) => Some((*value).to_owned()),
-                _ => None,
-            };
-            if let Some(kept) = kept {
+            if let Some(kept) = keep(*letter, value) {
                 // Writing into a string cannot fail.
                 let _ = write!(text, "{letter}={kept}\r\n");
             }
         }
         text
+    }
+}
+
+impl fmt::Display for Sdp<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.written(|_, value| Some(value.to_owned())))
     }
 }
 
@@ -212,6 +266,20 @@ fn is_type(text: &str) -> bool {
         })
 }
 
+/// Whether an attribute says where media go.
+fn is_address(attribute: &str) -> bool {
+    let name = attribute.split_once(':').map_or(attribute, |(name, _)| name);
+    ADDRESSES.iter().any(|known| known.eq_ignore_ascii_case(name))
+}
+
+/// The first format of a medium: a number or `*`; others may be addresses.
+fn format(value: &str) -> &str {
+    let format = value.split_ascii_whitespace().nth(3);
+    format
+        .filter(|format| format.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'*'))
+        .unwrap_or("0")
+}
+
 /// Attributes of a session of messages that say what it can carry, and nothing of where it is.
 const HARMLESS: [&str; 6] = [
     "inactive", "max-size", "recvonly", "sendonly", "sendrecv", "setup",
@@ -219,6 +287,9 @@ const HARMLESS: [&str; 6] = [
 
 /// Those that list media types.
 const TYPES: [&str; 2] = ["accept-types", "accept-wrapped-types"];
+
+/// Attributes that lead media to where they go: ICE (RFC 8839), RTCP (RFC 3605) and MSRP (RFC 4975).
+const ADDRESSES: [&str; 4] = ["candidate", "path", "remote-candidates", "rtcp"];
 
 /// Honest descriptions of many media have a few hundred.
 const LINES: usize = 1_000;
@@ -273,6 +344,38 @@ mod tests {
         let text = "v=0\r\no=- 10.1.2.3 imp1.corp IN'10.1.2.3 IP4 x\r\nc=IN 10.1.2.3 x\r\na=max-size:10.1.2.3\r\na=inactive:imp1.corp\r\n";
         let hidden = Sdp::parse(text.as_bytes()).unwrap().hidden("h");
         assert_eq!(hidden, "v=0\r\no=- 0 0 IN IP4 h\r\n");
+    }
+
+    #[test]
+    fn of_a_call_with_messages_the_messages_are_left() {
+        let text = "v=0\r\no=- 0 0 IN IP4 h\r\ns=-\r\nc=IN IP4 h\r\nt=0 0\r\na=setup:actpass\r\n\
+            m=audio 4000/2 RTP/AVP 8 0\r\na=rtpmap:8 PCMA/8000\r\na=candidate:1 1 UDP 1 10.1.2.3 9 typ host\r\n\
+            m=message 5060 sip null\r\na=accept-types:text/plain\r\n\
+            m=message 2855 TCP/MSRP *\r\na=path:msrp://10.1.2.3:2855/x;tcp\r\nm=video 0 RTP/AVP sip:a@10.1.2.3\r\n";
+        let left = "v=0\r\no=- 0 0 IN IP4 h\r\ns=-\r\nc=IN IP4 h\r\nt=0 0\r\na=setup:actpass\r\nm=audio 0 RTP/AVP 8\r\n\
+            m=message 5060 sip null\r\na=accept-types:text/plain\r\nm=message 0 TCP/MSRP *\r\nm=video 0 RTP/AVP 0\r\n";
+        let sdp = Sdp::parse(text.as_bytes()).unwrap();
+        assert!(!sdp.is_of_messages());
+        let only = sdp.of_messages_only();
+        assert!(only.is_of_messages());
+        assert_eq!(only.to_string(), left);
+        let hidden = only.hidden("edge.example");
+        assert!(hidden.contains("m=audio 0 RTP/AVP 8\r\n"), "{hidden}");
+        assert!(!hidden.contains("10.1"), "{hidden}");
+        let unchanged = Sdp::parse(MICROSOFT.as_bytes()).unwrap();
+        assert_eq!(unchanged.clone().of_messages_only(), unchanged);
+    }
+
+    #[test]
+    fn a_call_shows_where_its_media_go_and_nothing_else() {
+        let text = "v=0\r\no=ann 1 2 IN IP4 10.1.2.3\r\ns=at imp1.corp\r\ni=x\r\nu=http://imp1.corp/\r\ne=ann@corp\r\n\
+            c=IN IP4 10.1.2.3\r\nt=0 0\r\nm=audio 4000 RTP/AVP 0\r\nk=clear:x\r\na=candidate:1 1 UDP 1 10.1.2.3 9 typ host\r\n\
+            a=ssrc:1 cname:ann@imp1.corp\r\na=tool:imp1.corp\r\na=rtpmap:0 PCMU/8000\r\n";
+        let shown = "v=0\r\no=- 1 2 IN IP4 edge.example\r\ns=session\r\nc=IN IP4 10.1.2.3\r\nt=0 0\r\n\
+            m=audio 4000 RTP/AVP 0\r\na=candidate:1 1 UDP 1 10.1.2.3 9 typ host\r\na=rtpmap:0 PCMU/8000\r\n";
+        let sdp = Sdp::parse(text.as_bytes()).unwrap();
+        let is_inside = |value: &str| value.contains("imp1.corp") || value.contains("10.1.2.3");
+        assert_eq!(sdp.hidden_but_media("edge.example", is_inside), shown);
     }
 
     #[test]

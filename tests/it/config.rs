@@ -16,6 +16,7 @@ use vestibule::config::{self, Loaded, Report};
 use vestibule::domain::Domain;
 use vestibule::policy::{Direction, Kind, Party, Query};
 use vestibule::route::{Link, Nodes, Protocol};
+use vestibule::sip::proxy::{Bodies, Sessions};
 
 /// Whom the certificates of the tests name: the edge, and every local domain of the configurations here.
 const NAMES: [&str; 4] = [
@@ -515,6 +516,75 @@ routes = [{{ next_hop = \"xmpp.example.net\", transport = \"udp\" }}]
 }
 
 #[test]
+fn terms_of_sip_are_words_that_mean_something() {
+    let etc = Etc::new();
+    let entry = |protocol: &str, more: &str| {
+        let entry = format!(
+            "[[federate]]\ndomain = \"contoso.com\"\nprotocol = \"{protocol}\"\ntls = \"public\"\n{more}\n"
+        );
+        etc.report(&format!("{BASE}{LISTEN}{LOCAL}{entry}"), &[])
+    };
+    for (protocol, more, wanted) in [
+        ("sip", "methods = [\"MESAGE\"]", "cannot be \"MESAGE\"\n"),
+        ("sip", "methods = [\"MESAGE\"]", "did you mean \"MESSAGE\"?"),
+        ("sip", "methods = [\"invite\"]", "did you mean \"INVITE\"?"),
+        ("sip", "methods = [\"REGISTER\"]", "it is one of: INVITE, ACK"),
+        ("sip", "methods = []", "without methods nothing of SIP passes"),
+        ("sip", "methods = [\"SUBSCRIBE\"]", "warning: "),
+        (
+            "sip",
+            "methods = [\"SUBSCRIBE\"]",
+            "SUBSCRIBE and NOTIFY are of use together only",
+        ),
+        (
+            "sip",
+            "methods = [\"MESSAGE\"]\nmedia = \"pass\"",
+            "no session begins, as `methods` does not list INVITE",
+        ),
+        ("sip", "events = [\"presense\"]", "did you mean \"presence\"?"),
+        (
+            "sip",
+            "events = [\"a b\"]",
+            "\"a b\" is not the name of an event package",
+        ),
+        ("sip", "media = \"calls\"", "it is one of: messages, pass"),
+        ("sip", "bodies = \"any\"", "it is one of: searched, all"),
+        (
+            "xmpp",
+            "methods = [\"MESSAGE\"]",
+            "`methods` is for SIP, and protocol is \"xmpp\"",
+        ),
+        (
+            "xmpp",
+            "media = \"pass\"",
+            "`media` is for SIP, and protocol is \"xmpp\"",
+        ),
+    ] {
+        let report = entry(protocol, more);
+        assert!(report.contains(wanted), "{more}: {report}");
+    }
+    let right = "methods = [\"INVITE\", \"REFER\", \"NOTIFY\", \"SUBSCRIBE\"]\nevents = [\"presence\", \"x-ours\"]\nmedia = \"pass\"\nbodies = \"all\"";
+    let entry =
+        format!("[[federate]]\ndomain = \"contoso.com\"\nprotocol = \"sip\"\ntls = \"public\"\n{right}\n");
+    let loaded = etc.read(&format!("{BASE}{LISTEN}{LOCAL}{entry}"), &[]).unwrap();
+    let terms = &loaded.settings.federated[0].terms;
+    assert_eq!(
+        terms.allow(),
+        "INVITE, ACK, BYE, CANCEL, SUBSCRIBE, NOTIFY, PRACK, REFER"
+    );
+    assert_eq!(terms.events, ["presence".into(), "x-ours".into()]);
+    assert_eq!(
+        (terms.sessions, terms.bodies),
+        (Sessions::OfAnything, Bodies::Any)
+    );
+    let profile = format!("{BASE}{LISTEN}{LOCAL}profile = \"microsoft\"\n");
+    assert!(
+        etc.report(&profile, &[])
+            .contains("it is for nodes that speak SIP, and protocol is \"xmpp\"")
+    );
+}
+
+#[test]
 fn srv_names_in_full_agree_with_the_rest() {
     let etc = Etc::new();
     let federate = |route: &str| {
@@ -953,6 +1023,22 @@ fn a_running_proxy_takes_up_what_needs_no_restart_and_nothing_of_what_does() {
         assert_eq!(taken_up(more, &[]), Ok(vec![part]), "{more}");
     }
     assert_eq!(taken_up("", &[]), Ok(vec![]));
+    let contoso = |more: &str| {
+        let entry = format!("[[federate]]\ndomain = \"contoso.com\"\nprotocol = \"sip\"\n{more}");
+        etc.read(&format!("{base}{entry}"), &[]).unwrap().settings
+    };
+    for more in [
+        "media = \"pass\"",
+        "bodies = \"all\"",
+        "methods = [\"MESSAGE\"]",
+        "events = []",
+    ] {
+        assert_eq!(
+            change::check(&contoso(""), &contoso(more)),
+            Ok(vec![Part::Routes]),
+            "{more}"
+        );
+    }
     assert_eq!(
         taken_up("", &[("VESTIBULE__EDGE__INTERWORKING", "false")]),
         Ok(vec![Part::Translation])

@@ -50,6 +50,10 @@ impl Peer for Claims {
     fn is_node_of(&mut self, local: &Local) -> Result<Authenticated, Unproven> {
         Ok(Authenticated::by_node_address(local.domain.clone()))
     }
+
+    fn is_over_tls(&self) -> bool {
+        true
+    }
 }
 
 /// Tries a message that arrives by `origin` on `side`.

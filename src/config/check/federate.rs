@@ -5,7 +5,7 @@ use std::num::{NonZeroU16, NonZeroU32};
 
 use super::findings::{Findings, key};
 use super::local::{host, records};
-use super::{security, tls};
+use super::{security, terms, tls};
 use crate::config::schema::{
     Document, Federate, PeerProtocol, Preference, Profile as ProfileWord, StaticRoute as GivenRoute,
     Transport as TransportWord, ZoneName,
@@ -163,6 +163,7 @@ fn entry(at: usize, given: &Federate, context: &Context<'_>, findings: &mut Find
         } else {
             AddressFallback::Forbidden
         },
+        terms: terms::terms(at, given, findings),
     };
     check_tls(at, (given, &entry), context, findings);
     entry

@@ -6,13 +6,13 @@ use std::num::NonZeroU16;
 use super::findings::{Findings, key};
 use super::{read_secret, tls};
 use crate::config::schema::{
-    Document, Link as LinkWord, Local as Given, LocalProtocol, Node as GivenNode, Role as RoleWord,
-    Transport as TransportWord,
+    Document, Link as LinkWord, Local as Given, LocalProfile as ProfileWord, LocalProtocol,
+    Node as GivenNode, Role as RoleWord, Transport as TransportWord,
 };
 use crate::domain::Domain;
 use crate::net::settings::{TlsContext, TlsName};
 use crate::route::srv::SrvName;
-use crate::route::{ComponentLink, Host, Link, Local, Node, Nodes, Protocol, Role, Transport};
+use crate::route::{ComponentLink, Host, Link, Local, Node, Nodes, Profile, Protocol, Role, Transport};
 
 /// All local domains that can be used.
 pub(super) fn locals(
@@ -65,10 +65,26 @@ pub(super) fn locals(
                 nodes,
                 tls: name,
                 link,
+                profile: profile(at, given, findings),
             });
         }
     }
     locals
+}
+
+fn profile(at: usize, given: &Given, findings: &mut Findings<'_, '_>) -> Profile {
+    match (given.protocol, given.profile) {
+        (LocalProtocol::Xmpp, ProfileWord::Simple) => Profile::Xmpp,
+        (LocalProtocol::Xmpp, ProfileWord::Microsoft) => {
+            findings.error(
+                key!["local", at, "profile"],
+                "it is for nodes that speak SIP, and protocol is \"xmpp\"",
+            );
+            Profile::Xmpp
+        }
+        (LocalProtocol::Sip, ProfileWord::Simple) => Profile::Simple,
+        (LocalProtocol::Sip, ProfileWord::Microsoft) => Profile::Microsoft,
+    }
 }
 
 const fn protocol(word: LocalProtocol) -> Protocol {

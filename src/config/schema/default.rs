@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use super::value::Network;
 use super::{
     Action, Admin, Bounds, BusyAs, Eku, Identity, Interworking, Kind, Log, LogFormat, MetricsAddress,
-    PeerCertificate, Period, Policy, Sasl, Sip, Text, Tls, TlsMode, TlsVersion, Xmpp,
+    PeerCertificate, Period, Policy, Sasl, Sip, SipMethod, Text, Tls, TlsMode, TlsVersion, Xmpp,
 };
 use crate::limits::Limits;
 
@@ -155,6 +155,14 @@ pub(super) const fn component_port() -> u16 {
 
 pub(super) fn all_kinds() -> Vec<Kind> {
     Kind::ALL.to_vec()
+}
+
+pub(super) fn methods() -> Vec<SipMethod> {
+    SipMethod::USUAL.to_vec()
+}
+
+pub(super) fn events() -> Vec<String> {
+    vec!["presence".to_owned()]
 }
 
 pub(super) const fn allow() -> Action {

@@ -69,7 +69,10 @@ fn every_documented_default_of_a_table_to_fill_in_is_the_default() {
         ),
         ("local.0", &["role", "link", "component_port"]),
         ("local.0.nodes.0", &["priority", "weight"]),
-        ("federate.0", &["description", "protocol"]),
+        (
+            "federate.0",
+            &["description", "protocol", "methods", "events", "media", "bodies"],
+        ),
         ("federate.1", &["address_fallback"]),
         (
             "federate.0.routes.0",

@@ -61,6 +61,8 @@ words! {
     LocalProtocol { "xmpp" => Xmpp, "sip" => Sip }
     /// What a local domain is for.
     Role = User { "user" => User, "chat" => Chat, "file-transfer" => FileTransfer }
+    /// What the nodes of a local domain want to be told.
+    LocalProfile = Simple { "simple" => Simple, "microsoft" => Microsoft }
     /// How we reach an XMPP node.
     Link = S2s { "s2s" => S2s, "component" => Component }
     /// What a foreign domain speaks.
@@ -69,6 +71,16 @@ words! {
     Preference { "sip" => Sip, "xmpp" => Xmpp }
     /// The dialect of a foreign domain.
     Profile { "simple" => Simple, "microsoft" => Microsoft, "aol" => Aol, "xmpp" => Xmpp }
+    /// A SIP method that may pass the edge.
+    SipMethod {
+        "INVITE" => Invite, "ACK" => Ack, "BYE" => Bye, "CANCEL" => Cancel, "MESSAGE" => Message, "INFO" => Info,
+        "SUBSCRIBE" => Subscribe, "NOTIFY" => Notify, "OPTIONS" => Options, "UPDATE" => Update, "PRACK" => Prack,
+        "PUBLISH" => Publish, "REFER" => Refer,
+    }
+    /// What SIP sessions may be about.
+    Media = Messages { "messages" => Messages, "pass" => Pass }
+    /// Which bodies of SIP go outside.
+    Bodies = Searched { "searched" => Searched, "all" => All }
     /// Whether an XMPP stream uses TLS.
     TlsMode { "none" => None, "optional" => Optional, "required" => Required }
     /// Whether an XMPP stream uses SASL EXTERNAL.
@@ -92,6 +104,22 @@ words! {
     MapProtocol = Tcp { "tcp" => Tcp, "udp" => Udp }
     /// How log lines look.
     LogFormat = Text { "text" => Text, "json" => Json, "journald" => Journald }
+}
+
+impl SipMethod {
+    /// What passes where a domain lists nothing else.
+    pub(crate) const USUAL: [Self; 10] = [
+        Self::Invite,
+        Self::Ack,
+        Self::Bye,
+        Self::Cancel,
+        Self::Message,
+        Self::Info,
+        Self::Subscribe,
+        Self::Notify,
+        Self::Options,
+        Self::Update,
+    ];
 }
 
 impl Kind {

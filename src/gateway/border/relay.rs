@@ -3,14 +3,18 @@
 
 use std::sync::Arc;
 
+use super::bodies::{self, Search, Withheld};
 use super::sip::{Parties, way};
 use super::{Admitted, Border};
+use crate::domain::DomainPattern;
 use crate::gateway::answer::{Answers, Trouble};
 use crate::gateway::delivery::{Link, Trace};
 use crate::gateway::rejection::{RETRY_AFTER, Refused, Rejected, tag};
+use crate::identity::Authenticated;
+use crate::limits::XmlLimits;
 use crate::policy::{self, Permit};
-use crate::route::{Route, Side};
-use crate::sip::proxy::{Arrived, Ends, Passage, Proxy};
+use crate::route::{Federated, Route, Side};
+use crate::sip::proxy::{Arrived, Ends, Passage, Proxy, Sessions, Way};
 use crate::sip::sdp::Sdp;
 use crate::sip::{Method, Request, Response, StatusCode, Transport, Uri};
 
@@ -23,6 +27,7 @@ pub struct Relay {
     link: Link,
     request: Box<Request>,
     back: Box<Return>,
+    removed: Option<Removed>,
     trace: Trace,
 }
 
@@ -32,6 +37,25 @@ pub struct Return {
     proxy: Arc<Proxy>,
     passage: Passage,
     answers: policy::Answers,
+    entry: Arc<Federated>,
+    xml: XmlLimits,
+}
+
+/// What the sender of a request gets for a response.
+#[derive(Debug)]
+pub struct Returned {
+    /// The response; `None` where nothing may be told yet.
+    pub response: Option<Box<Response>>,
+    /// A body that was taken out of it.
+    pub removed: Option<Removed>,
+}
+
+/// A body that may not go outside was taken out of what goes on without it; the text names the key that would let it.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{why}: [[federate]] {entry}, bodies = \"all\", would let it pass")]
+pub struct Removed {
+    why: Withheld,
+    entry: DomainPattern,
 }
 
 /// Where a request goes on.
@@ -42,6 +66,10 @@ pub(super) struct Onward {
     pub(super) route: Route,
     /// What carries SIP to the nodes.
     pub(super) over: Transport,
+    /// The entry of the foreign domain.
+    pub(super) entry: Arc<Federated>,
+    /// What its sender has proven.
+    pub(super) sender: Authenticated,
 }
 
 impl Border {
@@ -52,14 +80,37 @@ impl Border {
         side: Side,
         mut request: Request,
         parties: &Parties,
-        Onward { arrived, route, over }: Onward,
+        Onward {
+            arrived,
+            route,
+            over,
+            entry,
+            sender,
+        }: Onward,
         permit: impl FnOnce(&Request) -> Result<Permit, Rejected>,
     ) -> Result<Admitted, Rejected> {
         let Some(proxy) = &self.conduct.proxy else {
             return Err(Rejected::of(&request, &Refused::Inside));
         };
-        check_method(&request)?;
-        check_session(&request)?;
+        entry
+            .terms
+            .check(&request)
+            .map_err(|not_allowed| Rejected::of_terms(&request, &entry, &not_allowed))?;
+        check_session(&request, &entry).map_err(|refused| refused.warned(304, &self.edge))?;
+        let own = match side {
+            Side::Outside => arrived.ends().and_then(|ends| Uri::parse(&ends.own).ok()),
+            Side::Inside => Some(request.headers().from().uri().clone()),
+        };
+        let own = own.unwrap_or_else(|| request.uri().clone());
+        let ends = Ends::new(&own, parties.foreign.domain().clone());
+        let search = Search {
+            proxy,
+            terms: &entry.terms,
+            xml: &self.limits.xml,
+            own: &ends.own,
+            way: way(side),
+        };
+        let removed = search_request(&search, &mut request, &entry)?;
         let permit = permit(&request)?;
         let answers = permit.answers();
         if answers == policy::Answers::Withhold && !matches!(request.method(), Method::Message | Method::Ack)
@@ -67,15 +118,11 @@ impl Border {
             // A dialog without answers is none.
             return Err(Rejected::of(&request, &Refused::OneWay));
         }
-        let own = match side {
-            Side::Outside => arrived.ends().and_then(|ends| Uri::parse(&ends.own).ok()),
-            Side::Inside => Some(request.headers().from().uri().clone()),
-        };
-        let own = own.unwrap_or_else(|| request.uri().clone());
-        let ends = Ends::new(&own, parties.foreign.domain().clone());
         let passage = proxy
             .forward(way(side), arrived, &mut request, &ends, &over)
             .map_err(|not| Rejected::of(&request, &Refused::NotPassed(not)))?;
+        self.vouch(&mut request, &route, (&entry, &sender))
+            .map_err(|flaw| Rejected::of(&request, &Refused::Internal(flaw)))?;
         let remote = match side {
             Side::Outside => &parties.own,
             Side::Inside => &parties.foreign,
@@ -91,7 +138,10 @@ impl Border {
                 proxy: Arc::clone(proxy),
                 passage,
                 answers,
+                entry,
+                xml: self.limits.xml.clone(),
             }),
+            removed,
             trace: Trace::default(),
         })))
     }
@@ -120,6 +170,12 @@ impl Relay {
         &self.request
     }
 
+    /// A body that was taken out of it.
+    #[must_use]
+    pub const fn removed(&self) -> Option<&Removed> {
+        self.removed.as_ref()
+    }
+
     /// The correlation id.
     #[must_use]
     pub const fn trace(&self) -> Trace {
@@ -140,15 +196,22 @@ impl Relay {
 }
 
 impl Return {
-    /// The response that its sender gets for one that `request`, as it was sent, got.
+    /// What its sender gets for a response that `request`, as it was sent, got. Where answers are withheld, nothing of it
+    /// is told but that the next hop was reached, and that only at the end.
     #[must_use]
-    pub fn response(&self, request: &Request, mut response: Box<Response>) -> Box<Response> {
-        if self.answers == policy::Answers::Withhold && response.status().is_final() {
-            return self.ours(request, StatusCode::ACCEPTED);
+    pub fn response(&self, request: &Request, mut response: Box<Response>) -> Returned {
+        let whole = |response| Returned {
+            response,
+            removed: None,
+        };
+        if self.answers == policy::Answers::Withhold {
+            let is_final = response.status().is_final();
+            return whole(is_final.then(|| self.ours(request, StatusCode::ACCEPTED)));
         }
+        let removed = self.search(&mut response);
         match self.proxy.answer(&self.passage, &mut response) {
             Ok(()) => {}
-            Err(_) => return self.ours(request, StatusCode::SERVER_INTERNAL_ERROR),
+            Err(_) => return whole(Some(self.ours(request, StatusCode::SERVER_INTERNAL_ERROR))),
         }
         let is_invite = *request.method() == Method::Invite;
         let status = match response.status() {
@@ -165,12 +228,42 @@ impl Return {
             status => status,
         };
         if status != response.status() {
-            return self.ours(request, status);
+            return whole(Some(self.ours(request, status)));
         }
-        response
+        Returned {
+            response: Some(response),
+            removed,
+        }
     }
 
-    /// The response that its sender gets where there is none.
+    /// Makes the body of a response one that may go on, or takes it out.
+    fn search(&self, response: &mut Response) -> Option<Removed> {
+        let search = Search {
+            proxy: &self.proxy,
+            terms: &self.entry.terms,
+            xml: &self.xml,
+            own: &self.passage.ends().own,
+            // Responses go against their request.
+            way: match self.passage.way() {
+                Way::Inward => Way::Outward,
+                Way::Outward => Way::Inward,
+            },
+        };
+        match search.search(response.headers(), response.body()) {
+            Ok(None) => None,
+            Ok(Some(body)) => {
+                response.set_body(body);
+                None
+            }
+            Err(why) => {
+                response.remove_body();
+                Some(Removed::new(why, &self.entry))
+            }
+        }
+    }
+
+    /// The response that its sender gets where there is none. Where answers are withheld, it is the edge's own word that
+    /// nothing was delivered, and the same whatever the trouble.
     #[must_use]
     pub fn trouble(&self, request: &Request, trouble: Trouble) -> Box<Response> {
         if self.answers == policy::Answers::Withhold {
@@ -196,44 +289,74 @@ impl Return {
     }
 }
 
-/// Methods that are for one server and its own users do not pass from one organisation to another.
-fn check_method(request: &Request) -> Result<(), Rejected> {
-    match request.method() {
-        Method::Invite
-        | Method::Ack
-        | Method::Bye
-        | Method::Cancel
-        | Method::Options
-        | Method::Message
-        | Method::Subscribe
-        | Method::Notify
-        | Method::Info
-        | Method::Update
-        | Method::Prack => Ok(()),
-        Method::Register | Method::Publish | Method::Refer | Method::Extension(_) => {
-            Err(Rejected::of_method(request, PASSING))
+impl Removed {
+    fn new(why: Withheld, entry: &Federated) -> Self {
+        let entry = entry.pattern.clone();
+        Self { why, entry }
+    }
+
+    /// What the sender of a request is answered that cannot go on without it.
+    pub(in crate::gateway) const fn status(&self) -> u16 {
+        match self.why {
+            Withheld::Opaque(_) | Withheld::Unreadable(_) => 415,
+            Withheld::Named(_) => 403,
         }
     }
 }
 
-/// A session that is offered has to be one of messages.
-fn check_session(request: &Request) -> Result<(), Rejected> {
-    // A refresh of a session offers nothing new, and an ACK answers what has passed already.
-    let begins = *request.method() == Method::Invite && request.headers().to().tag().is_none();
-    let may_offer = matches!(request.method(), Method::Invite | Method::Update | Method::Prack);
-    if !begins && (!may_offer || request.body().is_empty()) {
-        return Ok(());
+/// Makes the body of a request one that may go on. Where there is none, the request is refused; what ends or acknowledges
+/// a session goes on without it.
+fn search_request(
+    search: &Search<'_>,
+    request: &mut Request,
+    entry: &Federated,
+) -> Result<Option<Removed>, Rejected> {
+    // Whoever is referred has to be sent to a user: no name of ours stands for a place in it.
+    let refers_inside = search.way == Way::Outward
+        && request
+            .headers()
+            .all("Refer-To")
+            .any(|to| search.proxy.inner().is_shown_in(to));
+    if refers_inside {
+        let removed = Removed::new(Withheld::Named("Refer-To".to_owned()), entry);
+        return Err(Rejected::of(request, &Refused::Body(removed)));
     }
-    let is_session = request
-        .headers()
-        .content_type()
-        .is_some_and(|kind| kind.is("application", "sdp"));
-    let is_of_messages = is_session && Sdp::parse(request.body()).is_ok_and(|sdp| sdp.is_of_messages());
-    if is_of_messages {
-        Ok(())
-    } else {
-        Err(Rejected::of(request, &Refused::Media))
+    match search.search(request.headers(), request.body()) {
+        Ok(None) => Ok(None),
+        Ok(Some(body)) => {
+            request.set_body(body);
+            Ok(None)
+        }
+        Err(why) => {
+            let removed = Removed::new(why, entry);
+            if matches!(request.method(), Method::Ack | Method::Bye | Method::Cancel) {
+                request.remove_body();
+                return Ok(Some(removed));
+            }
+            Err(Rejected::of(request, &Refused::Body(removed)))
+        }
     }
 }
 
-const PASSING: &str = "INVITE, ACK, BYE, CANCEL, OPTIONS, MESSAGE, SUBSCRIBE, NOTIFY, INFO, UPDATE, PRACK";
+/// A session that is offered has to be one of messages, where no other may pass. One that is offered in the answer to
+/// an INVITE, or answered by ACK, is made one ([`bodies`]).
+fn check_session(request: &Request, entry: &Federated) -> Result<(), Rejected> {
+    let may_offer = matches!(request.method(), Method::Invite | Method::Update | Method::Prack);
+    if entry.terms.sessions == Sessions::OfAnything || !may_offer || request.body().is_empty() {
+        return Ok(());
+    }
+    let kind = request.headers().content_type();
+    let offered = kind.and_then(|kind| bodies::sessions(kind, request.body()).ok());
+    let begins = *request.method() == Method::Invite && request.headers().to().tag().is_none();
+    let is_of_messages = |body: &[u8]| {
+        Sdp::parse(body).is_ok_and(|sdp| !sdp.has_other_media() && (!begins || sdp.is_of_messages()))
+    };
+    let passes = offered.is_some_and(|offered| {
+        !offered.is_empty() && offered.iter().all(|description| is_of_messages(description))
+    });
+    if passes {
+        Ok(())
+    } else {
+        Err(Rejected::of(request, &Refused::Media(entry.pattern.clone())))
+    }
+}

@@ -9,10 +9,11 @@ use crate::gateway::conversation::Pair;
 use crate::gateway::delivery::{Carries, Delivery, Link, Payload, SipPeer, Trace};
 use crate::gateway::rejection::{Refused, Rejected};
 use crate::gateway::translate;
-use crate::interwork::address::{Party, Sips};
+use crate::interwork::address::{AddressError, Party, Sips};
 use crate::interwork::carried::{self, Carried};
 use crate::interwork::embedded;
 use crate::interwork::invitation;
+use crate::interwork::message::MessageError;
 use crate::policy::{Answers, Permit};
 use crate::refusal::Refuse;
 use crate::route::{Protocol, Route, Side};
@@ -53,8 +54,13 @@ impl Border {
             && matches!(carried::read(&request), Ok(Carried::Text));
         let (permit, payload) = if is_alone {
             // XMPP cannot promise TLS on every hop (RFC 7247 §8), and nothing configures an exception yet.
-            let stanza = translate::to_stanza(&request, now, Sips::Refuse)
-                .map_err(|error| Rejected::of(&request, &error))?;
+            let stanza = translate::to_stanza(&request, now, Sips::Refuse).map_err(|error| {
+                let rejected = Rejected::of(&request, &error);
+                match error {
+                    MessageError::Address(AddressError::Sips) => rejected.warned(MISCELLANEOUS, &self.edge),
+                    _ => rejected,
+                }
+            })?;
             let payload = Payload::ToXmpp {
                 stanza: Box::new(stanza),
                 profile: peer.profile.clone(),
@@ -146,6 +152,9 @@ pub(super) const fn supported(method: &Method) -> Supported<'static> {
         },
     }
 }
+
+/// A Warning for people (RFC 3261 §20.43).
+const MISCELLANEOUS: u16 = 399;
 
 /// Bodies of an invitation. Only the first is taken; the others are refused as what they are.
 const DESCRIPTIONS: [(&str, &str); 6] = [

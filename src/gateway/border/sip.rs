@@ -37,7 +37,7 @@ impl Border {
         let Some(parties) = self.parties(side, &request, &arrived) else {
             return Err(Rejected::of(&request, &Refused::Addresses));
         };
-        let entry = self.check_sender(side, &request, &parties, peer)?;
+        let (entry, sender) = self.check_sender(side, &request, &parties, peer)?;
         let permit = self.decide_sip(side, &request, &parties).permit();
         let permit = match permit {
             Err(refusal) if !refusal.is_polite() => return Err(Rejected::of(&request, &refusal)),
@@ -51,16 +51,45 @@ impl Border {
                 // To is what its sender wrote there: it leads to no node.
                 return Err(Rejected::of(&request, &Refused::NoSession));
             }
-            let onward = Onward { arrived, route, over };
+            let (route, over) = self.promised(&request, (route, over), peer)?;
+            let onward = Onward {
+                arrived,
+                route,
+                over,
+                entry,
+                sender,
+            };
             return self.relay(side, request, &parties, onward, |request| {
                 permit.map_err(|refusal| Rejected::as_unavailable(request, &refusal))
             });
         }
-        if let Err(rejection) = inspect::inspect(&request, &supported(request.method())) {
-            return Err(Rejected::of_inspection(&request, &rejection));
+        let supported = supported(request.method());
+        let methods: Vec<Method> = supported
+            .methods
+            .iter()
+            .filter(|method| entry.terms.allows(method))
+            .cloned()
+            .collect();
+        let supported = Supported {
+            methods: &methods,
+            ..supported
+        };
+        if let Err(rejection) = inspect::inspect(&request, &supported) {
+            return Err(Rejected::of_inspection(&request, &rejection).within(&entry));
         }
         if *request.method() == Method::Options {
-            return answer_options(&request);
+            let is_sip = self
+                .table
+                .local(parties.own.domain())
+                .is_some_and(|local| local.protocol == Protocol::Sip);
+            let passing = TRANSLATED.iter().filter(|method| entry.terms.allows(method));
+            let names: Vec<&str> = passing.map(Method::as_str).collect();
+            let allow = if is_sip {
+                entry.terms.allow()
+            } else {
+                names.join(", ")
+            };
+            return answer_options(&request, &allow);
         }
         self.check_role(&request, &route)?;
         let over = request.headers().top_via().transport().clone();
@@ -148,18 +177,18 @@ impl Border {
         request: &Request,
         parties: &Parties,
         peer: &mut dyn Peer,
-    ) -> Result<Arc<Federated>, Rejected> {
+    ) -> Result<(Arc<Federated>, Authenticated), Rejected> {
         let from = parties.from(side);
         let local = self.table.local(from.domain());
         if side == Side::Inside {
             let Some(local) = local else {
                 return Err(Rejected::of(request, &Refused::NotOurs(from.domain().clone())));
             };
-            let _authenticated: Authenticated = peer
+            let authenticated = peer
                 .is_node_of(local)
                 .map_err(|unproven| Rejected::of(request, &Refused::Unproven(unproven)))?;
             return match self.table.foreign(parties.foreign.domain()) {
-                Some(entry) => Ok(Arc::clone(entry)),
+                Some(entry) => Ok((Arc::clone(entry), authenticated)),
                 None => Err(self.refused(side, request, parties)),
             };
         }
@@ -175,10 +204,10 @@ impl Border {
         if !entry.protocol.includes(Protocol::Sip) {
             return Err(self.refused(side, request, parties));
         }
-        let _authenticated: Authenticated = self
+        let authenticated = self
             .prove(from.domain(), entry, peer)
             .map_err(|unproven| Rejected::of(request, &Refused::Unproven(unproven)))?;
-        Ok(Arc::clone(entry))
+        Ok((Arc::clone(entry), authenticated))
     }
 
     /// Where the request goes: from outside to a domain of ours, and from inside to a foreign one.
@@ -327,10 +356,10 @@ pub(super) fn over(local: &Local) -> sip::Transport {
     }
 }
 
-fn answer_options(request: &Request) -> Result<Admitted, Rejected> {
+fn answer_options(request: &Request, allow: &str) -> Result<Admitted, Rejected> {
     let response: Response = request.response(StatusCode::OK, StatusCode::OK.reason(), Some(&tag(request)));
     response
-        .with_header("Allow", ALLOW)
+        .with_header("Allow", allow)
         .and_then(|it| it.with_header("Accept", ACCEPT))
         .map(|it| Admitted::Answer(Box::new(it)))
         .map_err(|flaw| Rejected::of(request, &Refused::Internal(flaw)))
@@ -363,5 +392,15 @@ const PASSING: Supported<'static> = Supported {
     answer: None,
 };
 
-const ALLOW: &str = "MESSAGE, OPTIONS, INVITE, ACK, BYE, CANCEL, INFO, UPDATE";
+/// What of SIP becomes XMPP, as Allow lists it.
+const TRANSLATED: [Method; 8] = [
+    Method::Message,
+    Method::Options,
+    Method::Invite,
+    Method::Ack,
+    Method::Bye,
+    Method::Cancel,
+    Method::Info,
+    Method::Update,
+];
 const ACCEPT: &str = "text/plain";

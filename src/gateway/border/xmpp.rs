@@ -13,7 +13,7 @@ use crate::interwork::profile::{PeerKind, Profile};
 use crate::interwork::{composing, receipt};
 use crate::policy::{Direction, Kind, Kinds, Party, Permit, Query, Refusal};
 use crate::route::{self, Destination, Protocol, Route, Side};
-use crate::sip::Transport;
+use crate::sip::{Method, Transport};
 use crate::xmpp::stanza::{self, IqType, MessageType, PresenceType};
 use crate::xmpp::{Jid, Stanza};
 
@@ -235,6 +235,11 @@ impl Border {
         let Some(face) = self.face(side, &over) else {
             return reject(&Refused::Inside);
         };
+        if let Destination::Foreign(entry) = route.destination()
+            && !entry.terms.allows(&Method::Message)
+        {
+            return reject(&Refused::NoMessages(entry.pattern.clone()));
+        }
         let request = match translate::to_request(&stanza, &profile, &self.edge, random) {
             Ok(request) => request,
             Err(error) => return Err(RejectedStanza::of(&stanza, &error, &self.edge)),

@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use super::*;
 use crate::policy::Kind;
-use crate::sip::proxy::{Face, Inner, Proxy, Veil};
-use crate::sip::{NameAddr, Response, Transport, Uri};
+use crate::sip::proxy::{Bodies, Face, Inner, Proxy, Sessions, Terms, Veil};
+use crate::sip::{Method, NameAddr, Response, Transport, Uri};
 
 const ALICE: &str = "sip:alice@partner.example";
 const DESK: &str = "sip:desk@phones.corp.example";
@@ -61,7 +61,9 @@ fn of(method: &str, from: &str, to: &str) -> Request {
         "INVITE" => {
             "Max-Forwards: 70\r\nContact: <sip:x@ua.partner.example>\r\nContent-Type: application/sdp\r\n"
         }
-        "SUBSCRIBE" => "Max-Forwards: 70\r\nContact: <sip:x@ua.partner.example>\r\nEvent: presence\r\n",
+        "SUBSCRIBE" | "NOTIFY" => {
+            "Max-Forwards: 70\r\nContact: <sip:x@ua.partner.example>\r\nEvent: presence\r\n"
+        }
         _ => "Max-Forwards: 70\r\n",
     };
     let body = match method {
@@ -78,7 +80,12 @@ fn accepted(relay: Relay) -> Box<Response> {
         .response(StatusCode::OK, "", Some("there"))
         .with_contact(NameAddr::parse("<sip:desk@10.0.0.50>").unwrap())
         .with_record_route(sent.headers().record_route().clone());
-    back.response(&sent, Box::new(response))
+    told(&back, &sent, response)
+}
+
+/// What the sender hears of a response.
+fn told(back: &Return, sent: &Request, response: Response) -> Box<Response> {
+    back.response(sent, Box::new(response)).response.unwrap()
 }
 
 /// A dialog of alice with the desk, begun by her: the name and the hop that stand for the desk.
@@ -260,35 +267,35 @@ fn requests_that_may_not_go_on_are_refused_with_the_status_that_says_why() {
             Side::Outside,
             partner,
             of("REFER", ALICE, DESK),
-            (405, "sip_not_supported"),
+            (405, "method_not_allowed"),
         ),
         (
             "PUBLISH",
             Side::Outside,
             partner,
             of("PUBLISH", ALICE, DESK),
-            (405, "sip_not_supported"),
+            (405, "method_not_allowed"),
         ),
         (
             "REGISTER",
             Side::Outside,
             partner,
             of("REGISTER", ALICE, DESK),
-            (405, "sip_not_supported"),
+            (405, "method_not_allowed"),
         ),
         (
             "REGISTER from inside",
             Side::Inside,
             phones,
             of("REGISTER", DESK, ALICE),
-            (405, "sip_not_supported"),
+            (405, "method_not_allowed"),
         ),
         (
             "an unknown method",
             Side::Outside,
             partner,
             of("DANCE", ALICE, DESK),
-            (501, "sip_not_supported"),
+            (501, "method_not_allowed"),
         ),
         (
             "a call",
@@ -302,13 +309,6 @@ fn requests_that_may_not_go_on_are_refused_with_the_status_that_says_why() {
             Side::Outside,
             partner,
             offering("INVITE", sdp, &both),
-            (488, "media"),
-        ),
-        (
-            "an offer to come",
-            Side::Outside,
-            partner,
-            offering("INVITE", sdp, ""),
             (488, "media"),
         ),
         (
@@ -459,7 +459,7 @@ fn a_policy_of_one_way_lets_messages_in_without_an_answer_and_no_dialog() {
                 Some("there"),
             )
             .with_contact(NameAddr::parse("<sip:desk@10.0.0.50>").unwrap());
-        let answer = back.response(&sent, Box::new(answer));
+        let answer = told(&back, &sent, answer);
         assert_eq!(answer.status(), StatusCode::ACCEPTED, "{status}");
         let text = octets(&answer);
         assert!(!text.contains("told by") && !text.contains("there"), "{text}");
@@ -476,9 +476,10 @@ fn whoever_is_blocked_politely_hears_what_is_said_of_a_user_who_is_not_there() {
         let absent = passes(relays(), Side::Outside, &partner, of(method, ALICE, DESK));
         let (_, sent, _, back) = absent.into_parts();
         let status = StatusCode::TEMPORARILY_UNAVAILABLE;
-        let absent = back.response(
+        let absent = told(
+            &back,
             &sent,
-            Box::new(sent.response(status, status.reason(), Some("there"))),
+            sent.response(status, status.reason(), Some("there")),
         );
         let as_seen = |response: &Response| {
             let tag = response.headers().to().tag().unwrap_or_default().to_owned();
@@ -489,7 +490,7 @@ fn whoever_is_blocked_politely_hears_what_is_said_of_a_user_who_is_not_there() {
     // What is wrong with a request anyway is said as to anybody, so that the block does not show in it.
     assert_eq!(
         refused(blocked(), Side::Outside, &partner, of("REFER", ALICE, DESK)),
-        (405, "sip_not_supported")
+        (405, "method_not_allowed")
     );
     let explicit = proxied(Setting::blocking("alice@partner.example", Style::Explicit));
     assert_eq!(
@@ -636,7 +637,7 @@ fn failures_of_the_next_hop_are_told_as_a_proxy_does() {
     ] {
         let (sent, back) = relay(method);
         let response = sent.response(StatusCode::new(status).unwrap(), "", Some("there"));
-        let response = back.response(&sent, Box::new(response));
+        let response = told(&back, &sent, response);
         assert_eq!(response.status().code(), wanted, "{method} {status}");
         assert_eq!(response.headers().vias().count(), 1);
     }
@@ -661,4 +662,378 @@ fn where_a_name_of_ours_is_no_longer_local_it_leads_nowhere() {
         refused(relays(), Side::Outside, &["partner.example"], request),
         (404, "no_route")
     );
+}
+
+fn with_terms(terms: Terms) -> Setting {
+    Setting { terms, ..relays() }
+}
+
+#[test]
+fn the_terms_of_a_domain_hold_both_ways_and_the_log_names_the_key() {
+    let only = |methods: &[Method]| Terms {
+        methods: methods.to_vec(),
+        ..Terms::default()
+    };
+    let subscribe = |event: &str| {
+        let more = format!("Max-Forwards: 70\r\nContact: <sip:x@ua.partner.example>\r\nEvent: {event}\r\n");
+        request("SUBSCRIBE", ALICE, DESK, &more, "")
+    };
+    let call = || {
+        let more = "Max-Forwards: 70\r\nContact: <sip:x@y>\r\nContent-Type: application/sdp\r\n";
+        request(
+            "INVITE",
+            ALICE,
+            DESK,
+            more,
+            &format!("{SESSION}m=audio 4000 RTP/AVP 0\r\n"),
+        )
+    };
+    let rows = [
+        (
+            only(&[Method::Message]),
+            of("OPTIONS", ALICE, DESK),
+            405,
+            ("Allow", "MESSAGE"),
+            "[[federate]] partner.example: `methods` does not list OPTIONS",
+        ),
+        (
+            Terms::default(),
+            of("REFER", ALICE, DESK),
+            405,
+            (
+                "Allow",
+                "INVITE, ACK, BYE, CANCEL, MESSAGE, INFO, SUBSCRIBE, NOTIFY, OPTIONS, UPDATE, PRACK",
+            ),
+            "[[federate]] partner.example: `methods` does not list REFER",
+        ),
+        (
+            Terms::default(),
+            subscribe("dialog"),
+            489,
+            ("Allow-Events", "presence"),
+            "[[federate]] partner.example: `events` does not list \"dialog\"",
+        ),
+        (
+            Terms::default(),
+            call(),
+            488,
+            (
+                "Warning",
+                "304 edge.corp.example \"Only sessions of messages pass\"",
+            ),
+            "the session is about other media than messages: [[federate]] partner.example, media = \"pass\", would let it pass",
+        ),
+    ];
+    for (terms, request, status, (name, value), why) in rows {
+        let refused = fares(with_terms(terms), Side::Outside, &["partner.example"], request).unwrap_err();
+        assert_eq!(refused.response().status().code(), status, "{why}");
+        assert_eq!(refused.response().headers().get(name), Some(value));
+        assert_eq!(refused.to_string(), why);
+        assert_eq!(refused.fault(), crate::refusal::Fault::Policy);
+    }
+    let outward = fares(
+        with_terms(only(&[Method::Options])),
+        Side::Inside,
+        &["phones.corp.example"],
+        of("MESSAGE", DESK, ALICE),
+    );
+    assert_eq!(outward.unwrap_err().response().status().code(), 405);
+    let allowed = Terms {
+        methods: vec![Method::Invite, Method::Subscribe, Method::Refer],
+        events: vec!["dialog".into()],
+        sessions: Sessions::OfAnything,
+        bodies: Bodies::Searched,
+    };
+    for request in [subscribe("dialog"), call(), of("REFER", ALICE, DESK)] {
+        passes(
+            with_terms(allowed.clone()),
+            Side::Outside,
+            &["partner.example"],
+            request,
+        );
+    }
+    // Of another domain nothing changes.
+    assert_eq!(
+        refused(
+            with_terms(allowed),
+            Side::Outside,
+            &["ms.example"],
+            of("REFER", "sip:carol@ms.example", DESK)
+        )
+        .0,
+        405
+    );
+}
+
+#[test]
+fn terms_hold_for_what_is_translated_too() {
+    let terms = || Terms {
+        methods: vec![Method::Options],
+        ..Terms::default()
+    };
+    let bob = "sip:bob@corp.example";
+    let refused = fares(
+        with_terms(terms()),
+        Side::Outside,
+        &["partner.example"],
+        message(ALICE, bob, "hello"),
+    )
+    .unwrap_err();
+    assert_eq!(refused.response().status().code(), 405);
+    assert_eq!(refused.response().headers().get("Allow"), Some("OPTIONS"));
+    assert!(
+        refused.to_string().contains("`methods` does not list MESSAGE"),
+        "{refused}"
+    );
+    let answered = |setting, to: &str| match fares(
+        setting,
+        Side::Outside,
+        &["partner.example"],
+        of("OPTIONS", ALICE, to),
+    ) {
+        Ok(Admitted::Answer(response)) => response.headers().get("Allow").unwrap().to_owned(),
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(answered(with_terms(terms()), bob), "OPTIONS");
+    assert_eq!(answered(relays(), bob), "MESSAGE, OPTIONS");
+    assert_eq!(
+        answered(relays(), "sip:phones.corp.example"),
+        "INVITE, ACK, BYE, CANCEL, MESSAGE, INFO, SUBSCRIBE, NOTIFY, OPTIONS, UPDATE, PRACK"
+    );
+}
+
+/// A request of a node with a body.
+fn with_body(method: &str, kind: &str, body: &str) -> Request {
+    let more = format!(
+        "Max-Forwards: 70\r\nContact: <sip:desk@10.0.0.50>\r\nEvent: presence\r\nContent-Type: {kind}\r\n"
+    );
+    request(method, DESK, ALICE, &more, body)
+}
+
+#[test]
+fn a_body_that_would_show_the_inside_is_told_of_or_taken_out() {
+    let phones = ["phones.corp.example"];
+    let kind = "application/dialog-info+xml";
+    let body = "<a b='sip:desk@10.0.0.50'/>";
+    let rejected = fares(relays(), Side::Inside, &phones, with_body("NOTIFY", kind, body)).unwrap_err();
+    assert_eq!(
+        (rejected.response().status().code(), rejected.class()),
+        (403, "body_withheld")
+    );
+    assert!(
+        rejected
+            .to_string()
+            .ends_with("[[federate]] partner.example, bodies = \"all\", would let it pass"),
+        "{rejected}"
+    );
+    let relay = passes(relays(), Side::Inside, &phones, with_body("BYE", kind, body));
+    assert!(relay.removed().is_some());
+    assert!(relay.request().body().is_empty());
+    assert_eq!(relay.request().headers().content_type(), None);
+    let all = Terms {
+        bodies: Bodies::Any,
+        ..Terms::default()
+    };
+    let relay = passes(
+        with_terms(all),
+        Side::Inside,
+        &phones,
+        with_body("NOTIFY", kind, body),
+    );
+    assert_eq!(&relay.request().body()[..], body.as_bytes());
+
+    let (_, sent, _, back) = passes(
+        relays(),
+        Side::Outside,
+        &["partner.example"],
+        of("SUBSCRIBE", ALICE, DESK),
+    )
+    .into_parts();
+    let answer = sent.response(StatusCode::OK, "", Some("there")).with_body(
+        crate::mime::MediaType::plain("application", "dialog-info+xml"),
+        body,
+    );
+    let returned = back.response(&sent, Box::new(answer));
+    assert!(returned.removed.is_some());
+    let response = returned.response.unwrap();
+    assert_eq!((response.status(), response.body().len()), (StatusCode::OK, 0));
+}
+
+#[test]
+fn a_session_that_is_offered_late_is_one_of_messages_in_the_end() {
+    let offerless = |from, to| {
+        let more = "Max-Forwards: 70\r\nContact: <sip:x@ua.partner.example>\r\n";
+        request("INVITE", from, to, more, "")
+    };
+    let call = format!("{SESSION}m=audio 4000 RTP/AVP 0\r\nm=message 5060 sip null\r\n");
+    let sdp = || crate::mime::MediaType::plain("application", "sdp");
+    for (side, proven, from, to) in [
+        (Side::Outside, "partner.example", ALICE, DESK),
+        (Side::Inside, "phones.corp.example", DESK, ALICE),
+    ] {
+        let (_, sent, _, back) = passes(relays(), side, &[proven], offerless(from, to)).into_parts();
+        for status in [183, 200] {
+            let status = StatusCode::new(status).unwrap();
+            let response = sent
+                .response(status, "", Some("there"))
+                .with_body(sdp(), call.clone());
+            let text = octets(&told(&back, &sent, response));
+            assert!(
+                text.contains("m=audio 0 RTP/AVP 0\r\nm=message 5060 sip null\r\n"),
+                "{side}: {text}"
+            );
+        }
+        let more = "Max-Forwards: 70\r\nContent-Type: application/sdp\r\n";
+        let acknowledged = request("ACK", from, to, more, &call);
+        let relay = passes(relays(), side, &[proven], acknowledged);
+        assert!(
+            written(relay.request()).contains("m=audio 0 RTP/AVP 0\r\n"),
+            "{side}"
+        );
+    }
+}
+
+/// A far end without TLS that proves what it claims.
+struct Plain<'a>(Proven<'a>);
+
+impl Peer for Plain<'_> {
+    fn proves(&mut self, domain: &Domain, entry: &Federated) -> Result<Authenticated, Unproven> {
+        self.0.proves(domain, entry)
+    }
+
+    fn is_node_of(&mut self, local: &Local) -> Result<Authenticated, Unproven> {
+        self.0.is_node_of(local)
+    }
+
+    fn is_over_tls(&self) -> bool {
+        false
+    }
+}
+
+#[test]
+fn a_promise_of_tls_on_every_hop_is_kept_or_refused() {
+    let partner = ["partner.example"];
+    let sips = || of("MESSAGE", ALICE, "sips:desk@phones.corp.example");
+    let secure = |inside: Transport| {
+        let face = |transport, host: &str| Face::new(transport, sip::Host::parse(host).unwrap(), None);
+        let proxy = Proxy::new(
+            Veil::new(b"secret"),
+            face(Transport::Tls, "edge.corp.example"),
+            vec![face(inside, "10.0.0.1")],
+            Inner::default(),
+        );
+        let setting = Setting::default();
+        Setting {
+            conduct: Conduct {
+                proxy: Some(Arc::new(proxy)),
+                ..setting.conduct
+            },
+            ..setting
+        }
+    };
+    let wanted = Some("380 edge.corp.example \"SIPS Not Allowed\"");
+    let rejected = |result: Result<Admitted, Rejected>| {
+        let rejected = result.unwrap_err();
+        assert_eq!(rejected.response().headers().get("Warning"), wanted, "{rejected}");
+        (rejected.response().status().code(), rejected.class())
+    };
+    assert_eq!(
+        rejected(fares(secure(Transport::Tcp), Side::Outside, &partner, sips())),
+        (480, "sips"),
+        "nodes do not reach us by TLS"
+    );
+    let border = secure(Transport::Tls).border();
+    assert_eq!(
+        rejected(border.admit_sip(Side::Outside, sips(), &mut Plain(Proven(&partner)), today())),
+        (480, "sips"),
+        "it came without TLS"
+    );
+    assert_eq!(
+        rejected(border.admit_sip(Side::Outside, sips(), &mut Proven(&partner), today())),
+        (480, "sips"),
+        "the nodes are reached by TCP"
+    );
+    // A foreign domain is found over TLS alone.
+    let out = of("MESSAGE", DESK, "sips:alice@partner.example");
+    match border.admit_sip(Side::Inside, out, &mut Proven(&["phones.corp.example"]), today()) {
+        Ok(Admitted::Relay(relay)) => {
+            assert_eq!(relay.request().uri().to_string(), "sips:alice@partner.example");
+        }
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn where_answers_are_withheld_nothing_is_told_but_the_edges_own_word() {
+    let setting = proxied(Setting::with(
+        "partner.example",
+        Action::Allow,
+        Directions::Inbound,
+        &[Kind::Im],
+    ));
+    let relay = passes(
+        setting,
+        Side::Outside,
+        &["partner.example"],
+        message(ALICE, DESK, "hello"),
+    );
+    let (_, sent, _, back) = relay.into_parts();
+    for status in [100, 180, 183, 199] {
+        let status = StatusCode::new(status).unwrap();
+        let provisional = sent.response(status, "", Some("there"));
+        assert!(
+            back.response(&sent, Box::new(provisional)).response.is_none(),
+            "{status}"
+        );
+    }
+    let told: Vec<_> = [
+        Trouble::Broken,
+        Trouble::NotFound,
+        Trouble::Overload,
+        Trouble::Stopping,
+        Trouble::Timeout,
+        Trouble::Unreachable,
+    ]
+    .into_iter()
+    .map(|trouble| octets(&back.trouble(&sent, trouble)))
+    .collect();
+    assert!(told.windows(2).all(|pair| pair[0] == pair[1]), "{told:?}");
+    assert!(told[0].starts_with("SIP/2.0 480 "), "{}", told[0]);
+}
+
+#[test]
+fn nodes_of_microsoft_are_told_who_sent_a_request_and_nobody_else_is() {
+    let told = |profile, proven: &str, from: &str| {
+        let setting = Setting {
+            nodes: profile,
+            ..relays()
+        };
+        let claim = "P-Asserted-Identity: <sip:boss@corp.example>\r\nms-edge-proxy-message-trust: ms-source-verified-user=verified\r\n";
+        let relay = passes(
+            setting,
+            Side::Outside,
+            &[proven],
+            request("MESSAGE", from, DESK, claim, ""),
+        );
+        let headers = relay.request().headers();
+        let one = |name| headers.all(name).map(str::to_owned).collect::<Vec<_>>();
+        (one("P-Asserted-Identity"), one("ms-edge-proxy-message-trust"))
+    };
+    assert_eq!(
+        told(route::Profile::Simple, "partner.example", ALICE),
+        (vec![], vec![])
+    );
+    // In tests it is an address that proves.
+    let trust = "ms-source-type=AutoFederation;ms-ep-fqdn=edge.corp.example;ms-source-verified-user=unverified;\
+        ms-source-network=federation;ms-remote-fqdn=partner.example";
+    assert_eq!(
+        told(route::Profile::Microsoft, "partner.example", ALICE),
+        (vec![], vec![trust.to_owned()])
+    );
+    let (_, trust) = told(route::Profile::Microsoft, "house.example", "sip:a@tenant.example");
+    assert!(
+        trust[0].starts_with("ms-source-type=AuthorizedServer;"),
+        "{trust:?}"
+    );
+    assert!(trust[0].ends_with(";ms-remote-fqdn=house.example"), "{trust:?}");
 }

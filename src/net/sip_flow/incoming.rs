@@ -105,6 +105,9 @@ impl Task {
         if *relay.request().method() == Method::Invite {
             self.relayed.insert(transaction, Arc::clone(&recall));
         }
+        if let Some(removed) = relay.removed() {
+            tracing::info!(trace = %relay.trace(), flow = %self.flow.id, why = %removed, "a body was taken out of a SIP request");
+        }
         let (trace, until) = (relay.trace(), self.deadline());
         let (link, request, route, back) = relay.into_parts();
         tracing::debug!(%trace, ?link, call_id = request.headers().call_id().as_str(), "SIP request goes on");

@@ -1,6 +1,8 @@
 //! Header fields that end at the edge: what the outside may not make the inside believe, and what the outside has no
 //! business to know.
 
+use std::net::Ipv4Addr;
+
 use crate::sip::{Flaw, HeaderName, Headers};
 
 /// Names and addresses of the inside that no header field may take outside.
@@ -21,7 +23,15 @@ impl Inner {
         )
     }
 
-    pub(super) fn is_named_in(&self, value: &str) -> bool {
+    /// Whether a text shows a place inside: by the name of a node, or by a SIP URI at an address or at a name of one label.
+    #[must_use]
+    pub fn is_shown_in(&self, text: &str) -> bool {
+        self.is_named_in(text) || leads_to_a_place(text)
+    }
+
+    /// Whether a node is named in a text.
+    #[must_use]
+    pub fn is_named_in(&self, value: &str) -> bool {
         if self.0.is_empty() {
             return false;
         }
@@ -42,15 +52,41 @@ fn names(text: &str, host: &str) -> bool {
     })
 }
 
-/// What comes from outside: nothing that says who somebody is or how far he is to be trusted, which only the edge says.
-pub(super) fn from_outside(headers: &mut Headers) {
-    headers.retain(|name| !is_asserted(name) && !is_of_a_program(name));
+/// Whether a text holds a SIP URI whose host is no domain of the internet: such a URI is a device, and not a user.
+fn leads_to_a_place(text: &str) -> bool {
+    let text = text.to_ascii_lowercase();
+    ["sip:", "sips:"].iter().any(|scheme| {
+        text.match_indices(scheme).any(|(start, _)| {
+            let before = text.get(..start).and_then(|before| before.chars().next_back());
+            let rest = text.get(start.saturating_add(scheme.len())..).unwrap_or_default();
+            let uri = rest.split(ends_uri).next().unwrap_or_default();
+            let place = uri.split_once('@').map_or(uri, |(_, place)| place);
+            let host = place.split([':', ';', '?', '/']).next().unwrap_or_default();
+            // Brackets hold an address of IPv6, and a percent sign hides something.
+            let is_place = place.starts_with('[')
+                || host.contains('%')
+                || !host.contains('.')
+                || host.parse::<Ipv4Addr>().is_ok();
+            !before.is_some_and(|c| c.is_ascii_alphanumeric()) && !uri.is_empty() && is_place
+        })
+    })
 }
 
-/// What goes outside: what is known to speak of the message and not of the inside, and of that nothing that names a node.
+fn ends_uri(c: char) -> bool {
+    c.is_whitespace() || matches!(c, '<' | '>' | '"' | '\'' | ',' | '\\' | '{' | '}' | '|' | '^')
+}
+
+/// What comes from outside: nothing that says who somebody is or how far he is to be trusted, which only the edge says.
+pub(super) fn from_outside(headers: &mut Headers) {
+    headers.retain(|name| !is_asserted(name) && !is_of_a_program(name) && !is_fetched(name));
+}
+
+/// What goes outside: what is known to speak of the message and not of the inside, and of that nothing that shows a place
+/// there. The subject is the user's own, whatever it says.
 pub(super) fn to_outside(headers: &mut Headers, inner: &Inner) {
-    headers
-        .retain_values(|name, value| PASSING.iter().any(|known| name.is(known)) && !inner.is_named_in(value));
+    headers.retain_values(|name, value| {
+        PASSING.iter().any(|known| name.is(known)) && (name.is("Subject") || !inner.is_shown_in(value))
+    });
 }
 
 /// What goes on either way: nothing that asks for notifications which nobody answers (`ms-benotify` of Microsoft clients).
@@ -83,6 +119,12 @@ fn is_of_a_program(name: &HeaderName) -> bool {
     name.is("Server") || name.is("User-Agent")
 }
 
+/// What a user agent fetches, renders or plays by itself (RFC 3261 §20.4, §20.9, §20.18), and a server that verifies by
+/// itself (RFC 4474 §9): a URL of the outside's choice, asked for from inside.
+fn is_fetched(name: &HeaderName) -> bool {
+    FETCHED.iter().any(|known| name.is(known))
+}
+
 fn has_prefix(name: &HeaderName, prefix: &str) -> bool {
     name.as_str()
         .get(..prefix.len())
@@ -103,8 +145,10 @@ const ASSERTED: [&str; 11] = [
     "Service-Route",
 ];
 
+const FETCHED: [&str; 4] = ["Alert-Info", "Call-Info", "Error-Info", "Identity-Info"];
+
 /// Fields that pass outside. Those of Microsoft servers are the ones that cross a federation (MS-SIPRE, MS-CONFIM).
-const PASSING: [&str; 42] = [
+const PASSING: [&str; 45] = [
     "Accept",
     "Accept-Encoding",
     "Accept-Language",
@@ -132,6 +176,9 @@ const PASSING: [&str; 42] = [
     "Proxy-Require",
     "RAck",
     "Reason",
+    "Refer-Sub",
+    "Refer-To",
+    "Referred-By",
     "Request-Disposition",
     "Require",
     "Retry-After",
@@ -152,6 +199,29 @@ const PASSING: [&str; 42] = [
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_sip_uri_at_a_place_shows_it_and_one_of_a_user_does_not() {
+        let inner = Inner::new(["imp1.corp".to_owned()]);
+        for (text, is_shown) in [
+            ("sip:ann@10.1.2.3", true),
+            ("<target uri='sips:ann@10.1.2.3:5061;transport=tls'/>", true),
+            ("SIP:ann@[fd00::1]", true),
+            ("sip:desk", true),
+            ("sip:ann@desk;x=a.b", true),
+            ("sip:ann@%31%30.0.0.1", true),
+            ("at imp1.corp", true),
+            ("sip:ann@10.1.2.3?x=@partner.example", true),
+            ("sip:ann@in.example", false),
+            ("sips:in.example;transport=tls", false),
+            ("10.1.2.3", false),
+            ("gossip: hello", false),
+            ("sip: hello", false),
+            ("", false),
+        ] {
+            assert_eq!(inner.is_shown_in(text), is_shown, "{text}");
+        }
+    }
 
     #[test]
     fn a_host_is_found_as_a_whole_only() {

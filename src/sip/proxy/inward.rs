@@ -63,8 +63,8 @@ impl Proxy {
             //# If this proxy wishes to remain on the path of future requests in a dialog created by this request (assuming
             //# the request creates a dialog), it MUST insert a Record-Route header field value
             let record = headers.record_route_mut();
-            record.push_first(self.outside.hop(BEGAN_OUTSIDE)?);
-            record.push_first(passage.face.hop(BEGAN_OUTSIDE)?);
+            record.push_first(self.outside.hop(passage.scheme, BEGAN_OUTSIDE)?);
+            record.push_first(passage.face.hop(passage.scheme, BEGAN_OUTSIDE)?);
         }
         hygiene::from_outside(headers);
         Ok(passage)
@@ -75,7 +75,7 @@ impl Proxy {
         // Whom policy judged: To is what the peer wrote there.
         let ends = &passage.ends;
         let contact = self.hide_contacts(response.headers().contact(), ends)?;
-        let record = self.hide_recorded(response.headers().record_route(), ends)?;
+        let record = self.hide_recorded(response.headers().record_route(), passage)?;
         let headers = response.headers_mut();
         headers.set_contact(contact);
         *headers.record_route_mut() = record;
@@ -83,14 +83,11 @@ impl Proxy {
         if self.inner.is_named_in(response.reason()) {
             response.set_usual_reason();
         }
-        if let Some(body) = self.without_addresses(response.headers(), response.body()) {
-            response.set_body(body);
-        }
         Ok(())
     }
 
     /// What nodes have recorded before us goes into our hop; what stands after it came from outside.
-    fn hide_recorded(&self, recorded: &RouteSet, ends: &Ends) -> Result<RouteSet, NotPassed> {
+    fn hide_recorded(&self, recorded: &RouteSet, passage: &Passage) -> Result<RouteSet, NotPassed> {
         let mut hops = recorded.iter();
         let nodes: Vec<RouteHop> = hops
             .by_ref()
@@ -105,7 +102,7 @@ impl Proxy {
         // A caller's route set is what is recorded, in reverse (RFC 3261 §12.1.2): so are the hops inside.
         let route = RouteSet::from(nodes).reversed();
         let mut all = RouteSet::from(outside);
-        all.push_first(self.hide_route(&route, ends)?);
+        all.push_first(self.hide_route(&route, passage.scheme, &passage.ends)?);
         Ok(all)
     }
 

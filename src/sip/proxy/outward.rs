@@ -3,8 +3,7 @@
 use super::hygiene;
 use super::veil::Purpose;
 use super::{Arrived, BEGAN_INSIDE, BEGAN_OUTSIDE, Ends, NotPassed, Passage, Proxy, Way, has_dialog};
-use crate::sip::sdp::Sdp;
-use crate::sip::{CallId, Contact, Headers, Request, Response, RouteSet};
+use crate::sip::{CallId, Contact, Request, Response, RouteSet};
 
 impl Proxy {
     pub(super) fn receive_outward(&self, request: &mut Request) -> Arrived {
@@ -39,14 +38,11 @@ impl Proxy {
         let contact = self.hide_contacts(request.headers().contact(), ends)?;
         request.headers_mut().set_contact(contact);
         if has_dialog(request.method()) && request.headers().to().tag().is_none() {
-            let hop = self.hide_route(&passage.recorded, ends)?;
+            let hop = self.hide_route(&passage.recorded, passage.scheme, ends)?;
             *request.headers_mut().record_route_mut() = RouteSet::from(vec![hop.clone()]);
             passage.hop = Some(hop);
         }
         hygiene::to_outside(request.headers_mut(), &self.inner);
-        if let Some(body) = self.without_addresses(request.headers(), request.body()) {
-            request.set_body(body);
-        }
         Ok(passage)
     }
 
@@ -62,7 +58,7 @@ impl Proxy {
                 recorded.push_last(hop.clone());
             }
             recorded.push_last(ours.clone());
-            recorded.push_last(passage.face.hop(BEGAN_INSIDE)?);
+            recorded.push_last(passage.face.hop(passage.scheme, BEGAN_INSIDE)?);
             for hop in passage.recorded.iter() {
                 recorded.push_last(hop.clone());
             }
@@ -77,17 +73,5 @@ impl Proxy {
     fn hide_call_id(&self, call_id: &CallId) -> Result<CallId, NotPassed> {
         let sealed = self.veil.seal(Purpose::CallId, call_id.as_str())?;
         Ok(CallId::parse(&format!("{sealed}@{}", self.outside.host))?)
-    }
-
-    /// A session description with our name in place of addresses; what cannot be read as one goes as an empty one.
-    pub(super) fn without_addresses(&self, headers: &Headers, body: &[u8]) -> Option<String> {
-        let is_session = headers
-            .content_type()
-            .is_some_and(|kind| kind.is("application", "sdp"));
-        if !is_session || body.is_empty() {
-            return None;
-        }
-        let host = self.outside.host.to_string();
-        Some(Sdp::parse(body).map(|sdp| sdp.hidden(&host)).unwrap_or_default())
     }
 }

@@ -521,6 +521,7 @@ fn border(name: Domain, number: usize, limits: &Limits) -> Border {
         }]),
         tls: None,
         link: route::Link::S2s,
+        profile: route::Profile::Xmpp,
     };
     let foreign = Federated::unlisted(DomainPattern::parse(domain(1 - number)).unwrap());
     let rules = Rules::new(RuleSet {
