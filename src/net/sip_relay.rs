@@ -2,6 +2,7 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
+use prometheus::IntGauge;
 use tokio::sync::oneshot;
 
 use super::queue;
@@ -36,6 +37,28 @@ pub struct Sender {
     place: Option<queue::Place<Command>>,
     recall: Arc<Recall>,
     way: Direction,
+    /// Until the final response has its way: an orderly stop waits for it.
+    waiting: Option<Waiting>,
+}
+
+/// A request that waits for its final response, counted among all that do.
+#[derive(Debug)]
+pub struct Waiting(IntGauge);
+
+impl Waiting {
+    /// One more that waits.
+    #[must_use]
+    pub fn begin(world: &World) -> Self {
+        let pending = world.metrics.pending.clone();
+        pending.inc();
+        Self(pending)
+    }
+}
+
+impl Drop for Waiting {
+    fn drop(&mut self) {
+        self.0.dec();
+    }
 }
 
 /// Calls a relayed INVITE back, wherever it is by then (RFC 3261 §16.10).
@@ -85,7 +108,7 @@ impl Sender {
         transaction: TransactionId,
         (commands, place): (queue::Sender<Command>, queue::Place<Command>),
         recall: Arc<Recall>,
-        way: Direction,
+        (way, waiting): (Direction, Waiting),
     ) -> Self {
         Self {
             back,
@@ -94,6 +117,7 @@ impl Sender {
             place: Some(place),
             recall,
             way,
+            waiting: Some(waiting),
         }
     }
 
@@ -110,6 +134,7 @@ impl Sender {
         };
         if is_final && let Some(place) = self.place.take() {
             place.send(command);
+            self.waiting = None;
         } else {
             let _busy = self.commands.offer(command);
         }

@@ -9,7 +9,7 @@ use crate::gateway::{Admitted, Border, Input, Rejected, Relay, Trace};
 use crate::net::pool::{Content, Letter};
 use crate::net::queue;
 use crate::net::rates::Of;
-use crate::net::sip_relay::{Recall, Reply, Sender};
+use crate::net::sip_relay::{Recall, Reply, Sender, Waiting};
 use crate::net::world;
 use crate::policy::rate::Exceeded;
 use crate::refusal::Fault;
@@ -112,7 +112,13 @@ impl Task {
         let (link, request, route, back) = relay.into_parts();
         tracing::debug!(%trace, ?link, call_id = request.headers().call_id().as_str(), "SIP request goes on");
         let commands = (self.sender.clone(), place);
-        let sender = Sender::new(back, transaction, commands, recall, way);
+        let sender = Sender::new(
+            back,
+            transaction,
+            commands,
+            recall,
+            (way, Waiting::begin(&self.flow.world)),
+        );
         let letter = Letter {
             content: Content::Relay(request, Box::new(route), Reply::Sender(Box::new(sender))),
             token: None,
