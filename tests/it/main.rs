@@ -4,4 +4,5 @@ mod architecture;
 mod cli;
 mod config;
 mod conformance;
+mod memory;
 mod simulation;

@@ -9,7 +9,7 @@ use bytes::Bytes;
 
 use super::{Failure, Kind, Outbox, Output, Reliability, Timers};
 use crate::clock::{TimerKind, TimerTable};
-use crate::sip::{Mandatory, Method, Request, Response, write};
+use crate::sip::{Mandatory, Method, NameAddr, Request, Response, write};
 
 /// A client transaction.
 ///
@@ -63,13 +63,11 @@ impl ClientTransaction {
         let (state, acknowledgement) = match Kind::of(request.method())? {
             Kind::Invite => (
                 ClientState::Calling,
-                Acknowledgement::Prepared(Box::new(acknowledgement(request))),
+                Acknowledgement::Prepared(octets(&acknowledgement(request))),
             ),
             Kind::Other => (ClientState::Trying, Acknowledgement::None),
         };
-        let mut octets = Vec::new();
-        write::request(request, &mut octets);
-        let octets = Bytes::from(octets);
+        let octets = octets(request);
         let mut this = Self {
             state,
             request: Bytes::new(),
@@ -195,13 +193,10 @@ impl ClientTransaction {
 
     /// Builds the ACK of RFC 3261 §17.1.1.3 from what was kept of the INVITE and the To of the response.
     fn acknowledge(&mut self, response: &Response) {
-        if let Acknowledgement::Prepared(request) = &mut self.acknowledgement {
+        if let Acknowledgement::Prepared(prepared) = &self.acknowledgement {
             //= rfc3261#17.1.1.3
             //# The To header field in the ACK MUST equal the To header field in the response being acknowledged
-            request.headers_mut().set_to(response.headers().to().clone());
-            let mut octets = Vec::new();
-            write::request(request, &mut octets);
-            let octets = Bytes::from(octets);
+            let octets = with_to(prepared, response.headers().to());
             self.outputs.push(Output::Transmit(octets.clone()));
             self.acknowledgement = Acknowledgement::Sent(octets);
         }
@@ -281,8 +276,9 @@ impl ClientTransaction {
 enum Acknowledgement {
     /// Not an INVITE.
     None,
-    /// What RFC 3261 §17.1.1.3 takes from the INVITE; To comes with the response.
-    Prepared(Box<Request>),
+    /// What RFC 3261 §17.1.1.3 takes from the INVITE, as it is written, which takes a third of the memory; To comes with
+    /// the response.
+    Prepared(Bytes),
     /// What was sent, and is sent again for each repetition of the response.
     Sent(Bytes),
     /// The INVITE was accepted: its ACK is the user's.
@@ -305,6 +301,29 @@ fn acknowledgement(invite: &Request) -> Request {
         sequence: headers.cseq().number(),
     };
     Request::new(Method::Ack, invite.uri().clone(), mandatory).with_route(headers.route().clone())
+}
+
+/// A request of ours with another To: its line is the one that begins so, as no value holds a line break.
+fn with_to(request: &Bytes, to: &NameAddr) -> Bytes {
+    let mut octets = Vec::with_capacity(request.len().saturating_add(64));
+    for line in request.split_inclusive(|octet| *octet == b'\n') {
+        if line.starts_with(TO) {
+            octets.extend_from_slice(TO);
+            octets.extend_from_slice(to.to_string().as_bytes());
+            octets.extend_from_slice(b"\r\n");
+        } else {
+            octets.extend_from_slice(line);
+        }
+    }
+    Bytes::from(octets)
+}
+
+fn octets(request: &Request) -> Bytes {
+    let mut octets = Vec::new();
+    write::request(request, &mut octets);
+    // A transaction may be open for long: no more than it needs.
+    octets.shrink_to_fit();
+    Bytes::from(octets)
 }
 
 /// What the status of a response means here.
@@ -363,6 +382,9 @@ impl TimerKind for Timer {
         }
     }
 }
+
+/// As the writer begins it.
+const TO: &[u8] = b"To: ";
 
 /// At least 32 s, not counted from our T1: it is the server's T1 that says how long it repeats a response.
 const TIMER_D: Duration = Duration::from_secs(32);

@@ -384,6 +384,8 @@ const INVITE_TRYING: Duration = Duration::from_millis(200);
 fn octets(response: &Response) -> Bytes {
     let mut octets = Vec::new();
     write::response(response, &mut octets);
+    // It may be kept for long: no more than it needs.
+    octets.shrink_to_fit();
     Bytes::from(octets)
 }
 
