@@ -44,7 +44,8 @@ impl Attempts {
         draw: Draw,
     ) -> Result<Self, Trouble> {
         let until = world::now().checked_add(world.limits().gateway.deliver);
-        let mut targets = discover::of_steps(world, steps, draw).await?;
+        let targets = discover::of_steps(world, steps, draw).await?;
+        let mut targets = discover::by_address(world, targets).await;
         world.aside().order(world::now(), &mut targets);
         Ok(Self {
             world: Arc::clone(world),

@@ -15,7 +15,7 @@ use crate::gateway::Trouble;
 use crate::limits::TARGETS_OF_A_SERVICE;
 use crate::route::select::Health;
 use crate::route::srv::{self, Answer, SrvName, SrvRecord};
-use crate::route::{Discovery, Host, Inward, Lookup, Plan, Side, Step, Target, naptr};
+use crate::route::{Discovery, Host, Inward, Lookup, Plan, Side, Step, Target, Transport, naptr};
 
 /// The targets of a plan, in the order in which they are to be tried.
 ///
@@ -133,15 +133,44 @@ pub async fn connect(
     })
 }
 
-/// The first address of a target to which the system knows a way, IPv6 first: over UDP nothing is heard of the others.
+/// The same targets, but that each which is reached over UDP by its name becomes one for each address to which the system
+/// knows a way, IPv6 first: a datagram that nobody takes is not heard of, so that each address is tried, and set aside, by
+/// itself. A name that leads nowhere stays, and says so when it is used.
+//
+//= rfc3263#4.2
+//# If an attempt should fail, based on the definition of failure in Section 4.3, the next SHOULD be tried
+pub async fn by_address(world: &World, targets: Vec<Target>) -> Vec<Target> {
+    let mut all = Vec::with_capacity(targets.len());
+    for target in targets {
+        if let (Transport::Udp, Host::Name(_)) = (target.transport, &target.host)
+            && let Ok(addresses) = ways(world, &target, Purpose::Look).await
+        {
+            all.extend(addresses.into_iter().map(|address| Target {
+                host: Host::Address(address.ip()),
+                ..target.clone()
+            }));
+        } else {
+            all.push(target);
+        }
+    }
+    all
+}
+
+/// The first address of a target to which the system knows a way, IPv6 first.
 ///
 /// # Errors
 /// As [`connect()`].
 pub async fn datagrams(world: &World, target: &Target, purpose: Purpose) -> Result<SocketAddr, Trouble> {
+    let addresses = ways(world, target, purpose).await?;
+    addresses.into_iter().next().ok_or(Trouble::Unreachable)
+}
+
+/// The addresses of a target to which the system knows a way; never none.
+async fn ways(world: &World, target: &Target, purpose: Purpose) -> Result<Vec<SocketAddr>, Trouble> {
     let failures: [OnceLock<DnsError>; 2] = Default::default();
     let [failure_v6, failure_v4] = &failures;
     let found = match &target.host {
-        Host::Address(address) => return Ok(SocketAddr::new(*address, target.port.get())),
+        Host::Address(address) => return Ok(vec![SocketAddr::new(*address, target.port.get())]),
         Host::Name(name) => {
             let v6 = addresses(world, target, name, Family::V6, failure_v6);
             let v4 = addresses(world, target, name, Family::V4, failure_v4);
@@ -150,15 +179,19 @@ pub async fn datagrams(world: &World, target: &Target, purpose: Purpose) -> Resu
             v6
         }
     };
-    for address in &found {
-        if sip_udp::leads(*address).await {
-            return Ok(*address);
-        }
-    }
     if found.is_empty() {
         return Err(unresolved((target, purpose), &failures));
     }
-    Err(Trouble::Unreachable)
+    let mut ways = Vec::with_capacity(found.len());
+    for address in found {
+        if sip_udp::leads(address).await {
+            ways.push(address);
+        }
+    }
+    if ways.is_empty() {
+        return Err(Trouble::Unreachable);
+    }
+    Ok(ways)
 }
 
 /// Why the name of a target has led to no address.

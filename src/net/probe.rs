@@ -85,7 +85,7 @@ struct Watched {
 /// Looks at every node once, at all of them at the same time: one that keeps us waiting hides no other.
 async fn look(world: &Arc<World>, watched: &mut HashMap<Place, Watched>) {
     let locals: Vec<_> = world.border().table().locals().cloned().collect();
-    let mut places: HashMap<Place, Vec<(Arc<Local>, Target)>> = HashMap::new();
+    let mut places: HashMap<Place, Vec<(Domain, String, Target)>> = HashMap::new();
     let mut seen: BTreeMap<(Domain, String), NodeState> = BTreeMap::new();
     for local in locals.into_iter().filter(|local| local.link == Link::S2s) {
         let targets = targets(world, &local).await;
@@ -93,16 +93,20 @@ async fn look(world: &Arc<World>, watched: &mut HashMap<Place, Watched>) {
             seen.insert((local.domain.clone(), name.to_string()), NodeState::Down);
         }
         for target in targets {
-            let place = (
-                target.protocol,
-                target.transport,
-                target.host.clone(),
-                target.port.get(),
-            );
-            places
-                .entry(place)
-                .or_default()
-                .push((Arc::clone(&local), target));
+            let node = match &local.nodes {
+                Nodes::Srv { name, .. } => name.to_string(),
+                Nodes::List(_) => target.host.to_string(),
+            };
+            for target in discover::by_address(world, vec![target]).await {
+                let place = (
+                    target.protocol,
+                    target.transport,
+                    target.host.clone(),
+                    target.port.get(),
+                );
+                let user = (local.domain.clone(), node.clone(), target);
+                places.entry(place).or_default().push(user);
+            }
         }
     }
     watched.retain(|place, _| places.contains_key(place));
@@ -112,9 +116,9 @@ async fn look(world: &Arc<World>, watched: &mut HashMap<Place, Watched>) {
         looks.spawn(async move {
             let (state, known) = match (place.0, users.first()) {
                 (_, None) => (NodeState::Down, None),
-                (Protocol::Xmpp, Some((_, target))) => (connect(&world, target).await, None),
-                (Protocol::Sip, Some((_, target))) => {
-                    let all: Vec<_> = users.iter().map(|(_, target)| target).collect();
+                (Protocol::Xmpp, Some((.., target))) => (connect(&world, target).await, None),
+                (Protocol::Sip, Some((.., target))) => {
+                    let all: Vec<_> = users.iter().map(|(.., target)| target).collect();
                     let known = ask(&world, target, &all, known).await;
                     (known.state, Some(known))
                 }
@@ -127,13 +131,9 @@ async fn look(world: &Arc<World>, watched: &mut HashMap<Place, Watched>) {
             continue;
         };
         watched.extend(known.map(|known| (place, known)));
-        for (local, target) in &users {
-            // Where SRV records stand for the list of nodes, their name is up when one of them is.
-            let node = match &local.nodes {
-                Nodes::Srv { name, .. } => name.to_string(),
-                Nodes::List(_) => target.host.to_string(),
-            };
-            let known = seen.entry((local.domain.clone(), node)).or_insert(state);
+        for (domain, node, _) in users {
+            // Where SRV records stand for the list of nodes, or a name for several addresses, it is up when one of them is.
+            let known = seen.entry((domain, node)).or_insert(state);
             if state == NodeState::Up {
                 *known = state;
             }
@@ -188,7 +188,7 @@ async fn ask(world: &Arc<World>, target: &Target, users: &[&Target], known: Opti
 }
 
 /// Takes note of what a SIP server said or did not say, for all domains that lead to it.
-fn note<'t>(
+pub(super) fn note<'t>(
     world: &World,
     targets: impl IntoIterator<Item = &'t Target>,
     said: Result<Said, Trouble>,

@@ -22,8 +22,10 @@ use std::time::Instant;
 use super::attempts::Attempts;
 use super::discover::{self, Draw, Purpose};
 use super::pool::{Content, Letter};
+use super::probe;
 use super::queue::{self, Refused};
 use super::sip_flow::Command;
+use super::sip_probe::{self, Said};
 use super::sip_relay::Reply;
 use super::world::{self, World};
 use crate::domain::Domain;
@@ -33,7 +35,7 @@ use crate::policy::pace::Pace;
 use crate::refusal::Refuse as _;
 use crate::route::aside::Failure;
 use crate::route::select::Health;
-use crate::route::{LeftAlone, Plan, Protocol, Target, Transport};
+use crate::route::{LeftAlone, Plan, Protocol, Side, Target, Transport};
 use crate::sip::{self, Method, Request, Response};
 pub use live::Keeper;
 use live::{Live, News, Report};
@@ -80,6 +82,7 @@ pub async fn run(world: Arc<World>, remote: Domain, mut letters: queue::Receiver
         left_alone: LeftAlone::new(limits::SERVERS_LEFT_ALONE),
         reports,
         pace: None,
+        asking: Arc::default(),
     };
     let close = link.world.close.clone();
     loop {
@@ -119,7 +122,7 @@ pub async fn run(world: Arc<World>, remote: Domain, mut letters: queue::Receiver
         match report.news {
             News::Unavailable(errand, response) => link.answered(errand, response).await,
             News::Broken(errand) => link.give_back(errand, Trouble::Broken).await,
-            News::Silent => {}
+            News::Silent | News::Doubtful => {}
         }
     }
 }
@@ -153,6 +156,8 @@ struct SipLink {
     reports: queue::Sender<Report>,
     /// What waits for its turn, where requests to the domain have a rate.
     pace: Option<Pace<Box<Errand>>>,
+    /// Held while a server is asked whether it is there: one at a time.
+    asking: Arc<()>,
 }
 
 impl SipLink {
@@ -390,6 +395,7 @@ impl SipLink {
                     .failed(now, &target, Failure::Negotiation, random);
                 self.ways.leave(|live| live.target == target);
             }
+            News::Doubtful => self.ask(target),
             //= rfc3261#16.9
             //# If the transport layer notifies a proxy of an error when it tries to forward a request (see Section 18.4),
             //# the proxy MUST behave as if the forwarded request received a 503 (Service Unavailable) response.
@@ -420,6 +426,26 @@ impl SipLink {
                 }
             }
         }
+    }
+
+    /// Asks a server outside whether it is there, before others wait for it in vain; nodes are asked in any case.
+    fn ask(&self, target: Target) {
+        if target.side == Side::Inside || Arc::strong_count(&self.asking) > 1 {
+            return;
+        }
+        let (world, asking) = (Arc::clone(&self.world), Arc::clone(&self.asking));
+        self.world.supervisor.spawn("probe", async move {
+            let said = tokio::select! {
+                said = sip_probe::ask(&world, &target, None) => said,
+                () = world.close.cancelled() => return,
+            };
+            let said = said.map(|(said, _)| said);
+            if said != Ok(Said::Alive) {
+                tracing::info!(peer = %target.domain, %target, "a SIP server does not answer; it is set aside");
+                probe::note(&world, [&target], said);
+            }
+            drop(asking);
+        });
     }
 
     async fn answered(&self, mut errand: Box<Errand>, response: Box<Response>) {

@@ -140,6 +140,35 @@ class OverUdp(unittest.TestCase):
         self.assertEqual(self.bob.request("MESSAGE").body, b"true")
 
 
+class SeveralAddresses(unittest.TestCase):
+    """contoso.lan has one server at two addresses, over UDP: of what nobody takes nothing is heard."""
+
+    def test_an_address_that_is_silent_is_set_aside_when_it_answers_no_question_and_the_next_is_used(self):
+        rig = Rig()
+        self.addCleanup(rig.close)
+        authority = Authority(rig)
+        roles = ("alice", "mallory")
+        resolver.start(rig, {}, role="outside_resolver", records=[f"--host-record=sip.contoso.lan,{rig.address(role)}" for role in roles])
+        hop = 'routes = [{ next_hop = "sip.contoso.lan", port = 5060, transport = "udp", allow_less_specific = false }]'
+        edge = Vestibule(rig, BINARY, authority, "example.lan", {"contoso.lan": f'protocol = "sip"\ntls = "public"\n{hop}'}, link="sip",
+                         extra=LISTEN + '[[listen]]\nzone = "inside"\nprotocol = "sip"\ntransport = "tls"\nport = 5061\ntls = "internal"\n')
+        servers = [Peer(rig, rig.address(role), 5060, "udp") for role in roles]
+        bob = Peer(rig, rig.address("node"), identity=authority.issue("node", ["example.lan"]))
+        edge.start()
+        bob.dial(rig.address("edge_inside"))
+        bob.send("MESSAGE", "sip:alice@contoso.lan", "bob@example.lan", "alice@contoso.lan", body="one")
+        silent = wait_until(lambda: next((server for server in servers if server.seen), None), "one of them gets the message")
+        [other] = [server for server in servers if server is not silent]
+        silent.lives = None
+        # By then nobody waits for an answer any more (RFC 4320).
+        edge.process.wait_for_text("it is set aside", 60)
+        bob.send("MESSAGE", "sip:alice@contoso.lan", "bob@example.lan", "alice@contoso.lan", body="two")
+        request = other.request("MESSAGE")
+        self.assertEqual(request.body, b"two")
+        other.answer(request, tag="a")
+        self.assertEqual(bob.response().status, 200)
+
+
 class OverIpv6(unittest.TestCase):
     """alice at contoso.lan outside on [::1], bob at example.lan inside on another port of it."""
 

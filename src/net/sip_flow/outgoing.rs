@@ -132,12 +132,16 @@ impl Task {
             && *errand.request.method() == Method::Message
             && errand.request.headers().to().tag().is_none();
         let trouble = match (failure, &self.flow.opened) {
-            // Of a request that goes on, its user may be the silent one; nobody outside sets a node aside by asking him.
-            (Failure::Timeout, Opened::ByUs(keeper)) if is_ours => {
-                keeper.silent();
+            (Failure::Timeout, Opened::ByUs(keeper)) => {
+                match &errand.reply {
+                    Reply::Shard(..) if is_ours => keeper.silent(),
+                    // Its user may be the silent one: nobody sets a server aside by asking for him.
+                    Reply::Shard(..) | Reply::Sender(_) => keeper.doubtful(),
+                    Reply::Asker(_) | Reply::Nobody => {}
+                }
                 Trouble::Timeout
             }
-            (Failure::Timeout, _) => Trouble::Timeout,
+            (Failure::Timeout, Opened::ByPeer) => Trouble::Timeout,
             (Failure::Transport, _) => Trouble::Broken,
         };
         self.give_back(errand, trouble).await;

@@ -36,6 +36,8 @@ pub(super) enum News {
     Unavailable(Box<Errand>, Box<Response>),
     /// It did not answer.
     Silent,
+    /// It did not answer a request that goes on, whose user may be the silent one.
+    Doubtful,
     /// Its connection broke before it said anything of a request that goes on.
     Broken(Box<Errand>),
 }
@@ -55,7 +57,7 @@ impl Keeper {
             Ok(()) => Ok(()),
             Err(Refused::Full(report) | Refused::Closed(report)) => match report.news {
                 News::Unavailable(errand, response) => Err((errand, response)),
-                News::Silent | News::Broken(_) => Ok(()),
+                News::Silent | News::Doubtful | News::Broken(_) => Ok(()),
             },
         }
     }
@@ -71,19 +73,25 @@ impl Keeper {
             Ok(()) => Ok(()),
             Err(Refused::Full(report) | Refused::Closed(report)) => match report.news {
                 News::Broken(errand) => Err(errand),
-                News::Unavailable(..) | News::Silent => Ok(()),
+                News::Unavailable(..) | News::Silent | News::Doubtful => Ok(()),
             },
         }
     }
 
-    /// The server has not answered a request.
+    /// The server has not answered a request of our own.
     pub(in crate::net) fn silent(&self) {
-        let report = Report {
-            target: self.target.clone(),
-            news: News::Silent,
-        };
+        self.tell(News::Silent);
+    }
+
+    /// A request that goes on was not answered.
+    pub(in crate::net) fn doubtful(&self) {
+        self.tell(News::Doubtful);
+    }
+
+    fn tell(&self, news: News) {
+        let target = self.target.clone();
         // A link that is gone or busy learns it from the next request.
-        let _busy = self.reports.offer(report);
+        let _busy = self.reports.offer(Report { target, news });
     }
 
     /// Cancelled when the link will send nothing more on the flow.
