@@ -53,6 +53,24 @@ pub const SESSION_STREAMS: usize = 16;
 /// Parts of a multipart body (16); one with more is refused.
 pub const BODY_PARTS: usize = 16;
 
+/// Groups within groups of an RTF body (64).
+pub const RTF_DEPTH: usize = 64;
+
+/// Elements of a body with markup that keep it (512); what comes after them is plain text.
+pub const RICH_ELEMENTS: usize = 512;
+
+/// Elements within elements of such a body (16).
+pub const RICH_DEPTH: usize = 16;
+
+/// Octets of the address of a link in such a body (2,048); a longer one is no link.
+pub const LINK_BYTES: usize = 2_048;
+
+/// Changes of direction within changes of direction on one line of a text (125: UAX #9, BD2); further ones are left out.
+pub const DIRECTION_DEPTH: usize = 125;
+
+/// Messages that one too long for a peer is split into (32); a longer one is refused.
+pub const MESSAGE_PARTS: usize = 32;
+
 /// Octets of the header of one part of a body (4,096).
 pub const PART_HEADER_BYTES: usize = 4_096;
 

@@ -13,6 +13,7 @@ mod table;
 pub use table::{condition_for, rfc_status};
 
 use super::address::{self, Sips};
+use super::message::is_direction_control;
 use super::percent;
 use super::profile::Profile;
 use crate::limits::REASON_CHARACTERS;
@@ -337,6 +338,7 @@ fn xmpp_address(contact: &Uri) -> String {
 fn line(text: &str) -> String {
     let clean: String = text
         .chars()
+        .filter(|c| !is_direction_control(*c))
         .map(|c| if breaks_lines(c) { ' ' } else { c })
         .take(REASON_CHARACTERS)
         .collect();
@@ -360,7 +362,7 @@ fn join_with(first: &str, between: &str, second: &str) -> String {
 }
 
 /// What [`super::message`] reads.
-const ACCEPT: &str = "text/plain, text/html, multipart/alternative, message/cpim";
+const ACCEPT: &str = "text/plain, text/html, text/rtf, multipart/alternative, message/cpim";
 
 #[cfg(test)]
 mod tests;

@@ -348,8 +348,8 @@ fn refused_media(sdp: &Sdp<'_>) -> InvitationRefused {
 }
 
 /// What [`super::message`] and [`super::composing`] read in a dialog.
-const ACCEPT_TYPES: &str =
-    "text/plain text/html multipart/alternative message/cpim application/im-iscomposing+xml";
+const ACCEPT_TYPES: &str = "text/plain text/html text/rtf multipart/alternative message/cpim application/im-iscomposing+xml message/imdn+xml \
+    application/ms-imdn+xml";
 
 #[cfg(test)]
 mod tests;

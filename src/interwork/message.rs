@@ -5,10 +5,12 @@
 //!
 //! Invariants of an [`Im`], which make what is written safe whatever a peer sent:
 //! - A text holds only characters that XML 1.0 can carry: any other (NUL and other controls, U+FFFE, U+FFFF) is read as
-//!   U+FFFD, so that its place stays visible and no message is lost over it. Lines end with LF.
-//! - A subject is one line: controls and separators of lines are read as spaces.
+//!   U+FFFD, so that its place stays visible and no message is lost over it. Lines end with LF, and with them what turns
+//!   the direction of text.
+//! - A subject is one line: controls and separators of lines are read as spaces, and nothing turns its direction.
 //! - A language is a language tag; an `Im` has at least one body and not two of one language.
 
+mod bidi;
 mod charset;
 mod content;
 pub(super) mod cpim;
@@ -16,11 +18,17 @@ mod error;
 mod html;
 pub(super) mod multipart;
 mod part;
+mod rtf;
 mod sip;
+mod split;
+mod xhtml;
 mod xmpp;
 
+pub(super) use self::bidi::is_control as is_direction_control;
 pub use self::error::MessageError;
-pub use self::sip::{Hop, Seed, Sending, Threading, from_session, from_sip, parties, say, to_sip};
+pub use self::sip::{
+    Hop, Seed, Sending, Threading, from_session, from_sip, parties, say, to_sip, to_sip_in_parts,
+};
 pub(super) use self::xmpp::stamp;
 pub use self::xmpp::{from_xmpp, to_xmpp};
 
@@ -29,6 +37,7 @@ use super::error::breaks_lines;
 use crate::limits::LANGUAGES_OF_A_TEXT;
 use crate::mime::MediaType;
 use crate::sip::{Date, Request};
+use crate::xml::Element;
 
 /// One instant message between two parties.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -42,6 +51,7 @@ pub struct Im {
     subjects: Vec<Text>,
     bodies: Vec<Text>,
     sent: Option<Date>,
+    rich: Option<Element>,
 }
 
 /// Whether a message belongs to a conversation.
@@ -78,6 +88,7 @@ impl Im {
             subjects: Vec::new(),
             bodies: vec![Text::new(body, None)],
             sent: None,
+            rich: None,
         }
     }
 
@@ -128,6 +139,22 @@ impl Im {
     pub const fn with_sent(mut self, sent: Option<Date>) -> Self {
         self.sent = sent;
         self
+    }
+
+    /// The same with its body as XHTML-IM too, as [`from_sip`] reduces it.
+    #[must_use]
+    fn with_rich(mut self, rich: Option<Element>) -> Self {
+        self.rich = rich;
+        self
+    }
+
+    /// The same saying only this.
+    fn saying(&self, text: &str, language: Option<Language>) -> Self {
+        Self {
+            bodies: vec![Text::new(text, language)],
+            rich: None,
+            ..self.clone()
+        }
     }
 
     /// The same from another party: another device of the sender, or another spelling.
@@ -192,6 +219,12 @@ impl Im {
         &self.bodies
     }
 
+    /// The body as XHTML-IM, where it has markup (XEP-0071): the element `html`.
+    #[must_use]
+    pub const fn rich(&self) -> Option<&Element> {
+        self.rich.as_ref()
+    }
+
     /// When it was sent, where that is not just now.
     #[must_use]
     pub const fn sent(&self) -> Option<Date> {
@@ -253,12 +286,12 @@ impl Language {
 
 /// The text of a request's body, as a text of many lines.
 pub(super) fn text_of(request: &Request) -> Result<String, MessageError> {
-    content::text(request).map(|text| lines(&text))
+    content::read(request).map(|content| lines(&content.text))
 }
 
 /// The text of octets of that type, as a text of many lines.
 pub(super) fn text_of_octets(kind: &MediaType, octets: &[u8]) -> Result<String, MessageError> {
-    content::text_of(kind, octets).map(|text| lines(&text))
+    content::read_octets(kind, octets).map(|content| lines(&content.text))
 }
 
 /// The text that suits a reader best who can be given only one: that of the whole message's language, else the first.
@@ -290,13 +323,14 @@ fn lines(text: &str) -> String {
             _ => out.push(char::REPLACEMENT_CHARACTER),
         }
     }
-    out
+    bidi::balanced(out)
 }
 
 /// A text of one line: what ends lines or controls anything is a space, and what else XML cannot carry is U+FFFD.
 fn line(text: &str) -> String {
     let clean: String = text
         .chars()
+        .filter(|c| !bidi::is_control(*c))
         .map(|c| match c {
             c if breaks_lines(c) => ' ',
             c if fits_xml(c) => c,

@@ -29,6 +29,15 @@ pub enum Sessions {
     Always,
 }
 
+/// What becomes of a message that is longer than the peer takes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Oversize {
+    /// Its sender is told (RFC 7572 §6).
+    Refuse,
+    /// It goes as several messages.
+    Split,
+}
+
 /// How to speak with one peer.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Profile {
@@ -36,6 +45,7 @@ pub struct Profile {
     message_bytes: usize,
     sessions: Sessions,
     service_unavailable: StatusCode,
+    oversize: Oversize,
 }
 
 impl Profile {
@@ -61,7 +71,15 @@ impl Profile {
             message_bytes,
             sessions,
             service_unavailable,
+            oversize: Oversize::Refuse,
         }
+    }
+
+    /// The same for a peer that is to get long messages in that way.
+    #[must_use]
+    pub const fn with_oversize(mut self, oversize: Oversize) -> Self {
+        self.oversize = oversize;
+        self
     }
 
     /// The same for a peer that is known to take longer messages, or only shorter ones.
@@ -87,6 +105,12 @@ impl Profile {
     #[must_use]
     pub const fn sessions(&self) -> Sessions {
         self.sessions
+    }
+
+    /// What becomes of a message that is longer.
+    #[must_use]
+    pub const fn oversize(&self) -> Oversize {
+        self.oversize
     }
 
     /// What XMPP's service-unavailable is called, which is both "offline" and "not for you" (RFC 7247 §7.1 note 5).
@@ -116,6 +140,7 @@ mod tests {
                 (profile.message_bytes(), profile.service_unavailable().code()),
                 (bytes, status)
             );
+            assert_eq!(profile.oversize(), Oversize::Refuse);
             assert_eq!(profile.with_message_bytes(9).message_bytes(), 9);
         }
     }

@@ -172,7 +172,7 @@ fn our_descriptions_are_those_of_these_servers() {
         offer(&host, MessageMedia::Message),
         "v=0\r\no=- 0 0 IN IP4 edge.example.com\r\ns=session\r\nc=IN IP4 edge.example.com\r\nt=0 0\r\n\
          m=message 5060 sip null\r\n\
-         a=accept-types:text/plain text/html multipart/alternative message/cpim application/im-iscomposing+xml\r\n"
+         a=accept-types:text/plain text/html text/rtf multipart/alternative message/cpim application/im-iscomposing+xml message/imdn+xml application/ms-imdn+xml\r\n"
     );
     let v6 = offer(&Host::parse("[2001:db8::1]").unwrap(), MessageMedia::Legacy);
     assert!(

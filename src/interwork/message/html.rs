@@ -7,47 +7,99 @@
 /// The text of an HTML document or fragment.
 pub(super) fn to_text(html: &str) -> String {
     let mut out = Out::default();
-    let mut rest = html;
-    loop {
-        let Some((text, tail)) = rest.split_once('<') else {
-            out.text(rest);
-            break;
-        };
-        out.text(text);
-        rest = tag(tail, &mut out);
+    for token in Tokens::new(html) {
+        match token {
+            Token::Text(raw) => out.text(raw),
+            Token::Open { name, .. } => match name.as_str() {
+                "br" => out.line(),
+                "li" => {
+                    out.block();
+                    out.text("- ");
+                }
+                name if BLOCKS.contains(&name) => out.block(),
+                _ => {}
+            },
+            Token::Close { name } if name == "br" => out.line(),
+            Token::Close { name } if BLOCKS.contains(&name.as_str()) => out.block(),
+            Token::Close { .. } => {}
+        }
     }
     out.text.trim().to_owned()
 }
 
-/// Takes what follows a `<` and gives what follows the tag's end.
-fn tag<'a>(tail: &'a str, out: &mut Out) -> &'a str {
-    if let Some(comment) = tail.strip_prefix("!--") {
-        return comment.split_once("-->").map_or("", |(_, rest)| rest);
+/// A piece of HTML; names are in lowercase.
+pub(super) enum Token<'t> {
+    /// Text with its references.
+    Text(&'t str),
+    /// A tag that begins an element, with what follows its name.
+    Open { name: String, attributes: &'t str },
+    /// A tag that ends one.
+    Close { name: String },
+}
+
+/// The pieces of a document that are seen: no comments, and nothing of scripts and their like.
+pub(super) struct Tokens<'t>(&'t str);
+
+impl<'t> Tokens<'t> {
+    pub(super) const fn new(html: &'t str) -> Self {
+        Self(html)
     }
-    let name_end = tail
-        .find(|c: char| !c.is_ascii_alphanumeric() && c != '/' && c != '!' && c != '?')
-        .unwrap_or(tail.len());
-    let name = tail.split_at_checked(name_end).map_or("", |(name, _)| name);
-    if name.is_empty() {
-        // A lone `<` is text to every reader.
-        out.text("&lt;");
-        return tail;
-    }
-    let name = name.trim_end_matches('/').to_ascii_lowercase();
-    let rest = after_tag(tail);
-    if HIDDEN.contains(&name.as_str()) {
-        return skip_hidden(rest, &name);
-    }
-    match name.as_str() {
-        "br" => out.line(),
-        "li" => {
-            out.block();
-            out.text("- ");
+
+    /// Takes what begins with a `<`; `None` for what is not seen.
+    fn tag(&mut self, tail: &'t str) -> Option<Token<'t>> {
+        if let Some(comment) = tail.strip_prefix("!--") {
+            self.0 = comment.split_once("-->").map_or("", |(_, rest)| rest);
+            return None;
         }
-        name if BLOCKS.contains(&name.trim_start_matches('/')) => out.block(),
-        _ => {}
+        let name_end = tail
+            .find(|c: char| !c.is_ascii_alphanumeric() && c != '/' && c != '!' && c != '?')
+            .unwrap_or(tail.len());
+        let (name, inner) = tail.split_at_checked(name_end)?;
+        if name.is_empty() {
+            // A lone `<` is text to every reader.
+            self.0 = tail;
+            return Some(Token::Text("&lt;"));
+        }
+        self.0 = after_tag(tail);
+        let length = inner.len().saturating_sub(self.0.len());
+        let attributes = inner.split_at_checked(length).map_or("", |(inside, _)| inside);
+        let attributes = attributes.strip_suffix('>').unwrap_or(attributes);
+        let name = name.trim_end_matches('/').to_ascii_lowercase();
+        if HIDDEN.contains(&name.as_str()) {
+            self.0 = skip_hidden(self.0, &name);
+            return None;
+        }
+        Some(match name.strip_prefix('/') {
+            Some(name) => Token::Close {
+                name: name.to_owned(),
+            },
+            None => Token::Open { name, attributes },
+        })
     }
-    rest
+}
+
+impl<'t> Iterator for Tokens<'t> {
+    type Item = Token<'t>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        while !self.0.is_empty() {
+            let html = self.0;
+            match html.strip_prefix('<') {
+                Some(tail) => {
+                    if let Some(token) = self.tag(tail) {
+                        return Some(token);
+                    }
+                }
+                None => {
+                    let end = html.find('<').unwrap_or(html.len());
+                    let (text, rest) = html.split_at_checked(end)?;
+                    self.0 = rest;
+                    return Some(Token::Text(text));
+                }
+            }
+        }
+        None
+    }
 }
 
 /// What follows the `>` that ends a tag; one inside a quoted attribute does not.
@@ -87,13 +139,7 @@ struct Out {
 
 impl Out {
     fn text(&mut self, raw: &str) {
-        let mut rest = raw;
-        while let Some(c) = rest.chars().next() {
-            let (c, tail) = match reference(rest) {
-                Some((c, tail)) => (c, tail),
-                None => (c, rest.strip_prefix(c).unwrap_or_default()),
-            };
-            rest = tail;
+        for c in characters(raw) {
             if matches!(c, ' ' | '\t' | '\n' | '\r' | '\u{C}') {
                 self.space = !self.text.is_empty() && !self.text.ends_with('\n');
                 continue;
@@ -118,6 +164,22 @@ impl Out {
             self.text.push('\n');
         }
     }
+}
+
+/// The characters of a text, references resolved.
+pub(super) fn characters(raw: &str) -> impl Iterator<Item = char> {
+    let mut rest = raw;
+    std::iter::from_fn(move || {
+        let (c, tail) = match reference(rest) {
+            Some(found) => found,
+            None => {
+                let c = rest.chars().next()?;
+                (c, rest.strip_prefix(c).unwrap_or_default())
+            }
+        };
+        rest = tail;
+        Some(c)
+    })
 }
 
 /// A character reference at the beginning of a text, and what follows it.

@@ -5,10 +5,10 @@
 
 use aws_lc_rs::hmac;
 
-use super::{Im, ImKind, Language, MessageError, content, preferred};
+use super::{Im, ImKind, Language, MessageError, content, preferred, split};
 use crate::interwork::address::{Party, Sips};
-use crate::interwork::profile::Profile;
-use crate::limits::FOREIGN_ID_BYTES;
+use crate::interwork::profile::{Oversize, Profile};
+use crate::limits::{FOREIGN_ID_BYTES, MESSAGE_PARTS};
 use crate::mime::MediaType;
 use crate::sip::{
     CallId, Date, Host, Mandatory, Method, NameAddr, Request, Scheme, Transport, Uri, Via, write,
@@ -147,9 +147,10 @@ fn said(request: &Request, from: Party, to: Party, now: Date) -> Result<Im, Mess
         return Err(MessageError::Expired);
     }
     let headers = request.headers();
-    let text = content::text(request)?;
+    let content = content::read(request)?;
     let language = headers.list("Content-Language").find_map(Language::parse);
-    let mut im = Im::new(from, to, &text)
+    let mut im = Im::new(from, to, &content.text)
+        .with_rich(content.rich)
         .with_kind(ImKind::Single)
         .with_thread(headers.call_id().as_str())
         .with_language(language)
@@ -167,14 +168,62 @@ fn said(request: &Request, from: Party, to: Party, now: Date) -> Result<Im, Mess
 /// # Errors
 /// [`MessageError::TooLarge`] where the whole request is longer than the peer takes.
 pub fn to_sip(im: &Im, sending: &Sending<'_>) -> Result<Request, MessageError> {
+    fitting(part(im, sending, 0)?, sending.profile)
+}
+
+/// Makes the MESSAGEs that say it, in their order: one, or, for a peer whose profile splits what is too long, as many as
+/// it needs. The text is cut between paragraphs, lines, words or characters; nothing of it is left out or said twice. All
+/// have one Call-ID and tag, and CSeq counts them.
+///
+/// # Errors
+/// [`MessageError::TooLarge`] where it is longer than the peer takes, and is not split or would be too many.
+pub fn to_sip_in_parts(im: &Im, sending: &Sending<'_>) -> Result<Vec<Request>, MessageError> {
+    let whole = match (to_sip(im, sending), sending.profile.oversize()) {
+        (Ok(request), _) => return Ok(vec![request]),
+        (Err(error @ MessageError::TooLarge { .. }), Oversize::Split) => error,
+        (Err(error), _) => return Err(error),
+    };
+    let body = preferred(im.bodies(), im.language()).ok_or(MessageError::Empty)?;
+    // With its subject the first part is the longest.
+    let empty = im.saying("x", body.language().cloned());
+    let around = part(&empty, sending, 0).map(|request| size(&request))?;
+    let room = sending
+        .profile
+        .message_bytes()
+        .checked_sub(around.saturating_add(LENGTHS))
+        .filter(|room| *room >= LEAST_ROOM)
+        .ok_or(whole)?;
+    let pieces: Vec<_> = split::pieces(body.as_str(), room)
+        .take(MESSAGE_PARTS.saturating_add(1))
+        .collect();
+    if pieces.len() > MESSAGE_PARTS {
+        return Err(whole);
+    }
+    (0_u32..)
+        .zip(pieces)
+        .map(|(number, piece)| {
+            let mut im = im.saying(piece, body.language().cloned());
+            if number > 0 {
+                im.subjects.clear();
+            }
+            fitting(part(&im, sending, number)?, sending.profile)
+        })
+        .collect()
+}
+
+fn part(im: &Im, sending: &Sending<'_>, number: u32) -> Result<Request, MessageError> {
     let Sending {
         hop,
         seed,
         threading,
-        profile,
+        profile: _,
     } = *sending;
     let id = im.id().unwrap_or_default();
-    let branch = format!("{MAGIC}{}", seed.derive("branch", id, 16));
+    let purpose = match number {
+        0 => "branch".to_owned(),
+        number => format!("branch {number}"),
+    };
+    let branch = format!("{MAGIC}{}", seed.derive(&purpose, id, 16));
     let via = Via::new(hop.transport.clone(), hop.host.clone(), hop.port, &branch)
         .map_err(|_| MessageError::Unwritable)?;
     //= rfc7572#4
@@ -194,21 +243,30 @@ pub fn to_sip(im: &Im, sending: &Sending<'_>) -> Result<Request, MessageError> {
         from,
         to: to.clone(),
         call_id,
-        sequence: 1,
+        // One number would make them one merged request (RFC 3261 §8.2.2.2).
+        sequence: number.saturating_add(1),
     };
-    let request = say(im, Request::new(Method::Message, to.uri().clone(), mandatory))?;
-    //= rfc3428#8
-    //# The size of MESSAGE requests outside of a media session MUST NOT
-    //# exceed 1300 bytes, unless the UAC has positive knowledge
-    let mut written = Vec::new();
-    write::request(&request, &mut written);
-    if written.len() > profile.message_bytes() {
+    say(im, Request::new(Method::Message, to.uri().clone(), mandatory))
+}
+
+//= rfc3428#8
+//# The size of MESSAGE requests outside of a media session MUST NOT
+//# exceed 1300 bytes, unless the UAC has positive knowledge
+fn fitting(request: Request, profile: &Profile) -> Result<Request, MessageError> {
+    let octets = size(&request);
+    if octets > profile.message_bytes() {
         return Err(MessageError::TooLarge {
-            octets: written.len(),
+            octets,
             most: profile.message_bytes(),
         });
     }
     Ok(request)
+}
+
+fn size(request: &Request) -> usize {
+    let mut written = Vec::new();
+    write::request(request, &mut written);
+    written.len()
 }
 
 /// Puts what a message says into a MESSAGE request, such as a dialog makes: body, Date, Subject and Content-Language.
@@ -295,6 +353,10 @@ fn hex(octet: u8) -> [char; 2] {
     [octet >> 4, octet & 0xF].map(|digit| char::from_digit(u32::from(digit), 16).unwrap_or('0'))
 }
 
+/// What Content-Length and CSeq may grow by.
+const LENGTHS: usize = 8;
+/// Octets of a part's text: who takes less is told nothing in parts.
+const LEAST_ROOM: usize = 64;
 /// RFC 3261 §8.1.1.7.
 const MAGIC: &str = "z9hG4bK";
 /// The beginning of a resource that is a Microsoft endpoint identifier.

@@ -377,6 +377,187 @@ fn bodies_are_read_by_their_type_and_character_set() {
 }
 
 #[test]
+fn markup_goes_beside_the_text_and_never_says_anything_else() {
+    let rich = |kind: &str, body: &str| {
+        let im = s2x(&request(&format!("Content-Type: {kind}\r\n"), body.as_bytes())).unwrap();
+        let stanza = to_xmpp(&im);
+        let html = stanza
+            .child("html", "http://jabber.org/protocol/xhtml-im")
+            .map(|html| {
+                let mut octets = Vec::new();
+                xml::write::element(html, "http://www.w3.org/1999/xhtml", &[], &mut octets);
+                String::from_utf8(octets).unwrap()
+            });
+        assert_eq!(
+            stanza
+                .element()
+                .children()
+                .filter(|child| child.name() == "body")
+                .count(),
+            1
+        );
+        (stanza.child_text("body").unwrap(), html)
+    };
+    let alternative = |parts: &[(&str, &str)]| {
+        let parts: String = parts
+            .iter()
+            .map(|(kind, body)| format!("--b\r\nContent-Type: {kind}\r\n\r\n{body}\r\n"))
+            .collect();
+        format!("{parts}--b--")
+    };
+    let bold = "<html><body><strong>no</strong> way</body></html>";
+    let both = |html: &str| alternative(&[("text/plain", "no way"), ("text/html", html)]);
+    let of = "multipart/alternative;boundary=b";
+    let (text, html) = rich("text/html", "<b>no</b> way");
+    assert_eq!(
+        (text.as_str(), html.as_deref().map(dense)),
+        ("no way", Some(bold.to_owned()))
+    );
+    assert_eq!(rich(of, &both("<b>no</b>\r\nway")), (text.clone(), html));
+    assert_eq!(rich("text/html", "no way"), (text.clone(), None));
+    assert_eq!(rich("text/plain", "<b>no</b> way").1, None);
+    // markup that says something else
+    assert_eq!(rich(of, &both("<b>yes</b> way")), (text.clone(), None));
+    assert_eq!(rich(of, &both("<script>x</script>")), (text, None));
+    // text/rtf
+    let rtf = r"{\rtf1\ansi{\fonttbl x;}\b gr\'fc\'dfe\b0\par romeo}";
+    assert_eq!(rich("text/rtf", rtf), ("grüße\nromeo".to_owned(), None));
+    assert_eq!(
+        rich(of, &alternative(&[("text/rtf", rtf)])),
+        ("grüße\nromeo".to_owned(), None)
+    );
+    assert_eq!(
+        s2x(&request("Content-Type: text/rtf\r\n", b"grr")),
+        Err(MessageError::Garbled)
+    );
+    // what is rich comes from SIP only: XHTML-IM of XMPP is not looked at
+    let from_xmpp = from_xmpp(
+        &message(
+            "",
+            "<body>x</body><html xmlns='http://jabber.org/protocol/xhtml-im'/>",
+        ),
+        Scheme::Sip,
+    );
+    assert_eq!(from_xmpp.unwrap().rich(), None);
+}
+
+/// XML without declarations of namespaces, whose place is the writer's.
+fn dense(xml: &str) -> String {
+    let mut out = String::new();
+    for (number, piece) in xml.split(" xmlns='").enumerate() {
+        out.push_str(if number == 0 {
+            piece
+        } else {
+            piece.split_once('\'').unwrap().1
+        });
+    }
+    out
+}
+
+#[test]
+fn what_turns_the_direction_of_text_stays_in_its_line_and_out_of_subjects() {
+    let im = Im::new(party("a@a.example"), party("b@b.example"), "a\u{202E}b\nc")
+        .with_subject("Re\u{202E}gnp.exe\u{2066}")
+        .with_thread("t\u{2067}1")
+        .with_id("i\u{202A}1");
+    assert_eq!(im.bodies()[0].as_str(), "a\u{202E}b\u{202C}\nc");
+    assert_eq!(im.subjects()[0].as_str(), "Regnp.exe");
+    assert_eq!((im.thread(), im.id()), (Some("t1"), Some("i1")));
+    let refused = error::LocalFailure::NoAnswer.sip_error("Not\u{202E} delivered\r\nVia: x");
+    assert_eq!(
+        refused.reason(),
+        "Not delivered  Via: x: the server did not answer"
+    );
+}
+
+#[test]
+fn a_conversation_knows_who_speaks() {
+    let request = request("Content-Type: text/html\r\nSubject: s\r\n", b"<b>x</b>");
+    let (from, to) = (party("r@a.example"), party("j@b.example/x"));
+    let im = from_session(&request, from.clone(), to.clone(), date(NOW)).unwrap();
+    assert_eq!(
+        (im.from(), im.to(), im.kind(), im.id()),
+        (&from, &to, ImKind::Chat, None)
+    );
+    assert_eq!(im.bodies()[0].as_str(), "x");
+    assert!(im.rich().is_some());
+    assert_eq!(
+        parties(&request, Sips::Refuse).unwrap().1.jid(),
+        &jid("juliet@example.com")
+    );
+    let said = say(&im, request).unwrap();
+    assert_eq!(said.body().as_ref(), b"x");
+}
+
+#[test]
+fn a_message_that_is_too_long_goes_in_parts_where_the_profile_says_so() {
+    use crate::interwork::profile::Oversize;
+    let hop = Hop::new(
+        Transport::Tls,
+        Host::parse("edge.example.com").unwrap(),
+        Some(5061),
+    );
+    let seed = Seed::new(&[7; 32]);
+    let parts = |im: &Im, profile: &Profile| {
+        let sending = Sending {
+            hop: &hop,
+            seed: &seed,
+            threading: Threading::Keep,
+            profile,
+        };
+        to_sip_in_parts(im, &sending)
+    };
+    let split = profile().with_oversize(Oversize::Split);
+    let text = "A paragraph of some words, e\u{301} and 漢字.\n\n".repeat(100);
+    let im = Im::new(party("a@a.example"), party("b@b.example"), &text)
+        .with_subject("s")
+        .with_thread("t")
+        .with_language(Language::parse("en"));
+    assert!(matches!(
+        parts(&im, &profile()),
+        Err(MessageError::TooLarge { .. })
+    ));
+    let requests = parts(&im, &split).unwrap();
+    assert!((4..10).contains(&requests.len()), "{}", requests.len());
+    let mut said = String::new();
+    for (number, request) in (1_u32..).zip(&requests) {
+        let octets = written(request);
+        assert!(octets.len() <= 1_300, "{}", octets.len());
+        assert_eq!(&read(&octets), request);
+        let headers = request.headers();
+        assert_eq!(headers.cseq().number(), number);
+        assert_eq!(headers.call_id().as_str(), "t");
+        assert_eq!(headers.get("Content-Language"), Some("en"));
+        assert_eq!(headers.get("Subject").is_some(), number == 1);
+        assert_eq!(headers.from().tag(), requests[0].headers().from().tag());
+        said.push_str(std::str::from_utf8(request.body()).unwrap());
+    }
+    let words = |text: &str| text.split_whitespace().collect::<String>();
+    assert_eq!(words(&said), words(&text));
+    let mut branches: Vec<_> = requests
+        .iter()
+        .map(|request| request.headers().top_via().branch())
+        .collect();
+    branches.sort_unstable();
+    branches.dedup();
+    assert_eq!(branches.len(), requests.len());
+    // what fits is one message, the same as without
+    let short = Im::new(party("a@a.example"), party("b@b.example"), "x");
+    assert_eq!(parts(&short, &split), Ok(vec![x2s(&short).unwrap()]));
+    // and what would be too many messages is refused
+    let long = Im::new(
+        party("a@a.example"),
+        party("b@b.example"),
+        &"word ".repeat(10_000),
+    );
+    assert!(matches!(parts(&long, &split), Err(MessageError::TooLarge { .. })));
+    assert!(matches!(
+        parts(&im, &split.clone().with_message_bytes(300)),
+        Err(MessageError::TooLarge { .. })
+    ));
+}
+
+#[test]
 fn an_unsupported_body_is_answered_with_what_is_supported() {
     let request = request("Content-Type: image/png\r\n", b"x");
     let refused = s2x(&request).unwrap_err();
@@ -388,7 +569,7 @@ fn an_unsupported_body_is_answered_with_what_is_supported() {
     );
     assert_eq!(
         response.headers().get("Accept"),
-        Some("text/plain, text/html, multipart/alternative, message/cpim")
+        Some("text/plain, text/html, text/rtf, multipart/alternative, message/cpim")
     );
     assert_eq!(response.headers().get("Accept-Encoding"), Some("identity"));
 }
@@ -485,7 +666,7 @@ fn what_is_no_message_for_a_user_is_refused_or_dropped() {
         jid(r"c\5cx@a.example"),
         jid("b.example"),
     )
-    .with_child(xml::Element::new("body", ns::STANZA).with_text("x"));
+    .with_child(Element::new("body", ns::STANZA).with_text("x"));
     assert_eq!(
         from_xmpp(&unmapped, Scheme::Sip),
         address(AddressError::IdleEscape)

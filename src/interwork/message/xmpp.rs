@@ -75,6 +75,12 @@ pub fn to_xmpp(im: &Im) -> Stanza {
     for body in im.bodies() {
         stanza.push(element("body", body));
     }
+    //= rfc7572#7
+    //# a gateway MUST
+    //# transform the "text/html" content into XHTML content
+    if let Some(rich) = im.rich() {
+        stanza.push(rich.clone());
+    }
     if let Some(thread) = im.thread() {
         stanza.push(Element::new("thread", ns::STANZA).with_text(thread));
     }

@@ -12,6 +12,8 @@ mod address_round_trip;
 mod certificate;
 #[path = "../targets/configuration.rs"]
 mod configuration;
+#[path = "../targets/content.rs"]
+mod content;
 #[path = "../targets/dialback.rs"]
 mod dialback;
 #[path = "../targets/dns_answers.rs"]
@@ -67,10 +69,11 @@ fn chosen() -> Target {
         .1
 }
 
-const TARGETS: [(&str, Target); 22] = [
+const TARGETS: [(&str, Target); 23] = [
     ("address_round_trip", address_round_trip::run),
     ("certificate", certificate::run),
     ("configuration", configuration::run),
+    ("content", content::run),
     ("dialback", dialback::run),
     ("dns_answers", dns_answers::run),
     ("jid", jid::run),

@@ -23,6 +23,7 @@ mod rfc7622;
 mod rfc9525;
 mod rfc9525_pki;
 mod streams;
+mod translation_safety;
 mod xep0114;
 mod xep0198;
 mod xep0220;
