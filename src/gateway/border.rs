@@ -25,8 +25,8 @@ use crate::interwork::profile::{PeerKind, Profile};
 use crate::limits::Limits;
 use crate::policy::Rules;
 use crate::route::{self, Federated, Local, Side, Table};
-use crate::sip::Response;
 use crate::sip::proxy::{Face, Proxy};
+use crate::sip::{Method, Response};
 use crate::xmpp::Stanza;
 
 /// The rules and tables that a message is checked against; replaced as a whole on reload.
@@ -157,7 +157,12 @@ impl Border {
             route::Profile::Microsoft => PeerKind::Microsoft,
             route::Profile::Aol => PeerKind::Aol,
         };
-        Profile::new(kind, &self.limits.gateway)
+        let profile = Profile::new(kind, &self.limits.gateway);
+        if entry.terms.allows(&Method::Invite) {
+            profile
+        } else {
+            profile.without_sessions()
+        }
     }
 }
 

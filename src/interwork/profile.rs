@@ -101,6 +101,13 @@ impl Profile {
         self.message_bytes
     }
 
+    /// The same for a peer that may not be invited.
+    #[must_use]
+    pub const fn without_sessions(mut self) -> Self {
+        self.sessions = Sessions::Never;
+        self
+    }
+
     /// Whether it takes messages in sessions.
     #[must_use]
     pub const fn sessions(&self) -> Sessions {

@@ -56,17 +56,19 @@ impl Border {
             // XMPP cannot promise TLS on every hop (RFC 7247 §8), and nothing configures an exception yet.
             let stanza = translate::to_stanza(&request, now, Sips::Refuse).map_err(|error| {
                 let rejected = Rejected::of(&request, &error);
-                match error {
-                    MessageError::Address(AddressError::Sips) => rejected.warned(MISCELLANEOUS, &self.edge),
-                    _ => rejected,
+                if error == MessageError::Address(AddressError::Sips) {
+                    rejected.warned(MISCELLANEOUS, &self.edge)
+                } else {
+                    rejected
                 }
             })?;
+            let permit = permit(&request)?;
             let payload = Payload::ToXmpp {
                 stanza: Box::new(stanza),
                 profile: peer.profile.clone(),
-                request: Box::new(request.clone()),
+                request: Box::new(request),
             };
-            (permit(&request)?, payload)
+            (permit, payload)
         } else {
             let reject = |refusal: &dyn Refuse| Rejected::of(&request, refusal);
             let ends = translate::ends(&request).map_err(|error| reject(&error))?;
