@@ -6,8 +6,6 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
-use rustls::CipherSuite;
-
 use crate::domain::DomainPattern;
 
 pub use crate::identity::Eku as ExtendedKeyUsage;
@@ -26,6 +24,15 @@ pub struct Listener {
     pub address: SocketAddr,
     /// The TLS context of [`Transport::Tls`] and of STARTTLS; always there for the former.
     pub tls: Option<TlsName>,
+}
+
+/// A cipher suite of TLS.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct CipherSuite {
+    /// Its number in the IANA registry.
+    pub number: u16,
+    /// The first version that has it.
+    pub since: TlsVersion,
 }
 
 /// How TLS is spoken on a listener or towards a domain.

@@ -2,21 +2,25 @@
 
 use std::sync::Arc;
 
-use rustls::CipherSuite;
+use rustls::SupportedCipherSuite;
 use rustls::crypto::CryptoProvider;
 use rustls::crypto::aws_lc_rs::ALL_CIPHER_SUITES;
+
+use crate::net::settings::{CipherSuite, TlsVersion};
 
 /// The names of all suites that the library has, the best first.
 #[must_use]
 pub fn known() -> Vec<String> {
-    ALL_CIPHER_SUITES.iter().map(|has| name(has.suite())).collect()
+    ALL_CIPHER_SUITES.iter().map(|has| name(has)).collect()
 }
 
 /// The suite of a name; `None` for one that the library does not have.
 #[must_use]
 pub fn suite(given: &str) -> Option<CipherSuite> {
-    let mut all = ALL_CIPHER_SUITES.iter().map(rustls::SupportedCipherSuite::suite);
-    all.find(|suite| name(*suite).eq_ignore_ascii_case(given))
+    ALL_CIPHER_SUITES
+        .iter()
+        .find(|has| name(has).eq_ignore_ascii_case(given))
+        .map(of)
 }
 
 /// The same with these suites and no others; with all where none is named.
@@ -25,13 +29,24 @@ pub(super) fn provider(provider: &Arc<CryptoProvider>, suites: &[CipherSuite]) -
         return Arc::clone(provider);
     }
     let mut narrowed = CryptoProvider::clone(provider);
-    narrowed.cipher_suites.retain(|has| suites.contains(&has.suite()));
+    narrowed.cipher_suites.retain(|has| suites.contains(&of(has)));
     Arc::new(narrowed)
 }
 
+fn of(has: &SupportedCipherSuite) -> CipherSuite {
+    let since = match has {
+        SupportedCipherSuite::Tls12(_) => TlsVersion::V1_2,
+        SupportedCipherSuite::Tls13(_) => TlsVersion::V1_3,
+    };
+    CipherSuite {
+        number: has.suite().into(),
+        since,
+    }
+}
+
 /// The library writes those of TLS 1.3 in a way of its own.
-fn name(suite: CipherSuite) -> String {
-    suite
+fn name(has: &SupportedCipherSuite) -> String {
+    has.suite()
         .as_str()
         .map(|name| name.replacen("TLS13_", "TLS_", 1))
         .unwrap_or_default()

@@ -3,15 +3,14 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
-use rustls::CipherSuite;
 use rustls_pki_types::UnixTime;
 
 use super::findings::{Findings, key};
 use crate::config::load::nearest;
 use crate::config::schema::{Document, Eku, Identity, PeerCertificate as Shown, Tls, TlsVersion as Version};
 use crate::net::settings::{
-    CertificateFiles, ExtendedKeyUsage, IdentityRule, Listener, PeerCertificate, Side, TlsContext, TlsName,
-    TlsVersion, TrustSource,
+    CertificateFiles, CipherSuite, ExtendedKeyUsage, IdentityRule, Listener, PeerCertificate, Side,
+    TlsContext, TlsName, TlsVersion, TrustSource,
 };
 use crate::pki::{self, Contexts, Own};
 use crate::route::{Local, Protocol, Role};
@@ -253,7 +252,10 @@ fn suites(name: &str, tls: &Tls, findings: &mut Findings<'_, '_>) -> Vec<CipherS
             ),
         }
     }
-    if !suites.is_empty() && tls.minimum == Version::V1_3 && !suites.iter().any(|suite| is_of_1_3(*suite)) {
+    if !suites.is_empty()
+        && tls.minimum == Version::V1_3
+        && !suites.iter().any(|suite| suite.since == TlsVersion::V1_3)
+    {
         findings.error_with_help(
             key!["tls", name, "cipher_suites"],
             "no suite of TLS 1.3 is among them, and minimum is \"1.3\"",
@@ -262,11 +264,6 @@ fn suites(name: &str, tls: &Tls, findings: &mut Findings<'_, '_>) -> Vec<CipherS
         suites.clear(); // said once
     }
     suites
-}
-
-/// RFC 8446 appendix B.4: those of older versions say how keys are exchanged.
-fn is_of_1_3(suite: CipherSuite) -> bool {
-    suite.as_str().is_some_and(|name| !name.contains("_WITH_"))
 }
 
 fn fingerprint(text: &str) -> Option<[u8; 32]> {

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use rustls_pki_types::UnixTime;
 
 use crate::domain::Domain;
-use crate::net::settings::{TlsContext, TlsName};
+use crate::net::settings::{CipherSuite, TlsContext, TlsName};
 use crate::route::Protocol;
 
 /// No context is ever read.
@@ -54,4 +54,13 @@ impl Own {
     pub fn doubt(&self, _: UnixTime) -> Option<String> {
         match *self {}
     }
+}
+
+/// No suite is known.
+pub fn known() -> Vec<String> {
+    Vec::new()
+}
+
+pub fn suite(_: &str) -> Option<CipherSuite> {
+    None
 }
