@@ -199,7 +199,7 @@ impl Refuse for InvitationRefused {
 /// # Errors
 /// [`InvitationRefused`]: the answer that refuses it.
 pub fn judge(request: &Request) -> Result<Invitation, InvitationRefused> {
-    if *request.method() != Method::Invite {
+    if !matches!(request.method(), Method::Invite | Method::Update) {
         return Err(InvitationRefused::NotAnInvitation);
     }
     if is_multiparty(request) {

@@ -6,6 +6,7 @@
 //! still to come are given by `late`. A flow that we opened ends when its link lets go of it.
 
 mod carrier;
+mod command;
 mod incoming;
 mod late;
 mod outgoing;
@@ -34,37 +35,12 @@ use crate::route::{Protocol, Side};
 use crate::sip::frame::Frame;
 use crate::sip::keepalive::{Due, Keepalive};
 use crate::sip::transaction::{
-    Event, Flow, NotStarted, Received, Reliability, Timers, TransactionId, Transactions, UnderWay,
+    Event, Flow, NotStarted, Received, Reliability, Timers, TransactionId, Transactions,
 };
 use crate::sip::{self, Message, Response};
 use carrier::Came;
 pub use carrier::Carrier;
-
-/// Where the SIP transaction of a request is that the gateway will answer.
-#[derive(Debug)]
-pub struct SipOrigin {
-    /// The answer's place in the queue of the flow: it always fits.
-    place: queue::Place<Command>,
-    transaction: TransactionId,
-    /// Until it is answered, the same request by another path is refused.
-    _under_way: Option<UnderWay>,
-}
-
-/// What a flow is told to do.
-#[derive(Debug)]
-pub enum Command {
-    /// Send a request; its outcome goes to the shard that owns its token.
-    Request(Box<Errand>),
-    /// Answer a request.
-    Respond {
-        /// Which one.
-        transaction: TransactionId,
-        /// The answer.
-        response: Box<Response>,
-    },
-    /// Call back an INVITE that was sent.
-    Recall(TransactionId),
-}
+pub use command::{Answerer, Command, SipOrigin};
 
 /// A connection that is ready to speak SIP.
 #[derive(Debug)]
@@ -96,16 +72,6 @@ pub enum Opened {
     ByPeer,
     /// We, because we have something to say; the link keeps it.
     ByUs(Keeper),
-}
-
-impl SipOrigin {
-    /// Hands an answer to the flow that the request came on, or where that is gone, to what it left behind for it.
-    pub fn respond(self, response: Box<Response>) {
-        self.place.send(Command::Respond {
-            transaction: self.transaction,
-            response,
-        });
-    }
 }
 
 /// Serves a connection until it ends. `commands` is both ends of its queue: the flow gives out the sending end with each
@@ -402,8 +368,12 @@ impl Task {
             Command::Respond {
                 transaction,
                 response,
+                by,
             } => {
-                let _responded = self.transactions.respond(now, transaction, &response);
+                let _responded = match by {
+                    Answerer::Us => self.transactions.answer(now, transaction, &response),
+                    Answerer::Another => self.transactions.respond(now, transaction, &response),
+                };
             }
             Command::Request(errand) => self.start(now, errand).await,
             Command::Recall(transaction) => self.recall(transaction),

@@ -6,7 +6,7 @@ use prometheus::IntGauge;
 use tokio::sync::oneshot;
 
 use super::queue;
-use super::sip_flow::Command;
+use super::sip_flow::{Answerer, Command};
 use super::world::World;
 use crate::gateway::{Input, Outcome, Return, Token, Trouble};
 use crate::policy::Direction;
@@ -131,6 +131,7 @@ impl Sender {
         let command = Command::Respond {
             transaction: self.transaction,
             response,
+            by: Answerer::Another,
         };
         if is_final && let Some(place) = self.place.take() {
             place.send(command);

@@ -11,7 +11,7 @@ use crate::net::settings::{CipherSuite, TlsVersion};
 /// The names of all suites that the library has, the best first.
 #[must_use]
 pub fn known() -> Vec<String> {
-    ALL_CIPHER_SUITES.iter().map(|has| name(has)).collect()
+    ALL_CIPHER_SUITES.iter().map(name).collect()
 }
 
 /// The suite of a name; `None` for one that the library does not have.

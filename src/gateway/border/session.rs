@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use super::sip::Parties;
+use super::sip::{Parties, party_of};
 use super::{Admitted, Border};
 use crate::gateway::conversation::Pair;
 use crate::gateway::delivery::{Carries, Delivery, Link, Payload, SipPeer, Trace};
@@ -71,6 +71,11 @@ impl Border {
             (permit, payload)
         } else {
             let reject = |refusal: &dyn Refuse| Rejected::of(&request, refusal);
+            let to = request.headers().to();
+            if to.tag().is_some() && party_of(to).as_ref() != Some(parties.to(side)) {
+                // Whom To names is whom policy was asked about, or nobody.
+                return Err(reject(&Refused::NoSession));
+            }
             let ends = translate::ends(&request).map_err(|error| reject(&error))?;
             let pair = Pair::new(ends.1.jid(), ends.0.jid());
             let carries = carries(&request, ends, now)?;
@@ -140,7 +145,7 @@ pub(super) const fn supported(method: &Method) -> Supported<'static> {
         // Who invites more than one is told so (488), and not that a word is unknown (420).
         extensions: &["timer", "ms-benotify", "com.microsoft.rtc-multiparty"],
         schemes: &["im"],
-        content: if matches!(method, Method::Invite | Method::Update) {
+        content: if matches!(method, Method::Invite | Method::Update | Method::Ack) {
             &DESCRIPTIONS
         } else if matches!(method, Method::Info) {
             &ACTIVITIES

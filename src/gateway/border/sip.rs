@@ -376,7 +376,7 @@ fn party(uri: &Uri) -> Option<Party> {
     }
 }
 
-fn party_of(address: &NameAddr) -> Option<Party> {
+pub(super) fn party_of(address: &NameAddr) -> Option<Party> {
     party(address.uri())
 }
 

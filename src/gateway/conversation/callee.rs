@@ -126,14 +126,31 @@ impl<O> Gateway<O> {
                 return self.respond(origin, response);
             }
         };
-        let Some(conversation) = self.converse(now, &pair, &to_sip, &back, &peer) else {
+        let has_share = self.conversations.has_share(&pair);
+        let conversation = has_share
+            .then(|| self.converse(now, &pair, &to_sip, &back, &peer))
+            .flatten();
+        let Some(conversation) = conversation else {
             let response = self
                 .answers
                 .troubled_request(&request, Trouble::Overload, policy::Answers::Pass);
             return self.respond(origin, response);
         };
         // A peer that begins one session after the other has forgotten the first.
-        let excess = (conversation.sessions.len() >= SESSIONS).then(|| conversation.sessions.remove(0));
+        let mut excess = None;
+        if conversation.sessions.len() >= SESSIONS {
+            let open = conversation
+                .sessions
+                .iter()
+                .position(|session| session.phase == Phase::Open);
+            let Some(open) = open else {
+                let response =
+                    self.answers
+                        .troubled_request(&request, Trouble::Overload, policy::Answers::Pass);
+                return self.respond(origin, response);
+            };
+            excess = Some(conversation.sessions.remove(open));
+        }
         conversation.sessions.push(Session {
             dialog,
             timer,
@@ -281,10 +298,11 @@ impl<O> Gateway<O> {
         }
         match (request.method(), carries) {
             (Method::Message, Carries::Text(stanza)) => {
+                // Only the first text may be that of the INVITE; the same words later are said once more.
                 let is_repeated = session
                     .first
-                    .take_if(|(first, until)| *until > now && first.same_as(&request))
-                    .is_some();
+                    .take()
+                    .is_some_and(|(first, until)| until > now && first.same_as(&request));
                 if is_repeated {
                     return self.respond_ok(&request, origin);
                 }

@@ -223,7 +223,15 @@ impl<O> Gateway<O> {
             Purpose::Text => {
                 if let Some(conversation) = self.conversations.by_pair.get_mut(&pair) {
                     conversation.queue.retain(|queued| *queued != token);
-                    conversation.sent.take_if(|(sent, _)| *sent == token);
+                    let sent = conversation.sent.take_if(|(sent, _)| *sent == token);
+                    //= rfc3261#12.2.1.2
+                    //# A UAC SHOULD also terminate a dialog if no response at all is received for the request
+                    let dead = sent
+                        .filter(|_| trouble == Trouble::Timeout)
+                        .and_then(|(_, id)| conversation.take_session(&id));
+                    if let Some(dead) = dead {
+                        self.end_dialog(now, &pair, dead.dialog);
+                    }
                     self.advance(now, &pair);
                 }
                 return Heard::Elsewhere;
@@ -270,7 +278,9 @@ impl<O> Gateway<O> {
                 conversation.mode = Mode::Page;
                 return Heard::Elsewhere;
             }
-            if wants_other_mode(status) && conversation.mode.may_change() && self.keeps_text(token) {
+            // Of several that were on their way together the first has changed it already.
+            let may_change = conversation.mode.may_change() || conversation.mode == Mode::Session;
+            if wants_other_mode(status) && may_change && self.keeps_text(token) {
                 self.change_to_sessions(now, pair, token);
                 return Heard::Done;
             }
@@ -313,7 +323,19 @@ impl<O> Gateway<O> {
         if let Some(conversation) = self.conversations.by_pair.get_mut(pair) {
             conversation.mode = Mode::Session;
         }
-        self.queue(now, pair, token);
+        self.requests_text(pair, token);
+        if let Some(conversation) = self.conversations.by_pair.get_mut(pair) {
+            // What was written before goes before: tokens are given in that order.
+            let at = conversation.queue.partition_point(|queued| *queued < token);
+            conversation.queue.insert(at, token);
+        }
+        self.advance(now, pair);
+    }
+
+    fn requests_text(&mut self, pair: &Pair, token: Token) {
+        self.conversations
+            .requests
+            .insert(token, (pair.clone(), Purpose::Text));
     }
 
     fn keeps_text(&self, token: Token) -> bool {

@@ -82,7 +82,8 @@ impl<O> Gateway<O> {
         let over = conversation.peer.face.transport().clone();
         if conversation.inviting.len() >= SESSIONS {
             // The first has been answered long ago.
-            conversation.inviting.remove(0);
+            let old = conversation.inviting.remove(0);
+            self.conversations.requests.remove(&old.token);
         }
         conversation.inviting.push(Inviting {
             token,

@@ -84,6 +84,9 @@ impl<O> Gateway<O> {
             }
             Some(response) => {
                 let failed = session.timer.refused(now, Some(response));
+                if failed == Failed::Again {
+                    return self.refresh(now, pair, id);
+                }
                 session.dialog.receive_response(response) != Damage::Transaction || failed == Failed::Over
             }
             None => session.timer.refused(now, None) == Failed::Over,

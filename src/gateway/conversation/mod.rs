@@ -28,6 +28,7 @@ pub(super) use names::Names;
 use super::Gateway;
 use super::delivery::{Link, SipPeer};
 use super::pending::Token;
+use crate::domain::Domain;
 use crate::interwork::embedded::Embedded;
 use crate::interwork::profile::Sessions;
 use crate::limits::GatewayLimits;
@@ -51,6 +52,8 @@ pub(super) struct Pair {
 pub(super) struct Conversations {
     most: usize,
     by_pair: HashMap<Pair, Conversation>,
+    /// How many there are with users of each domain of SIP.
+    by_domain: HashMap<Domain, usize>,
     /// The requests of ours that belong to one, until they are answered.
     requests: HashMap<Token, (Pair, Purpose)>,
     /// When each next needs attention.
@@ -163,6 +166,7 @@ impl Conversations {
         Self {
             most: limits.conversations,
             by_pair: HashMap::new(),
+            by_domain: HashMap::new(),
             requests: HashMap::new(),
             times: BTreeSet::new(),
         }
@@ -204,6 +208,28 @@ impl Conversations {
         self.times.first().map(|(at, _)| *at)
     }
 
+    /// Whether a peer may begin one more: a part is left to others.
+    fn has_share(&self, pair: &Pair) -> bool {
+        let of_domain = self.by_domain.get(pair.sip.domain()).copied().unwrap_or_default();
+        self.by_pair.contains_key(pair) || of_domain < self.most.div_ceil(SHARE)
+    }
+
+    /// Makes room for one more: what is quiet and has no session is forgotten before its time.
+    fn make_room(&mut self) -> bool {
+        if self.by_pair.len() < self.most {
+            return true;
+        }
+        let quiet = self.times.iter().take(LOOKED_AT).find(|(_, pair)| {
+            self.by_pair
+                .get(pair)
+                .is_some_and(|conversation| conversation.sessions.is_empty() && !conversation.is_busy())
+        });
+        let Some((_, pair)) = quiet.cloned() else {
+            return false;
+        };
+        self.remove(&pair).is_some()
+    }
+
     fn due(&self, now: Instant) -> Option<Pair> {
         let (at, pair) = self.times.first()?;
         (*at <= now).then(|| pair.clone())
@@ -226,6 +252,12 @@ impl Conversations {
 
     fn remove(&mut self, pair: &Pair) -> Option<Conversation> {
         let conversation = self.by_pair.remove(pair)?;
+        if let Some(count) = self.by_domain.get_mut(pair.sip.domain()) {
+            *count = count.saturating_sub(1);
+            if *count == 0 {
+                self.by_domain.remove(pair.sip.domain());
+            }
+        }
         if let Some(at) = conversation.wakes_at {
             self.times.remove(&(at, pair.clone()));
         }
@@ -260,7 +292,8 @@ impl Conversation {
                 Phase::Accepted { until } => Some(until),
                 Phase::Offered | Phase::Open => None,
             };
-            [session.timer.timeout(), accepted].into_iter().flatten()
+            let first = session.first.as_ref().map(|(_, until)| *until);
+            [session.timer.timeout(), accepted, first].into_iter().flatten()
         });
         let inviting = self.inviting.iter().flat_map(|inviting| {
             let until = (inviting.state == Invited::Waiting).then_some(inviting.until);
@@ -276,8 +309,10 @@ impl Conversation {
 
     /// The session that texts go in.
     fn speaking(&mut self) -> Option<&mut Session> {
+        // The newest: a user who changed devices may never have ended the one before.
         self.sessions
             .iter_mut()
+            .rev()
             .find(|session| session.phase == Phase::Open)
     }
 
@@ -352,8 +387,15 @@ impl<O> Gateway<O> {
     ) -> Option<&mut Conversation> {
         let quiet_at = super::after(now, self.limits.conversation);
         let conversations = &mut self.conversations;
-        if conversations.by_pair.len() >= conversations.most && !conversations.by_pair.contains_key(pair) {
-            return None;
+        if !conversations.by_pair.contains_key(pair) {
+            if !conversations.make_room() {
+                return None;
+            }
+            let count = conversations
+                .by_domain
+                .entry(pair.sip.domain().clone())
+                .or_default();
+            *count = count.saturating_add(1);
         }
         let conversation = conversations
             .by_pair
@@ -406,5 +448,9 @@ impl<O> Gateway<O> {
 
 /// See [`Gateway::postpone`].
 const AGAIN: Duration = Duration::from_secs(1);
+/// One domain may begin conversations until they are one part in so many of all.
+const SHARE: usize = 4;
+/// Conversations that are looked at for one to forget.
+const LOOKED_AT: usize = 64;
 /// Sessions of one pair at once: more than one where both began at the same time, or a peer's device was changed.
 const SESSIONS: usize = 4;

@@ -4,7 +4,7 @@
 
 use std::time::{Duration, Instant};
 
-use super::{Invited, Pair, Phase, Purpose};
+use super::{Invited, Pair, Phase, Purpose, Session};
 use crate::gateway::delivery::Link;
 use crate::gateway::delivery::Trace;
 use crate::gateway::event::Output;
@@ -76,8 +76,9 @@ impl<O> Gateway<O> {
         };
         let told = conversation.typing.told;
         let is_news = match (told, typing) {
-            (Some((at, composing::Typing::Active)), composing::Typing::Active) => after(at, REPEATED) <= now,
-            (_, composing::Typing::Active)
+            // Whatever was said in between.
+            (Some((at, _)), composing::Typing::Active) => after(at, REPEATED) <= now,
+            (None, composing::Typing::Active)
             | (Some((_, composing::Typing::Active)), composing::Typing::Idle) => true,
             (None | Some((_, composing::Typing::Idle)), composing::Typing::Idle) => false,
         };
@@ -100,7 +101,10 @@ impl<O> Gateway<O> {
         let Ok(request) = session.dialog.request(method.clone(), via) else {
             return;
         };
-        conversation.typing.told = Some((now, typing));
+        let since = told
+            .map(|(at, _)| at)
+            .filter(|_| typing == composing::Typing::Idle);
+        conversation.typing.told = Some((since.unwrap_or(now), typing));
         let token = self.fresh();
         let until = after(now, self.limits.deliver);
         self.conversations
@@ -124,8 +128,13 @@ impl<O> Gateway<O> {
             return;
         }
         conversation.device = None;
-        let sessions = std::mem::take(&mut conversation.sessions);
-        for session in sessions {
+        // Those that the peer has just begun are accepted first: before its ACK nobody may end them (RFC 3261 §15).
+        let (open, kept) = std::mem::take(&mut conversation.sessions)
+            .into_iter()
+            .partition(|session: &Session| session.phase == Phase::Open);
+        conversation.sessions = kept;
+        let open: Vec<Session> = open;
+        for session in open {
             self.end_dialog(now, pair, session.dialog);
         }
         self.conversations.schedule(pair);
@@ -202,6 +211,7 @@ impl<O> Gateway<O> {
         let mut stale = Vec::new();
         conversation.sessions.retain_mut(|session| {
             session.timer.handle(now);
+            session.first.take_if(|(_, until)| *until <= now);
             let mut is_lost = matches!(session.phase, Phase::Accepted { until } if until <= now);
             while let Some(output) = session.timer.poll() {
                 match output {
@@ -214,8 +224,12 @@ impl<O> Gateway<O> {
             }
             !is_lost
         });
+        let ended = !lost.is_empty();
         for dialog in lost {
             self.end_dialog(now, pair, dialog);
+        }
+        if ended {
+            self.advance(now, pair);
         }
         for id in stale {
             self.refresh(now, pair, &id);

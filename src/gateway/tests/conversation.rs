@@ -539,3 +539,146 @@ fn typing_is_told_while_there_is_a_session_and_never_begins_one() {
     let seen = bench.stanza(state("gone"));
     assert_eq!(methods(&seen), ["BYE"]);
 }
+
+#[test]
+fn what_to_says_of_a_session_opens_no_way_around_policy() {
+    let mut bench = Bench::new();
+    let accepted = bench.invited();
+    let mut elsewhere = within(&accepted, "MESSAGE", 2, PLAIN, "hello");
+    elsewhere.set_uri(sip::Uri::parse("sip:other@corp.example").unwrap());
+    let (refused, seen) = bench.request(elsewhere);
+    assert_eq!(refused.unwrap().status().code(), 481);
+    assert!(seen.is_empty(), "policy was asked about another");
+}
+
+#[test]
+fn an_offer_of_ours_is_answered_in_the_ack_and_a_session_may_be_offered_again() {
+    let mut bench = Bench::new();
+    let offerless = request("INVITE", FROM_ROMEO, TO_JULIET, CONTACT, "");
+    let (accepted, _) = bench.request(offerless);
+    let accepted = accepted.unwrap();
+    assert!(sip::sdp::Sdp::parse(accepted.body()).unwrap().is_of_messages());
+    let described = "Content-Type: application/sdp\r\n";
+    let (none, _) = bench.request(within(&accepted, "ACK", 1, described, SDP));
+    assert!(none.is_none());
+    assert_eq!(methods(&bench.write("m1", "hello")), ["MESSAGE"], "it is open");
+    let update = within(&accepted, "UPDATE", 2, &format!("{CONTACT_ONLY}{described}"), SDP);
+    let (answered, _) = bench.request(update);
+    let answered = answered.unwrap();
+    assert_eq!(answered.status().code(), 200, "{}", octets(&answered));
+    assert!(sip::sdp::Sdp::parse(answered.body()).unwrap().is_of_messages());
+}
+
+const CONTACT_ONLY: &str = "Contact: <sip:romeo@192.0.2.9;transport=tls>\r\n";
+
+#[test]
+fn a_session_in_which_nothing_is_answered_is_given_up() {
+    let mut bench = Bench::new();
+    let (token, _) = bench.session();
+    bench.write("m2", "two");
+    let trouble = Trouble::Timeout;
+    let seen = bench.handle(Input::Returned { token, trouble });
+    assert_eq!(seen.errors().len(), 1, "nobody knows whether it arrived");
+    assert_eq!(methods(&seen), ["BYE", "INVITE"], "the next begins another");
+}
+
+#[test]
+fn only_the_first_text_may_be_that_of_the_invitation() {
+    let first = "ms-text-format: text/plain; charset=UTF-8;ms-body=aGVsbG8=\r\n";
+    let mut bench = Bench::new();
+    let (_, seen) = bench.request(invite(first));
+    let pong = seen.pings[0].stanza.result_reply(None).unwrap();
+    let (_, accepted) = bench.handle(Input::Answer(Box::new(pong))).responses.remove(0);
+    bench.request(within(&accepted, "ACK", 1, "", ""));
+    let (_, seen) = bench.request(within(&accepted, "MESSAGE", 2, PLAIN, "and you?"));
+    assert_eq!(texts(&seen), ["and you?"]);
+    let (_, seen) = bench.request(within(&accepted, "MESSAGE", 3, PLAIN, "hello"));
+    assert_eq!(texts(&seen), ["hello"]);
+}
+
+#[test]
+fn texts_that_were_refused_together_for_how_they_came_go_in_a_session_in_their_order() {
+    let mut bench = Bench::new();
+    let alone = |id, body| chat(JULIET, "alice@partner.example", id, body);
+    let (first, one, _) = bench.stanza(alone("m1", "one")).requests.remove(0);
+    let (second, two, _) = bench.stanza(alone("m2", "two")).requests.remove(0);
+    let mut seen = bench.answer(first, &one, &status(405));
+    let (token, invite, _) = seen.requests.remove(0);
+    assert!(bench.stanza(alone("m3", "three")).is_empty());
+    assert!(bench.answer(second, &two, &status(405)).is_empty());
+    let mut seen = bench.answer(token, &invite, &OK);
+    for body in ["one", "two", "three"] {
+        let (token, message, _) = seen.requests.pop().unwrap();
+        assert_eq!(message.body().as_ref(), body.as_bytes());
+        seen = bench.answer(token, &message, &status(200));
+    }
+}
+
+#[test]
+fn what_waits_for_a_session_that_nobody_acknowledged_begins_another() {
+    let mut bench = Bench::new();
+    let (accepted, _) = bench.request(invite(""));
+    assert!(accepted.is_some());
+    assert!(bench.write("m1", "hello").is_empty(), "it waits for the ACK");
+    assert_eq!(methods(&bench.pass(32)), ["BYE", "INVITE"]);
+}
+
+#[test]
+fn who_leaves_while_the_other_begins_misses_nothing() {
+    let first = "ms-text-format: text/plain; charset=UTF-8;ms-body=aGVsbG8=\r\n";
+    let mut bench = Bench::new();
+    let (_, seen) = bench.request(invite(first));
+    let gone = stanza(Kind::Message(MessageType::Chat), JULIET, ROMEO)
+        .with_child(Element::new("gone", "http://jabber.org/protocol/chatstates"));
+    assert!(bench.stanza(gone).is_empty());
+    let pong = seen.pings[0].stanza.result_reply(None).unwrap();
+    let seen = bench.handle(Input::Answer(Box::new(pong)));
+    assert_eq!(seen.statuses(), [(1, 200)]);
+}
+
+#[test]
+fn one_domain_takes_no_more_than_its_share_of_what_is_remembered() {
+    let limits = GatewayLimits {
+        conversations: 8,
+        ..GatewayLimits::default()
+    };
+    let mut bench = Bench::new();
+    bench.gateway = Gateway::new(0, limits, &speaker(7, UNDELIVERABLE));
+    let from = |domain: &str, number: u32| {
+        let more = format!("{CONTACT}Content-Type: application/sdp\r\n");
+        request(
+            "INVITE",
+            &format!("sip:u{number}@{domain}"),
+            TO_JULIET,
+            &more,
+            SDP,
+        )
+    };
+    let mut statuses = Vec::new();
+    for number in 0..6 {
+        statuses.push(
+            bench
+                .request(from("ms.example", number))
+                .0
+                .unwrap()
+                .status()
+                .code(),
+        );
+    }
+    assert_eq!(statuses, [200, 200, 503, 503, 503, 503]);
+    assert_eq!(
+        bench
+            .request(from("partner.example", 1))
+            .0
+            .unwrap()
+            .status()
+            .code(),
+        200
+    );
+    // Of those that nobody uses the one that was quiet for longest makes room.
+    for number in 0..8 {
+        let user = format!("{number}@partner.example");
+        assert_eq!(methods(&bench.stanza(chat(JULIET, &user, "m1", "x"))).len(), 1);
+    }
+    assert_eq!(bench.gateway.conversations().0, 8);
+}

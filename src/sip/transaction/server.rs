@@ -181,6 +181,23 @@ impl ServerTransaction {
         }
     }
 
+    /// Takes a response of a user agent's own: a 2xx to INVITE is repeated until its ACK comes.
+    //
+    //= rfc3261#13.3.1.4
+    //# the response is passed to the transport with an interval that starts at T1 seconds and doubles for each
+    //# retransmission until it reaches T2 seconds
+    pub fn answer(&mut self, now: Instant, response: &Response) -> Responded {
+        let accepts = self.kind == Kind::Invite
+            && self.state == ServerState::Proceeding
+            && response.status().is_success();
+        let responded = self.respond(now, response);
+        if accepts {
+            self.last = octets(response);
+            self.due.set(Timer::G, now, self.interval);
+        }
+        responded
+    }
+
     /// The next thing to do.
     pub fn poll(&mut self) -> Option<Output<Request>> {
         self.outputs.pop()
@@ -227,7 +244,11 @@ impl ServerTransaction {
             //= rfc6026#7.1
             //# Any ACKs received from the network while in the "Accepted" state MUST be passed directly to the TU and
             //# not absorbed.
-            ServerState::Accepted => self.outputs.push(Output::Deliver(request)),
+            ServerState::Accepted => {
+                self.due.clear(Timer::G);
+                self.last = Bytes::new();
+                self.outputs.push(Output::Deliver(request));
+            }
             ServerState::Trying
             | ServerState::Proceeding
             | ServerState::Completed

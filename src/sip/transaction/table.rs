@@ -86,13 +86,27 @@ impl Transactions {
 
     /// Answers a request that came as [`Event::Request`].
     pub fn respond(&mut self, now: Instant, transaction: TransactionId, response: &Response) -> Responded {
+        self.respond_as(transaction, response, |machine| machine.respond(now, response))
+    }
+
+    /// The same as a user agent, whose 2xx to INVITE is repeated until its ACK comes ([`ServerTransaction::answer`]).
+    pub fn answer(&mut self, now: Instant, transaction: TransactionId, response: &Response) -> Responded {
+        self.respond_as(transaction, response, |machine| machine.answer(now, response))
+    }
+
+    fn respond_as(
+        &mut self,
+        transaction: TransactionId,
+        response: &Response,
+        give: impl FnOnce(&mut ServerTransaction) -> Responded,
+    ) -> Responded {
         let Some(entry) = self.alive.get_mut(&transaction) else {
             return Responded::TooLate;
         };
         let Machine::Server(machine) = &mut entry.machine else {
             return Responded::TooLate;
         };
-        let responded = machine.respond(now, response);
+        let responded = give(machine);
         if responded == Responded::Sent
             && response.status().is_final()
             && entry.alias.is_none()

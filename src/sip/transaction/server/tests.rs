@@ -429,3 +429,26 @@ fn an_open_transaction_is_small() {
     let held = size_of::<ServerTransaction>() + rig.machine.trying.len() + rig.machine.last.len();
     assert!(held <= 1_024, "{held}");
 }
+
+#[test]
+fn invite_accepted_by_ourselves_is_said_again_until_the_ack_on_any_transport() {
+    for reliability in [UDP, TCP] {
+        let mut rig = Rig::new(INVITE, reliability);
+        let response = answer(&rig.request, 200);
+        assert_eq!(rig.machine.answer(rig.clock.at(0), &response), Responded::Sent);
+        assert_eq!(rig.outputs(), "send 200");
+        assert_eq!(
+            rig.pass(3_600),
+            ["500: send 200", "1500: send 200", "3500: send 200"]
+        );
+        assert_eq!(rig.ack(3_700), "deliver ACK");
+        assert_eq!(rig.pass(31_999), [""; 0]);
+        assert_eq!(rig.pass(32_000), ["32000: terminated"]);
+        rig.over();
+    }
+    let mut rig = Rig::new(INVITE, TCP);
+    let response = answer(&rig.request, 200);
+    let _ = rig.machine.answer(rig.clock.at(0), &response);
+    assert_eq!(rig.pass(32_000).len(), 11, "and never longer than 64*T1");
+    rig.over();
+}
