@@ -104,11 +104,18 @@ impl Settings {
         faces
     }
 
-    /// The names and addresses of all nodes.
+    /// The names and addresses of all nodes; of those that are found by SRV records, the name that the records are of,
+    /// which names under it are found by, too. A name that the outside knows hides nobody.
     fn node_names(&self) -> Vec<String> {
+        let is_known = |name: &Domain| {
+            let own = self.locals.iter().map(|local| &local.domain);
+            own.chain([&self.edge.name])
+                .any(|known| known == name || known.is_below(name))
+        };
         let hosts = self.locals.iter().flat_map(|local| match &local.nodes {
             Nodes::List(nodes) => nodes.iter().map(|node| node.host.to_string()).collect(),
-            Nodes::Srv { .. } => Vec::new(),
+            Nodes::Srv { name, .. } if is_known(name) => Vec::new(),
+            Nodes::Srv { name, .. } => vec![name.to_string()],
         });
         hosts.collect()
     }

@@ -16,7 +16,7 @@ use vestibule::config::{self, Loaded, Report};
 use vestibule::domain::Domain;
 use vestibule::policy::{Direction, Kind, Party, Query};
 use vestibule::route::{Link, Nodes, Protocol};
-use vestibule::sip::proxy::{Bodies, Sessions};
+use vestibule::sip::proxy::{Bodies, Sessions, Veil};
 
 /// Whom the certificates of the tests name: the edge, and every local domain of the configurations here.
 const NAMES: [&str; 4] = [
@@ -541,6 +541,16 @@ fn terms_of_sip_are_words_that_mean_something() {
             "methods = [\"MESSAGE\"]\nmedia = \"pass\"",
             "no session begins, as `methods` does not list INVITE",
         ),
+        (
+            "sip",
+            "methods = [\"MESSAGE\"]\nevents = [\"presence\"]",
+            "`events` has no effect, as `methods` lists none of SUBSCRIBE, NOTIFY and PUBLISH",
+        ),
+        (
+            "xmpp",
+            "rate = { outbound_requests_per_second = 5 }",
+            "only requests of SIP wait for their turn",
+        ),
         ("sip", "events = [\"presense\"]", "did you mean \"presence\"?"),
         (
             "sip",
@@ -582,6 +592,33 @@ fn terms_of_sip_are_words_that_mean_something() {
         etc.report(&profile, &[])
             .contains("it is for nodes that speak SIP, and protocol is \"xmpp\"")
     );
+}
+
+#[test]
+fn nodes_that_are_found_by_srv_records_are_hidden_by_the_name_of_these() {
+    let etc = Etc::new();
+    for (srv, text, is_hidden) in [
+        ("_sip._tcp.nodes.corp", "sip:a@imp1.nodes.corp", true),
+        ("nodes.corp", "sip:a@nodes.corp", true),
+        ("nodes.corp", "sip:a@imp1.corp", false),
+        // Our own names are no secret.
+        ("voice.example.com", "sip:a@voice.example.com", false),
+        ("_sip._tcp.example.com", "sip:a@voice.example.com", false),
+    ] {
+        let text_of = format!(
+            "{BASE}{LISTEN}tls = \"public\"\n[[listen]]\nzone = \"inside\"\nprotocol = \"sip\"\ntls = \"public\"\n\
+             [[local]]\ndomain = \"voice.example.com\"\nprotocol = \"sip\"\nsrv = \"{srv}\"\n"
+        );
+        let conduct = etc
+            .read(&text_of, &[])
+            .unwrap()
+            .settings
+            .conduct(Veil::new(b"secret"));
+        let proxy = conduct.proxy.unwrap();
+        assert_eq!(proxy.inner().is_shown_in(text), is_hidden, "{srv} {text}");
+        let warning = "the nodes are not known by name here";
+        assert!(etc.report(&text_of, &[]).contains(warning), "{srv}");
+    }
 }
 
 #[test]

@@ -137,13 +137,16 @@ fn nodes(at: usize, given: &Given, transport: Transport, findings: &mut Findings
             );
             None
         }
-        (Some(name), true) => srv(
-            key!["local", at, "srv"],
-            name,
-            protocol(given.protocol),
-            transport,
-            findings,
-        ),
+        (Some(name), true) => {
+            let path = key!["local", at, "srv"].to_vec();
+            if protocol(given.protocol) == Protocol::Sip {
+                findings.warning(
+                    &path,
+                    "the nodes are not known by name here, so that what goes outside is searched for names under this one at most; list them in `nodes` to have each hidden",
+                );
+            }
+            srv(&path, name, protocol(given.protocol), transport, findings)
+        }
         (None, false) => {
             let nodes = given.nodes.iter().enumerate().filter_map(|(number, node)| {
                 let path = ["local", "nodes"].map(str::to_owned);

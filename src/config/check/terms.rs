@@ -52,6 +52,16 @@ fn check_methods(at: usize, given: &Federate, terms: &Terms, findings: &mut Find
             "SUBSCRIBE and NOTIFY are of use together only: one asks, the other answers",
         );
     }
+    let events = key!["federate", at, "events"].to_vec();
+    let has_events = [Method::Subscribe, Method::Notify, Method::Publish]
+        .iter()
+        .any(|method| terms.allows(method));
+    if findings.gives(&events) && !has_events {
+        findings.warning(
+            &events,
+            "`events` has no effect, as `methods` lists none of SUBSCRIBE, NOTIFY and PUBLISH",
+        );
+    }
     if given.media == Media::Pass && !terms.allows(&Method::Invite) {
         findings.warning(
             key!["federate", at, "media"],

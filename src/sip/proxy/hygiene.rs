@@ -1,43 +1,106 @@
 //! Header fields that end at the edge: what the outside may not make the inside believe, and what the outside has no
 //! business to know.
 
-use std::net::Ipv4Addr;
+use std::iter;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use crate::sip::{Flaw, HeaderName, Headers};
 
 /// Names and addresses of the inside that no header field may take outside.
 #[derive(Debug, Clone, Default)]
-pub struct Inner(Vec<Box<str>>);
+pub struct Inner {
+    names: Vec<Box<str>>,
+    /// Addresses that have more than one spelling.
+    addresses: Vec<Ipv6Addr>,
+}
 
 impl Inner {
     /// Those of all nodes, in any spelling. A name of one label tells nothing that a common word would not, and is not
     /// looked for: a node called `sip` must not cost a message its header fields.
     #[must_use]
     pub fn new(names: impl IntoIterator<Item = String>) -> Self {
-        Self(
-            names
-                .into_iter()
-                .filter(|name| name.contains(['.', ':']))
-                .map(|name| name.to_ascii_lowercase().into())
-                .collect(),
-        )
+        let mut inner = Self::default();
+        for name in names {
+            match name.trim_matches(['[', ']']).parse() {
+                Ok(IpAddr::V6(address)) => inner.addresses.push(address),
+                Ok(IpAddr::V4(address)) => {
+                    inner.addresses.push(address.to_ipv6_mapped());
+                    inner.names.push(name.into());
+                }
+                Err(_) if name.contains('.') => inner.names.push(name.to_ascii_lowercase().into()),
+                Err(_) => {}
+            }
+        }
+        inner
     }
 
-    /// Whether a text shows a place inside: by the name of a node, or by a SIP URI at an address or at a name of one label.
+    /// Whether a text shows a place inside: by the name of a node, or by somebody at an address or at a name of one label.
     #[must_use]
     pub fn is_shown_in(&self, text: &str) -> bool {
-        self.is_named_in(text) || leads_to_a_place(text)
+        readings(text).any(|text| self.is_read_in(&text) || leads_to_a_place(&text))
     }
 
     /// Whether a node is named in a text.
     #[must_use]
-    pub fn is_named_in(&self, value: &str) -> bool {
-        if self.0.is_empty() {
-            return false;
-        }
-        let value = value.to_ascii_lowercase();
-        self.0.iter().any(|name| names(&value, name))
+    pub fn is_named_in(&self, text: &str) -> bool {
+        readings(text).any(|text| self.is_read_in(&text))
     }
+
+    fn is_read_in(&self, text: &str) -> bool {
+        self.names.iter().any(|name| names(text, name))
+            || (!self.addresses.is_empty() && addresses(text).any(|found| self.addresses.contains(&found)))
+    }
+}
+
+/// A text in lowercase as it stands, and with what is escaped in it, also twice: a URI within a URI is (RFC 3261 §19.1.2).
+fn readings(text: &str) -> impl Iterator<Item = String> {
+    iter::successors(Some(text.to_ascii_lowercase()), |text| unescaped(text)).take(READINGS)
+}
+
+/// A text without its escapes; `None` where there are none.
+fn unescaped(text: &str) -> Option<String> {
+    let mut pieces = text.split('%');
+    let mut read = pieces.next()?.to_owned();
+    let mut is_changed = false;
+    for piece in pieces {
+        let escaped = piece.split_at_checked(2).and_then(|(digits, rest)| {
+            let is_escape = digits.bytes().all(|b| b.is_ascii_hexdigit());
+            let octet = u8::from_str_radix(digits, 16).ok().filter(|_| is_escape)?;
+            Some((octet, rest))
+        });
+        let rest = match escaped {
+            Some((octet, rest)) => {
+                is_changed = true;
+                // What was escaped ends nothing, and names of nodes are ASCII.
+                let character = Some(char::from(octet)).filter(|c| c.is_ascii() && !ends_uri(*c));
+                read.push(character.unwrap_or(VEILED));
+                rest
+            }
+            None => {
+                read.push('%');
+                piece
+            }
+        };
+        read.push_str(rest);
+    }
+    is_changed.then(|| read.to_ascii_lowercase())
+}
+
+/// The addresses of IPv6 in a text, in whatever spelling, and what else can be read as one.
+fn addresses(text: &str) -> impl Iterator<Item = Ipv6Addr> {
+    let runs = text.split(|c: char| !c.is_ascii_hexdigit() && !matches!(c, ':' | '.'));
+    runs.filter(|run| run.matches(':').nth(1).is_some())
+        .flat_map(|run| {
+            let groups: Vec<&str> = run.trim_end_matches('.').split(':').collect();
+            // A port may follow without brackets, and a name with a colon go before.
+            let spans = (3..=9).flat_map(|length| {
+                let spans = groups.windows(length);
+                spans
+                    .filter_map(|span| span.join(":").parse().ok())
+                    .collect::<Vec<_>>()
+            });
+            spans.collect::<Vec<_>>()
+        })
 }
 
 /// Whether a host stands in a text as a whole, and not as a part of a longer name or address.
@@ -52,24 +115,37 @@ fn names(text: &str, host: &str) -> bool {
     })
 }
 
-/// Whether a text holds a SIP URI whose host is no domain of the internet: such a URI is a device, and not a user.
+/// Whether a text in lowercase holds a SIP URI whose host is no domain of the internet, or anything at an address: such
+/// is a device, and not a user.
 fn leads_to_a_place(text: &str) -> bool {
-    let text = text.to_ascii_lowercase();
-    ["sip:", "sips:"].iter().any(|scheme| {
-        text.match_indices(scheme).any(|(start, _)| {
-            let before = text.get(..start).and_then(|before| before.chars().next_back());
-            let rest = text.get(start.saturating_add(scheme.len())..).unwrap_or_default();
-            let uri = rest.split(ends_uri).next().unwrap_or_default();
-            let place = uri.split_once('@').map_or(uri, |(_, place)| place);
-            let host = place.split([':', ';', '?', '/']).next().unwrap_or_default();
-            // Brackets hold an address of IPv6, and a percent sign hides something.
-            let is_place = place.starts_with('[')
-                || host.contains('%')
-                || !host.contains('.')
-                || host.parse::<Ipv4Addr>().is_ok();
-            !before.is_some_and(|c| c.is_ascii_alphanumeric()) && !uri.is_empty() && is_place
+    let is_led = ["maddr=", "@"].iter().any(|before| {
+        let mut rests = text.split(before).skip(1);
+        rests.any(|rest| {
+            let ends = |c: char| !c.is_ascii_alphanumeric() && !matches!(c, '.' | '-');
+            let host = rest.split(ends).next().unwrap_or_default();
+            let is_name = host.contains('.') || *before == "@";
+            rest.starts_with('[') || !is_name || host.parse::<Ipv4Addr>().is_ok()
         })
-    })
+    });
+    is_led
+        || ["sip:", "sips:"].iter().any(|scheme| {
+            text.match_indices(scheme).any(|(start, _)| {
+                let before = text.get(..start).and_then(|before| before.chars().next_back());
+                let rest = text.get(start.saturating_add(scheme.len())..).unwrap_or_default();
+                let uri = rest.split(ends_uri).next().unwrap_or_default();
+                let place = uri.split_once('@').map_or(uri, |(_, place)| place);
+                let host = place
+                    .split([':', ';', '?', '/', VEILED])
+                    .next()
+                    .unwrap_or_default();
+                // Brackets hold an address of IPv6, and a percent sign hides something.
+                let is_place = place.starts_with('[')
+                    || host.contains('%')
+                    || !host.contains('.')
+                    || host.parse::<Ipv4Addr>().is_ok();
+                !before.is_some_and(|c| c.is_ascii_alphanumeric()) && !uri.is_empty() && is_place
+            })
+        })
 }
 
 fn ends_uri(c: char) -> bool {
@@ -130,6 +206,12 @@ fn has_prefix(name: &HeaderName, prefix: &str) -> bool {
         .get(..prefix.len())
         .is_some_and(|start| start.eq_ignore_ascii_case(prefix))
 }
+
+/// How often a text is read: as it stands, and twice without its escapes.
+const READINGS: usize = 3;
+
+/// Stands for what was escaped and would end a URI, or is not ASCII; no text that was parsed holds it.
+const VEILED: char = '\u{1}';
 
 const ASSERTED: [&str; 11] = [
     "Authentication-Info",
@@ -212,6 +294,19 @@ mod tests {
             ("sip:ann@%31%30.0.0.1", true),
             ("at imp1.corp", true),
             ("sip:ann@10.1.2.3?x=@partner.example", true),
+            ("<sip:b@p.example?Replaces=1%40imp1.corp>", true),
+            ("<sip:b@p.example?Replaces=1%4010.1.2.3>", true),
+            ("<sip:b@p.example?Refer-To=sip:c%2540imp1%252Ecorp>", true),
+            ("<sip:b@p.example?Refer-To=%3Csip%3Ac%4010.1.2.3%3E>", true),
+            ("<sip:b@edge.example;maddr=10.1.2.3>", true),
+            ("<sip:b@edge.example;MADDR=%310.1.2.3;lr>", true),
+            ("<sip:b@edge.example;maddr=[fd00::1]>", true),
+            ("<sip:b@edge.example;maddr=desk>", true),
+            ("<1@10.1.2.3>", true),
+            ("<sip:b@p.example;maddr=sip.p.example>", false),
+            ("<sip:b@p.example?Replaces=1%40p.example%3Bto-tag%3D1>", false),
+            ("sip:ann%20b@in.example", false),
+            ("100% at 50%25", false),
             ("sip:ann@in.example", false),
             ("sips:in.example;transport=tls", false),
             ("10.1.2.3", false),
@@ -225,12 +320,23 @@ mod tests {
 
     #[test]
     fn a_host_is_found_as_a_whole_only() {
-        let inner = Inner::new(["imp1.corp", "10.0.0.9", "[fd00::9]", "sip", "im"].map(str::to_owned));
+        let inner = Inner::new(["imp1.corp", "10.0.0.9", "[FD00::9]", "sip", "im"].map(str::to_owned));
         for (value, is_named) in [
             ("at imp1.corp", true),
             ("sip:a@IMP1.CORP:5060", true),
             ("<sip:10.0.0.9;lr>", true),
             ("sip:a@[FD00::9]", true),
+            ("at fd00::9", true),
+            ("at fd00::9:5060.", true),
+            ("at:fd00:0:0:0:0:0:0:9", true),
+            ("sip:a@[fd00:0000::0009]:5060", true),
+            ("%5bfd00::0.0.0.9%5d", true),
+            ("[::ffff:10.0.0.9]", true),
+            ("::ffff:a00:9", true),
+            ("fd00::91", false),
+            ("fd00::1:9", false),
+            ("AB:CD:EF:01:02:03:04:05:06:07", false),
+            ("imp1%2Ecorp", true),
             ("node.imp1.corp", true),
             ("10.0.0.91", false),
             ("110.0.0.9", false),
