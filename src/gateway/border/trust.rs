@@ -4,7 +4,7 @@
 //! RFC 3325, MS-SIPRE (`ms-edge-proxy-message-trust`).
 
 use super::Border;
-use crate::identity::{Authenticated, Method};
+use crate::identity::{Authenticated, Method, Proof};
 use crate::route::{Destination, Federated, Host, Profile, Route};
 use crate::sip::{Flaw, NameAddr, Request, SipUri, Uri};
 
@@ -23,8 +23,9 @@ impl Border {
         if !is_asked {
             return Ok(());
         }
-        let is_verified = matches!(sender.method(), Method::Certificate(_));
-        if is_verified && let Some(identity) = address(request.headers().from().uri()) {
+        if is_named(sender.method())
+            && let Some(identity) = address(request.headers().from().uri())
+        {
             let identity = NameAddr::new(identity).to_string();
             request.headers_mut().push("P-Asserted-Identity", &identity)?;
         }
@@ -38,11 +39,10 @@ impl Border {
             (None, false) => "DirectPartner",
             (None, true) => "AutoFederation",
         };
-        let user = match sender.method() {
-            Method::Certificate(_) => "verified",
-            Method::Dialback | Method::ComponentSecret | Method::NodeAddress | Method::RouteAddress => {
-                "unverified"
-            }
+        let user = if is_named(sender.method()) {
+            "verified"
+        } else {
+            "unverified"
         };
         let network = match entry.profile {
             Profile::Aol => "publiccloud",
@@ -60,9 +60,39 @@ impl Border {
     }
 }
 
+/// Whether a certificate names the domain itself. A host that the domain is reached at may serve others, too.
+const fn is_named(method: Method) -> bool {
+    match method {
+        Method::Certificate(proof) => match proof {
+            Proof::XmppAddr | Proof::SrvName | Proof::DnsId | Proof::SipUri | Proof::CommonName => true,
+            Proof::RouteTarget | Proof::Pinned => false,
+        },
+        Method::Dialback | Method::ComponentSecret | Method::NodeAddress | Method::RouteAddress => false,
+    }
+}
+
 /// The address of a user, without what says how the user is reached.
 fn address(uri: &Uri) -> Option<SipUri> {
     let uri = uri.sip()?;
     let bare = SipUri::new(uri.scheme(), uri.host().clone());
     bare.with_escaped_user(uri.user()?).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_user_is_verified_where_the_certificate_names_the_domain() {
+        for (proof, is) in [
+            (Proof::SipUri, true),
+            (Proof::DnsId, true),
+            (Proof::CommonName, true),
+            (Proof::RouteTarget, false),
+            (Proof::Pinned, false),
+        ] {
+            assert_eq!(is_named(Method::Certificate(proof)), is, "{proof:?}");
+        }
+        assert!(!is_named(Method::RouteAddress));
+    }
 }
