@@ -27,7 +27,7 @@ pub(super) struct Search<'s> {
     pub(super) way: Way,
 }
 
-/// Why a body does not go outside.
+/// Why a body does not go on.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub(super) enum Withheld {
     /// Nothing is known of what its type may hold.
@@ -39,6 +39,19 @@ pub(super) enum Withheld {
     /// It names a place, where nothing else could stand.
     #[error("{0} names a place inside")]
     Named(String),
+    /// It may hold a session of anything, where only those of messages pass.
+    #[error("{0} cannot be read, and so not be searched for sessions of more than messages")]
+    Session(String),
+}
+
+impl Withheld {
+    /// The key of a foreign domain's entry that would let it go on, with its value.
+    pub(super) const fn key(&self) -> &'static str {
+        match self {
+            Self::Opaque(_) | Self::Unreadable(_) | Self::Named(_) => "bodies = \"all\"",
+            Self::Session(_) => "media = \"pass\"",
+        }
+    }
 }
 
 /// What becomes of a body: nothing, or another in its place.
@@ -50,17 +63,27 @@ impl Search<'_> {
     /// # Errors
     /// [`Withheld`], where it may not go on.
     pub(super) fn search(&self, headers: &Headers, body: &[u8]) -> Searched {
+        if self.way == Way::Inward && self.terms.sessions == Sessions::OfAnything {
+            return Ok(None);
+        }
+        let kind = headers.content_type();
+        if let Some(kind) = kind
+            && self.way == Way::Outward
+            && self.proxy.inner().is_shown_in(&kind.to_string())
+        {
+            self.permitted(Err(Withheld::Named(short(kind))))?;
+        }
         if body.is_empty() {
             return Ok(None);
         }
-        let Some(kind) = headers.content_type() else {
+        let Some(kind) = kind else {
             return self.opaque("unknown".to_owned());
         };
         let is_coded = headers
             .list("Content-Encoding")
             .any(|coding| !coding.eq_ignore_ascii_case("identity"));
         if is_coded && !is_of_people(kind) {
-            return self.opaque(format!("{kind}, encoded"));
+            return self.unread(kind, Withheld::Opaque(format!("{kind}, encoded")));
         }
         self.part(kind, body, DEPTH)
     }
@@ -112,38 +135,33 @@ impl Search<'_> {
         let unreadable = || Withheld::Unreadable(short(kind));
         let read = Multipart::parse(kind, body).map_err(|_| unreadable());
         let (Ok(mut parts), Some(depth)) = (read, depth.checked_sub(1)) else {
-            return match self.way {
-                // Sessions were looked for already, where only those of messages pass.
-                Way::Inward => Ok(None),
-                Way::Outward => self.permitted(Err(unreadable())),
-            };
+            return self.unread(kind, unreadable());
         };
-        let mut is_changed = false;
         for part in parts.parts_mut() {
             let coding = part.field("Content-Transfer-Encoding").unwrap_or("binary");
             let is_plain = ["7bit", "8bit", "binary"]
                 .iter()
                 .any(|plain| coding.eq_ignore_ascii_case(plain));
             if !is_plain && !is_of_people(part.kind()) {
-                self.opaque(format!("{} in {coding}", short(part.kind())))?;
+                let why = Withheld::Opaque(format!("{} in {coding}", short(part.kind())));
+                self.unread(part.kind(), why)?;
                 continue;
             }
-            let named = part
-                .field("Content-ID")
-                .is_some_and(|id| self.proxy.inner().is_named_in(id));
-            if named && self.way == Way::Outward {
+            let inner = self.proxy.inner();
+            let shows = part.fields().any(|(_, value)| inner.is_shown_in(value));
+            if shows && self.way == Way::Outward {
                 self.permitted(Err(Withheld::Named(short(kind))))?;
             }
             if let Some(changed) = self.part(part.kind(), part.body(), depth)? {
                 part.set_body(changed);
-                is_changed = true;
             }
         }
-        if self.way == Way::Inward && !is_changed {
-            return Ok(None);
-        }
         // What is read here is then read in the same way wherever it goes.
-        parts.written().map(Some).ok_or_else(unreadable)
+        match (parts.written(), self.way) {
+            (Some(written), _) => Ok(Some(written)),
+            (None, Way::Inward) => self.unread(kind, unreadable()),
+            (None, Way::Outward) => Err(unreadable()),
+        }
     }
 
     /// CPIM (RFC 3862): who writes to whom, and what.
@@ -205,6 +223,17 @@ impl Search<'_> {
         self.permitted(Err(Withheld::Opaque(kind)))
     }
 
+    /// What cannot be read: where only sessions of messages pass, what may hold another goes neither way.
+    fn unread(&self, kind: &MediaType, why: Withheld) -> Searched {
+        let may_hold_sessions = kind.is("application", "sdp") || kind.kind() == "multipart";
+        match self.permitted(Err(why))? {
+            None if may_hold_sessions && self.terms.sessions == Sessions::OfMessages => {
+                Err(Withheld::Session(short(kind)))
+            }
+            searched => Ok(searched),
+        }
+    }
+
     fn permitted(&self, searched: Searched) -> Searched {
         match (self.way, self.terms.bodies) {
             (Way::Inward, _) | (Way::Outward, Bodies::Any) => searched.or(Ok(None)),
@@ -257,7 +286,7 @@ fn within(
 /// What people write, draw and say: it is theirs, whatever it names.
 fn is_of_people(kind: &MediaType) -> bool {
     match kind.kind() {
-        "text" => !document::is_document(kind),
+        "text" => TEXTS.contains(&kind.subtype()),
         "image" | "audio" | "video" => true,
         "application" => PEOPLE.contains(&kind.subtype()),
         _ => false,
@@ -268,6 +297,24 @@ fn is_of_people(kind: &MediaType) -> bool {
 fn short(kind: &MediaType) -> String {
     format!("{}/{}", kind.kind(), kind.subtype())
 }
+
+/// Text that people write or choose; other text is written by programs, and may say where these run.
+const TEXTS: [&str; 14] = [
+    "calendar",
+    "csv",
+    "directory",
+    "enriched",
+    "html",
+    "markdown",
+    "plain",
+    "richtext",
+    "rtf",
+    "tab-separated-values",
+    "vcard",
+    "x-markdown",
+    "x-vcalendar",
+    "x-vcard",
+];
 
 /// Text and drawings under names of applications.
 const PEOPLE: [&str; 3] = ["rtf", "x-ms-ink", "xhtml+xml"];

@@ -50,9 +50,9 @@ pub struct Returned {
     pub removed: Option<Removed>,
 }
 
-/// A body that may not go outside was taken out of what goes on without it; the text names the key that would let it.
+/// A body that may not go on was taken out of what goes on without it; the text names the key that would let it.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{why}: [[federate]] {entry}, bodies = \"all\", would let it pass")]
+#[error("{why}: [[federate]] {entry}, {}, would let it pass", .why.key())]
 pub struct Removed {
     why: Withheld,
     entry: DomainPattern,
@@ -298,7 +298,7 @@ impl Removed {
     /// What the sender of a request is answered that cannot go on without it.
     pub(in crate::gateway) const fn status(&self) -> u16 {
         match self.why {
-            Withheld::Opaque(_) | Withheld::Unreadable(_) => 415,
+            Withheld::Opaque(_) | Withheld::Unreadable(_) | Withheld::Session(_) => 415,
             Withheld::Named(_) => 403,
         }
     }

@@ -886,6 +886,17 @@ fn a_session_that_is_offered_late_is_one_of_messages_in_the_end() {
                 "{side}: {text}"
             );
         }
+        let mixed = crate::mime::MediaType::parse("multipart/mixed;boundary=b").unwrap();
+        let coded = format!(
+            "--b\r\nContent-Type: application/sdp\r\nContent-Transfer-Encoding: base64\r\n\r\n{call}\r\n--b--\r\n"
+        );
+        let response = sent
+            .response(StatusCode::OK, "", Some("there"))
+            .with_body(mixed, coded);
+        let returned = back.response(&sent, Box::new(response));
+        assert!(returned.removed.is_some(), "{side}");
+        let text = octets(&returned.response.unwrap());
+        assert!(!text.contains("m=audio"), "{side}: {text}");
         let more = "Max-Forwards: 70\r\nContent-Type: application/sdp\r\n";
         let acknowledged = request("ACK", from, to, more, &call);
         let relay = passes(relays(), side, &[proven], acknowledged);

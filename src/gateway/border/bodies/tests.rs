@@ -56,6 +56,7 @@ fn what_a_person_wrote_goes_outside_whatever_it_says() {
         "text/plain",
         "text/html;charset=utf-8",
         "text/rtf",
+        "text/vcard",
         "image/gif",
         "application/x-ms-ink",
         "application/xhtml+xml",
@@ -154,6 +155,17 @@ fn what_names_a_place_or_cannot_be_searched_stays_inside() {
         ),
         ("message/sip", "x".to_owned(), opaque("message/sip")),
         (
+            "text/x-msmsgsinvite",
+            "IP-Address: 10.1.2.3\r\n".to_owned(),
+            opaque("text/x-msmsgsinvite"),
+        ),
+        (
+            "text/plain;x=\"im1.corp.example\"",
+            "x".to_owned(),
+            named("text/plain"),
+        ),
+        ("image/gif;name=\"1@10.1.2.3\"", String::new(), named("image/gif")),
+        (
             "message/sipfrag",
             "INVITE sip:a@10.1.2.3 SIP/2.0\r\n".to_owned(),
             opaque("message/sipfrag"),
@@ -173,6 +185,7 @@ fn what_names_a_place_or_cannot_be_searched_stays_inside() {
     ];
     let all = Terms {
         bodies: Bodies::Any,
+        sessions: Sessions::OfAnything,
         ..Terms::default()
     };
     for (kind, body, wanted) in rows {
@@ -183,11 +196,80 @@ fn what_names_a_place_or_cannot_be_searched_stays_inside() {
             "{kind} {body}"
         );
         assert_eq!(
-            searched(Way::Inward, &Terms::default(), kind, &body),
+            searched(Way::Inward, &all, kind, &body),
             Ok(body.clone()),
             "{kind} {body}"
         );
+        if !kind.starts_with("multipart") {
+            assert_eq!(
+                searched(Way::Inward, &Terms::default(), kind, &body),
+                Ok(body.clone()),
+                "{kind} {body}"
+            );
+        }
     }
+}
+
+#[test]
+fn what_may_hold_a_call_and_cannot_be_read_goes_no_way_where_only_messages_pass() {
+    let call = format!("{SDP}m=audio 4000 RTP/AVP 0\r\n");
+    let mixed = "multipart/mixed;boundary=b";
+    let part = |head: &str, body: &str| format!("--b\r\n{head}\r\n\r\n{body}\r\n--b--\r\n");
+    let coded = part(
+        "Content-Type: application/sdp\r\nContent-Transfer-Encoding: base64",
+        "dj0w",
+    );
+    let deep = (0..5).fold(call.clone(), |inner, depth| {
+        let kind = match depth {
+            0 => "application/sdp".to_owned(),
+            _ => format!("multipart/mixed;boundary=\"{}\"", "b".repeat(7 - depth)),
+        };
+        let delimiter = format!("--{}", "b".repeat(6 - depth));
+        format!("{delimiter}\r\nContent-Type: {kind}\r\n\r\n{inner}\r\n{delimiter}--\r\n")
+    });
+    let sdp = part("Content-Type: application/sdp", &call);
+    let junk = format!("--b\r\n\r\nhello\r\n--b--junk\r\n\r\n{sdp}");
+    let encoded = |kind: &str| format!("{kind}\r\nContent-Encoding: gzip");
+    let rows = [
+        (mixed.to_owned(), "x".to_owned(), "multipart/mixed"),
+        (mixed.to_owned(), coded, "application/sdp"),
+        (mixed.to_owned(), junk, "multipart/mixed"),
+        ("multipart/mixed;boundary=bb".to_owned(), deep, "multipart/mixed"),
+        (encoded("application/sdp"), call, "application/sdp"),
+        (encoded(mixed), sdp, "multipart/mixed"),
+    ];
+    let messages = Terms {
+        bodies: Bodies::Any,
+        ..Terms::default()
+    };
+    let anything = Terms {
+        sessions: Sessions::OfAnything,
+        ..messages.clone()
+    };
+    for (kind, body, what) in rows {
+        for way in [Way::Inward, Way::Outward] {
+            assert_eq!(
+                searched(way, &messages, &kind, &body),
+                Err(Withheld::Session(what.to_owned())),
+                "{way:?} {kind} {body}"
+            );
+        }
+        assert_eq!(
+            searched(Way::Inward, &anything, &kind, &body),
+            Ok(body.clone()),
+            "{kind}"
+        );
+    }
+}
+
+#[test]
+fn parts_from_outside_go_on_as_they_were_read() {
+    let body = "other\r\n--b\r\nX-Y: z\r\n\r\nhello\r\n--b-- \r\nother";
+    let kind = "multipart/mixed;boundary=b";
+    assert_eq!(
+        searched(Way::Inward, &Terms::default(), kind, body).unwrap(),
+        "--b\r\n\r\nhello\r\n--b--\r\n"
+    );
 }
 
 #[test]
@@ -224,9 +306,16 @@ fn each_part_is_searched_as_if_it_stood_alone() {
         outward(kind, &parts(&named, SDP)),
         Err(Withheld::Named(_))
     ));
+    let related =
+        format!("multipart/related;boundary=c;start=\"<1@{NAMED}>\"\r\n\r\n--c\r\n\r\nx\r\n--c--\r\n");
+    assert!(matches!(
+        outward(kind, &parts(&related, SDP)),
+        Err(Withheld::Named(_))
+    ));
+    let messages = format!("{SDP}m=message 5060 sip null\r\n");
     assert_eq!(
-        searched(Way::Inward, &Terms::default(), kind, &parts(coded, SDP)),
-        Ok(parts(coded, SDP)),
+        searched(Way::Inward, &Terms::default(), kind, &parts(coded, &messages)),
+        Ok(parts(coded, &messages)),
         "from outside as it is"
     );
 }
