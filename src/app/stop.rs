@@ -90,7 +90,7 @@ struct Seen {
     streams: bool,
     /// Links.
     links: bool,
-    /// SIP connections and farewells.
+    /// SIP connections, farewells, and answers whose connection is gone.
     flows: bool,
 }
 
@@ -193,7 +193,7 @@ fn seen(world: &World) -> Seen {
         telling: world.metrics.telling.get() > 0,
         streams: any(&["xmpp_stream"]),
         links: any(&["sip_link", "xmpp_link"]),
-        flows: any(&["sip_flow", "farewell"]),
+        flows: any(&["sip_flow", "sip_answers", "farewell"]),
     }
 }
 

@@ -243,8 +243,8 @@ fn log((target, purpose): (&Target, Purpose), error: &impl std::fmt::Display, wh
     }
 }
 
-/// Whether the address that the name of a foreign server has led to stands outside.
-fn leads_outside(world: &World, target: &Target, address: IpAddr) -> bool {
+/// Whether the address that the name of a foreign server, or its own word, has led to stands outside.
+pub fn leads_outside(world: &World, target: &Target, address: IpAddr) -> bool {
     let checked = match world.border().table().boundary().check(address) {
         Ok(()) if world.nodes.has(address) => Err(Inward::Node),
         checked => checked,
@@ -252,7 +252,7 @@ fn leads_outside(world: &World, target: &Target, address: IpAddr) -> bool {
     if let Err(why) = checked {
         tracing::warn!(
             peer = %target.domain, %target, %address, class = "address_inside", %why,
-            "the name of a foreign server leads inside; it is not connected to"
+            "a foreign server leads inside; it is not connected to"
         );
     }
     checked.is_ok()

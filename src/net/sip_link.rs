@@ -7,6 +7,7 @@
 //! know whether it arrived. One that goes on as a request is, where its connection breaks before anything was heard of it
 //! (RFC 3261 §16.9): a proxy leaves it to its ends to know what came twice.
 
+mod choice;
 pub(super) mod live;
 mod pace;
 pub(super) mod reach;
@@ -15,12 +16,10 @@ mod ways;
 #[cfg(test)]
 pub(super) mod tests;
 
-use std::hash::{BuildHasher as _, RandomState};
+use std::hash::RandomState;
 use std::sync::Arc;
 use std::time::Instant;
 
-use super::attempts::Attempts;
-use super::discover::{self, Draw, Purpose};
 use super::pool::{Content, Letter};
 use super::probe;
 use super::queue::{self, Refused};
@@ -34,12 +33,13 @@ use crate::limits::{self, UDP_REQUEST_BYTES};
 use crate::policy::pace::Pace;
 use crate::refusal::Refuse as _;
 use crate::route::aside::Failure;
-use crate::route::select::Health;
 use crate::route::{LeftAlone, Plan, Protocol, Side, Target, Transport};
-use crate::sip::{self, Method, Request, Response};
+use crate::sip::transaction::Key;
+use crate::sip::{self, Method, Request, Response, StatusCode};
 pub use live::Keeper;
 use live::{Live, News, Report};
-use ways::{LANES, Ways};
+use pace::Discovered;
+use ways::Ways;
 
 /// A request of ours on its way to a server, with what it takes to try another one.
 #[derive(Debug)]
@@ -82,6 +82,7 @@ pub async fn run(world: Arc<World>, remote: Domain, mut letters: queue::Receiver
         left_alone: LeftAlone::new(limits::SERVERS_LEFT_ALONE),
         reports,
         pace: None,
+        discovered: Discovered::default(),
         asking: Arc::default(),
     };
     let close = link.world.close.clone();
@@ -156,6 +157,8 @@ struct SipLink {
     reports: queue::Sender<Report>,
     /// What waits for its turn, where requests to the domain have a rate.
     pace: Option<Pace<Box<Errand>>>,
+    /// What DNS has said of the domain's rate.
+    discovered: Discovered,
     /// Held while a server is asked whether it is there: one at a time.
     asking: Arc<()>,
 }
@@ -166,7 +169,7 @@ impl SipLink {
         if *errand.request.method() == Method::Ack {
             return self.take(errand).await;
         }
-        let rate = pace::towards(&self.world, &self.remote).await;
+        let rate = self.discovered.towards(&self.world, &self.remote).await;
         let Some(rate) = rate else {
             // A reload may have taken the rate away.
             while let Some(errand) = self.pace.as_mut().and_then(Pace::end) {
@@ -272,113 +275,6 @@ impl SipLink {
         }
     }
 
-    /// A flow that this plan leads to for a lane, to a server that was not tried yet.
-    async fn ensure(
-        &mut self,
-        plan: Option<&Plan>,
-        lane: usize,
-        tried: &[Target],
-    ) -> Result<Arc<Live>, Trouble> {
-        let plan = plan.ok_or(Trouble::NotFound)?;
-        let changes = self.world.aside().changes();
-        let way = self.ways.of(plan);
-        if let Some((live, chosen)) = way.lane(lane)
-            && *chosen == changes
-            && !live.flow.is_closed()
-            && !tried.contains(&live.target)
-        {
-            return Ok(Arc::clone(live));
-        }
-        if let Some(trouble) = way.paused(world::now()) {
-            return Err(trouble);
-        }
-        let close = self.world.close.clone();
-        let opened = tokio::select! {
-            opened = self.open(plan, lane, tried) => opened,
-            () = close.cancelled() => Err(Trouble::Stopping),
-        };
-        let way = self.ways.of(plan);
-        match &opened {
-            Ok(live) => way.opened(lane, Arc::clone(live), changes),
-            // Of a server that answers, be it by 503, a plan has not failed.
-            Err(_) if !tried.is_empty() => {}
-            Err(trouble) => way.failed(world::now(), *trouble, u32::from_le_bytes(world::random())),
-        }
-        opened
-    }
-
-    /// The lane of a request: the same for all that one user writes to another.
-    fn lane_of(&self, request: &Request) -> usize {
-        let headers = request.headers();
-        let pair = self.lanes.hash_one((headers.from().uri(), headers.to().uri()));
-        let lane = u64::try_from(LANES)
-            .ok()
-            .and_then(|lanes| pair.checked_rem(lanes));
-        lane.and_then(|lane| usize::try_from(lane).ok())
-            .unwrap_or_default()
-    }
-
-    /// Opens a flow to the first target that can be reached and proves itself, or finds one that is open already.
-    async fn open(&self, plan: &Plan, lane: usize, tried: &[Target]) -> Result<Arc<Live>, Trouble> {
-        let (now, draw) = (world::now(), Draw::Lane(lane, LANES));
-        let health = |target: &Target| {
-            if self.world.aside().is_set_aside(now, target) {
-                Health::Down
-            } else {
-                Health::Up
-            }
-        };
-        let steps = discover::steps(plan, health, draw);
-        let (mut trouble, mut waiting, mut asked) = (Trouble::NotFound, false, false);
-        // DNS is asked only when what stands before it has failed.
-        for step in steps {
-            let mut attempts = match Attempts::of_steps(&self.world, [step], draw).await {
-                Ok(attempts) => attempts,
-                Err(Trouble::NotFound) => continue,
-                Err(failed) => {
-                    trouble = failed;
-                    continue;
-                }
-            };
-            while let Some(target) = attempts.next_target() {
-                if tried.contains(&target) {
-                    continue;
-                }
-                if self.left_alone.has(&target, world::now()) {
-                    waiting = true;
-                    continue;
-                }
-                if let Some(live) = self.ways.flows().find(|live| live.leads_to(&target)) {
-                    return Ok(Arc::clone(live));
-                }
-                match self.connect(&target).await {
-                    Ok(live) => {
-                        // Over UDP nobody has answered yet.
-                        if target.transport != Transport::Udp {
-                            attempts.succeeded();
-                        }
-                        return Ok(live);
-                    }
-                    Err(failed) => {
-                        attempts.failed(failed);
-                        (trouble, asked) = (failed, true);
-                    }
-                }
-            }
-        }
-        if waiting && !asked {
-            tracing::info!(peer = %self.remote, "every SIP server of this domain has asked to be left alone for a while");
-            trouble = Trouble::Overload;
-        }
-        Err(trouble)
-    }
-
-    async fn connect(&self, target: &Target) -> Result<Arc<Live>, Trouble> {
-        let reports = self.reports.clone();
-        let live = live::open(&self.world, &self.remote, target, reports, Purpose::Traffic).await?;
-        Ok(Arc::new(live))
-    }
-
     /// Takes note of what a server did, and tries another one where it took nothing.
     //
     //= rfc3263#4.3
@@ -401,7 +297,9 @@ impl SipLink {
             //# the proxy MUST behave as if the forwarded request received a 503 (Service Unavailable) response.
             News::Broken(mut errand) => {
                 errand.tried.push(target);
-                if errand.tried.len() >= limits::SERVERS_OF_A_REQUEST || errand.until <= now {
+                if errand.reply.is_recalled() {
+                    self.called_back(errand).await;
+                } else if errand.tried.len() >= limits::SERVERS_OF_A_REQUEST || errand.until <= now {
                     self.give_back(errand, Trouble::Broken).await;
                 } else if let Err((errand, _)) = self.carry(errand).await {
                     self.give_back(errand, Trouble::Broken).await;
@@ -419,7 +317,9 @@ impl SipLink {
                 errand.tried.push(target);
                 // The next server has said nothing yet, and cannot be asked to stop (RFC 3261 §9.1).
                 errand.invite = Invited::Silent;
-                if errand.tried.len() >= limits::SERVERS_OF_A_REQUEST || errand.until <= now {
+                if errand.reply.is_recalled() {
+                    self.called_back(errand).await;
+                } else if errand.tried.len() >= limits::SERVERS_OF_A_REQUEST || errand.until <= now {
                     self.answered(errand, response).await;
                 } else if let Err((errand, _)) = self.carry(errand).await {
                     self.answered(errand, response).await;
@@ -446,6 +346,14 @@ impl SipLink {
             }
             drop(asking);
         });
+    }
+
+    /// Answers an INVITE that no server has and that its sender has called back: no other one hears of it.
+    async fn called_back(&self, errand: Box<Errand>) {
+        let status = StatusCode::REQUEST_TERMINATED;
+        let tag = Key::of_received(&errand.request).stateless_tag();
+        let response = errand.request.response(status, status.reason(), Some(&tag));
+        self.answered(errand, Box::new(response)).await;
     }
 
     async fn answered(&self, mut errand: Box<Errand>, response: Box<Response>) {

@@ -93,6 +93,12 @@ impl Recall {
         whereabouts.recalled
     }
 
+    /// Whether it was called back.
+    fn is_recalled(&self) -> bool {
+        let whereabouts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        whereabouts.recalled
+    }
+
     /// It is answered: there is nothing to call back.
     fn answered(&self) {
         let mut whereabouts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
@@ -175,6 +181,16 @@ impl Reply {
             (Self::Sender(sender), Some(place)) => sender.recall.sent(place, transaction),
             (Self::Shard(_, Some(recall)), Some(place)) => recall.sent(place, transaction),
             (Self::Sender(_) | Self::Shard(..) | Self::Asker(_) | Self::Nobody, _) => false,
+        }
+    }
+
+    /// Whether the INVITE has been called back, wherever it is.
+    #[must_use]
+    pub fn is_recalled(&self) -> bool {
+        match self {
+            Self::Sender(sender) => sender.recall.is_recalled(),
+            Self::Shard(_, Some(recall)) => recall.is_recalled(),
+            Self::Shard(_, None) | Self::Asker(_) | Self::Nobody => false,
         }
     }
 

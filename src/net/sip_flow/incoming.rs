@@ -49,7 +49,8 @@ impl Task {
         let within_rate = self.within_rate(&border, &request);
         let admitted = if let Err(exceeded) = within_rate {
             Err(border.refuse_for_rate(&request, &exceeded))
-        } else if self.flow.world.refuse_new.is_cancelled() {
+        } else if self.flow.world.refuse_new.is_cancelled() && request.headers().to().tag().is_none() {
+            // What belongs to a dialog is not new: it may be what ends it.
             Err(border.refuse_while_stopping(&request))
         } else if place.is_err() {
             Err(border.refuse_for_overload(&request))

@@ -5,9 +5,10 @@
 //! says that it listens: the one whose address the request came from, or the only one of its domain. An answer that nobody
 //! takes is counted and logged; its request was acted on all the same, and its sender has seen his connection break.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::IpAddr;
 use std::num::NonZeroU16;
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::{Command, SipFlow};
 use crate::domain::Domain;
@@ -16,12 +17,13 @@ use crate::net::accept::FlowId;
 use crate::net::discover::{self, Purpose};
 use crate::net::pump::Pump;
 use crate::net::queue;
+use crate::net::sip_link::Errand;
 use crate::net::sip_link::reach::{self, Reached};
 use crate::net::world::World;
 use crate::policy::Party;
 use crate::route::{self, Federated, Local, Plan, Protocol, Side, Target};
 use crate::sip::transaction::Reliability;
-use crate::sip::{self, Response, ResponseTarget, Uri, Via, write};
+use crate::sip::{self, Response, Uri, Via, write};
 
 /// Leaves behind what gives the answers that the requests of a flow still wait for.
 pub(super) fn leave(flow: &SipFlow, commands: queue::Receiver<Command>) {
@@ -36,6 +38,7 @@ pub(super) fn leave(flow: &SipFlow, commands: queue::Receiver<Command>) {
             // There was no connection, and where the answer goes nobody is.
             Reliability::Unreliable => Connection::Failed,
         },
+        giving: None,
     };
     let world = &flow.world;
     world.supervisor.spawn("sip_answers", answers.give(commands));
@@ -50,6 +53,8 @@ struct Answers {
     source: IpAddr,
     transport: sip::Transport,
     connection: Connection,
+    /// The answer that is being given.
+    giving: Option<Box<Response>>,
 }
 
 /// The one new connection that takes all the answers of a flow.
@@ -87,45 +92,76 @@ enum Lost {
     Overload,
     #[error("no server of its sender could be reached, or none proved itself")]
     Unreachable,
-    #[error("the new connection broke")]
+    #[error("the new connection broke, or took nothing more")]
     Broken,
+    #[error("the proxy stops, and there was no time left")]
+    Stopping,
 }
 
 impl Answers {
-    /// Gives answers until none can come any more.
+    /// Gives answers until none can come any more, or the time for last words is over: what is left then is told as lost.
     async fn give(mut self, mut commands: queue::Receiver<Command>) {
+        let world = Arc::clone(&self.world);
+        let over = async {
+            world.close_flows.cancelled().await;
+            tokio::time::sleep(LAST_WORDS).await;
+        };
+        tokio::select! {
+            () = self.serve(&mut commands) => return,
+            () = over => {}
+        }
+        commands.close();
+        if let Some(response) = self.giving.take() {
+            self.count(&response, Err(Lost::Stopping));
+        }
+        while let Some(command) = commands.next_waiting() {
+            match command {
+                Command::Respond { response, .. } => self.count(&response, Err(Lost::Stopping)),
+                Command::Request(errand) => give_back(&world, errand).await,
+                Command::Recall(_) => {}
+            }
+        }
+    }
+
+    async fn serve(&mut self, commands: &mut queue::Receiver<Command>) {
         let stopping = self.world.close_flows.clone();
+        let mut is_closed = false;
         loop {
             let command = tokio::select! {
                 command = commands.recv() => command,
-                () = stopping.cancelled() => None,
+                () = stopping.cancelled(), if !is_closed => {
+                    // What waits, and what has its place, is taken out all the same.
+                    commands.close();
+                    is_closed = true;
+                    continue;
+                }
             };
             match command {
-                Some(Command::Respond { response, .. }) => self.answer(&response).await,
-                Some(Command::Request(mut errand)) => {
-                    errand
-                        .reply
-                        .trouble(&self.world, &errand.request, Trouble::Broken)
-                        .await;
+                Some(Command::Respond { response, .. }) => {
+                    self.giving = Some(response.clone());
+                    let given = self.answer(&response).await;
+                    self.giving = None;
+                    self.count(&response, given);
                 }
+                Some(Command::Request(errand)) => give_back(&self.world, errand).await,
                 Some(Command::Recall(_)) => {}
                 None => break,
             }
         }
-        if let Connection::Open(open) = self.connection {
+        if let Connection::Open(open) = std::mem::replace(&mut self.connection, Connection::Failed) {
             let _late = tokio::time::timeout(super::FAREWELL, open.pump.close()).await;
         }
     }
 
-    async fn answer(&mut self, response: &Response) {
-        let domain = match response.headers().from().uri() {
-            Uri::Sip(uri) => uri.host().domain(),
-            Uri::Other(_) => None,
-        };
-        let given = match &domain {
-            Some(domain) => self.try_to(domain, response).await,
+    async fn answer(&mut self, response: &Response) -> Result<(), Lost> {
+        match sender_of(response) {
+            Some(domain) => self.try_to(&domain, response).await,
             None => Err(Lost::Unknown),
-        };
+        }
+    }
+
+    fn count(&self, response: &Response, given: Result<(), Lost>) {
+        let domain = sender_of(response);
         let peer = domain.as_ref().map_or("?", Domain::as_str);
         let status = response.status();
         match given {
@@ -179,7 +215,12 @@ impl Answers {
         }
         let mut octets = Vec::new();
         write::response(response, &mut octets);
-        let sent = open.pump.send(&octets).is_ok() && open.pump.drain().await.is_ok();
+        // A peer that reads nothing holds up no other answer.
+        let sent = open.pump.send(&octets).is_ok()
+            && matches!(
+                tokio::time::timeout(super::FAREWELL, open.pump.drain()).await,
+                Ok(Ok(()))
+            );
         if !sent {
             self.connection = Connection::Failed;
             return Err(Lost::Broken);
@@ -280,10 +321,14 @@ impl Answers {
             tls: entry.tls.clone(),
         };
         let mut plans = Vec::new();
-        if let ResponseTarget::Address(address) = via.response_target() {
-            let address: SocketAddr = address;
-            let target = template(route::Host::Address(address.ip()), Some(address.port()));
-            plans.push(Plan::to(target));
+        // Only where the request came from: neither maddr nor any other word of the sender leads to another address.
+        if let Some(at) = via.received().or_else(|| via.host().ip())
+            && at.to_canonical() == self.source.to_canonical()
+        {
+            let target = template(route::Host::Address(at.to_canonical()), via.port());
+            if is_configured(at, entry) || discover::leads_outside(&self.world, &target, at) {
+                plans.push(Plan::to(target));
+            }
         }
         if let Some(name) = via.host().domain()
             && is_own(&name, domain, entry)
@@ -298,6 +343,29 @@ impl Answers {
     }
 }
 
+/// The domain that an answer is for.
+fn sender_of(response: &Response) -> Option<Domain> {
+    match response.headers().from().uri() {
+        Uri::Sip(uri) => uri.host().domain(),
+        Uri::Other(_) => None,
+    }
+}
+
+/// A request came too late for its connection.
+async fn give_back(world: &World, mut errand: Box<Errand>) {
+    errand
+        .reply
+        .trouble(world, &errand.request, Trouble::Broken)
+        .await;
+}
+
+/// Whether the configuration says that a peer is at this address.
+fn is_configured(address: IpAddr, entry: &Federated) -> bool {
+    entry.routes.iter().any(|route| {
+        matches!(&route.next_hop.host, route::Host::Address(at) if at.to_canonical() == address.to_canonical())
+    })
+}
+
 /// Whether a host belongs to a peer, by its name or by the configuration.
 fn is_own(host: &Domain, domain: &Domain, entry: &Federated) -> bool {
     host == domain
@@ -307,3 +375,6 @@ fn is_own(host: &Domain, domain: &Domain, entry: &Federated) -> bool {
             .iter()
             .any(|route| matches!(&route.next_hop.host, route::Host::Name(name) if name == host))
 }
+
+/// What is left for the answers that wait when the proxy closes its flows: less than the stop waits for them.
+const LAST_WORDS: Duration = Duration::from_secs(1);

@@ -113,7 +113,7 @@ impl Task {
             // What a proxy has heard nothing of may go to another server; what is ours is told as lost, as nobody knows
             // whether it arrived.
             (Failure::Transport, Opened::ByUs(keeper), Reply::Sender(_))
-                if errand.invite == Invited::Silent =>
+                if errand.invite != Invited::Proceeding =>
             {
                 match keeper.broken(errand).await {
                     Ok(()) => return,

@@ -199,8 +199,8 @@ async fn an_answer_is_given_to_nobody_who_does_not_prove_to_be_the_sender() {
     let origin = trial.delivered().await;
     drop(wire);
     flows_ended(&trial).await;
-    // The peer is elsewhere now.
-    trial.replace(&CONTOSO.replace("127.0.0.1", "127.0.0.99"));
+    // The peer proves itself by its certificate now.
+    trial.replace(&CONTOSO.replace("5060, transport = \"tcp\"", "5061, transport = \"tls\""));
     origin.respond(ok(&request));
     let mut wire = Wire::accept(&listener).await;
     assert_eq!(wire.frame().await, None);
@@ -222,6 +222,74 @@ async fn an_answer_that_nobody_takes_is_counted() {
     origin.respond(ok(&request));
     until(|| late(&trial, "lost") == 1).await;
     assert_eq!(late(&trial, "given"), 0);
+}
+
+#[tokio::test]
+async fn an_answer_goes_to_no_address_that_its_request_did_not_come_from() {
+    let mut trial = Trial::new(CONTOSO);
+    let listener = TcpListener::bind("127.0.0.9:0").await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let mut wire = flow(&trial).await;
+    // Over UDP maddr would count.
+    let via = format!("Via: SIP/2.0/UDP 127.0.0.1:{port};maddr=127.0.0.9");
+    let request = message("1", "1").replace("Via: SIP/2.0/TCP 127.0.0.1:5060", &via);
+    wire.send(&request).await;
+    let origin = trial.delivered().await;
+    drop(wire);
+    flows_ended(&trial).await;
+    origin.respond(ok(&request));
+    until(|| late(&trial, "lost") == 1).await;
+    let waited = tokio::time::timeout(Duration::from_millis(20), listener.accept());
+    assert!(waited.await.is_err());
+}
+
+#[tokio::test]
+async fn while_stopping_only_what_is_new_is_refused() {
+    let mut trial = Trial::new(CONTOSO);
+    let mut wire = flow(&trial).await;
+    trial.world.refuse_new.cancel();
+    wire.send(&message("1", "call-1")).await;
+    assert_eq!(wire.response().await.status().code(), 503);
+    // What belongs to a dialog gets its own answer.
+    let within = "To: <sip:bob@local.example>;tag=us";
+    let request = message("2", "call-2").replace("To: <sip:bob@local.example>", within);
+    wire.send(&request).await;
+    let _origin = trial.delivered().await;
+}
+
+#[tokio::test]
+async fn answers_that_wait_at_the_stop_are_given_or_told_as_lost() {
+    for is_taken in [true, false] {
+        let mut trial = Trial::new(CONTOSO);
+        let (listener, port) = listener().await;
+        let mut wire = flow(&trial).await;
+        let requests = ["1", "2", "3"].map(|number| text("MESSAGE", number, number, port));
+        let mut origins = Vec::new();
+        for request in &requests {
+            wire.send(request).await;
+            origins.push(trial.delivered().await);
+        }
+        drop(wire);
+        flows_ended(&trial).await;
+        trial.world.close_flows.cancel();
+        if !is_taken {
+            drop(listener);
+            for (origin, request) in origins.into_iter().zip(&requests) {
+                origin.respond(ok(request));
+            }
+            until(|| late(&trial, "lost") == 3).await;
+            continue;
+        }
+        let mut far = None;
+        for (origin, request) in origins.into_iter().zip(&requests) {
+            origin.respond(ok(request));
+            if far.is_none() {
+                far = Some(Wire::accept(&listener).await);
+            }
+            assert_eq!(far.as_mut().unwrap().response().await.status().code(), 200);
+        }
+        until(|| late(&trial, "given") == 3).await;
+    }
 }
 
 /// A peer at a port, and a domain of ours whose nodes stand at these addresses.

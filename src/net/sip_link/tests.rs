@@ -4,11 +4,15 @@
 
 use tokio::net::TcpListener;
 
+use super::super::discover::{self, Draw};
+use super::super::sip_relay::Recall;
 use super::super::tests::{Trial, Wire, listener, pass};
+use super::ways::LANES;
 use super::*;
 use crate::gateway::{Input, Token};
 use crate::limits::SipLimits;
 use crate::policy::Party;
+use crate::route::select::Health;
 use crate::sip::frame::Frame;
 use crate::sip::{Message, parse};
 
@@ -63,12 +67,18 @@ impl Linked {
 
     /// The same with a body.
     pub(in crate::net) fn send_with(&mut self, user: &str, body: &str) -> Token {
+        self.request("MESSAGE", user, body, None)
+    }
+
+    /// Sends a request to a user of the peer, which may be called back.
+    fn request(&mut self, method: &str, user: &str, body: &str, recall: Option<Arc<Recall>>) -> Token {
         self.sent += 1;
         let number = self.sent;
         let text = format!(
-            "MESSAGE sip:{user}@{PEER} SIP/2.0\r\nVia: SIP/2.0/TCP edge.example;branch=z9hG4bK{number}\r\n\
+            "{method} sip:{user}@{PEER} SIP/2.0\r\nVia: SIP/2.0/TCP edge.example;branch=z9hG4bK{number}\r\n\
              Max-Forwards: 70\r\nTo: <sip:{user}@{PEER}>\r\nFrom: <sip:bob@local.example>;tag=b\r\n\
-             Call-ID: call-{number}\r\nCSeq: 1 MESSAGE\r\nContent-Length: {}\r\n\r\n{body}",
+             Call-ID: call-{number}\r\nCSeq: 1 {method}\r\nContact: <sip:bob@local.example>\r\n\
+             Content-Length: {}\r\n\r\n{body}",
             body.len()
         );
         let Message::Request(request) = parse::message(text.as_bytes(), &SipLimits::default()).unwrap()
@@ -80,7 +90,7 @@ impl Linked {
         let route = border.table().lookup(&to, Protocol::Xmpp).unwrap();
         let token = Token::new(0, number);
         let letter = Letter {
-            content: Content::Request(Box::new(request), Box::new(route), None),
+            content: Content::Request(Box::new(request), Box::new(route), recall),
             token: Some(token),
             until: world::now() + self.patience,
         };
@@ -390,4 +400,83 @@ async fn a_peer_that_knows_no_pings_keeps_its_flow_until_it_is_idle() {
     let lived = (world::now() - sent).as_secs();
     assert!((499..=501).contains(&lived), "{lived}");
     assert!((7..=8).contains(&pings), "{pings}");
+}
+
+#[tokio::test]
+async fn an_invite_that_was_called_back_goes_to_no_other_server() {
+    for is_broken in [false, true] {
+        let ((one, port_one), (two, port_two)) = (listener().await, listener().await);
+        let mut link = Linked::new(&entry(&[("*", port_one, 1), ("*", port_two, 2)]));
+        let recall = Arc::new(Recall::default());
+        let token = link.request("INVITE", "ann", "", Some(Arc::clone(&recall)));
+        let mut first = Wire::accept(&one).await;
+        let invite = first.request().await;
+        recall.recall();
+        if is_broken {
+            drop(first);
+            assert_eq!(link.outcome(token).await, Err(Trouble::Broken));
+        } else {
+            first.answer(&invite, 503, "").await;
+            assert_eq!(link.outcome(token).await, Ok(487));
+        }
+        assert!(is_left_alone(&two).await);
+    }
+}
+
+#[tokio::test]
+async fn a_flow_that_is_up_goes_on_where_no_other_one_can_be_found() {
+    let (server, port) = listener().await;
+    // A node by its name, which the hosts file gives.
+    let text = format!(
+        "[[local]]\ndomain = \"{PEER}\"\nprotocol = \"sip\"\ntransport = \"tcp\"\n\
+         nodes = [{{ host = \"localhost\", port = {port} }}]\n"
+    );
+    let trial = Trial::new(&text);
+    let reports = queue::bounded("sip_report", 1, &trial.world.metrics).0;
+    let mut link = SipLink {
+        world: Arc::clone(&trial.world),
+        remote: Domain::parse(PEER).unwrap(),
+        ways: Ways::new(limits::WAYS_OF_A_LINK),
+        lanes: RandomState::new(),
+        left_alone: LeftAlone::new(limits::SERVERS_LEFT_ALONE),
+        reports,
+        pace: None,
+        discovered: Discovered::default(),
+        asking: Arc::default(),
+    };
+    let to = Party::new(Some("ann"), Domain::parse(PEER).unwrap());
+    let border = trial.world.border();
+    let route = border.table().lookup(&to, Protocol::Sip).unwrap();
+    let plan = route.into_plan(Protocol::Sip).unwrap();
+    let (first, _wire) = tokio::join!(link.ensure(Some(&plan), 0, &[]), Wire::accept(&server));
+    let first = first.unwrap();
+    // A server that asked to be left alone is not chosen again; its flow would have been let go of.
+    let hour = std::time::Duration::from_secs(3600);
+    link.left_alone.asked(&first.target, world::now(), hour);
+    let elsewhere = Target {
+        port: std::num::NonZeroU16::MIN,
+        ..first.target.clone()
+    };
+    trial
+        .world
+        .aside()
+        .failed(world::now(), &elsewhere, Failure::Connection, 0);
+    // Nothing else is found for its lane, nor anything for another; it is not given up for either.
+    for (lane, found) in [(0, true), (1, false), (0, true)] {
+        let live = link.ensure(Some(&plan), lane, &[]).await;
+        assert_eq!(live.is_ok_and(|live| Arc::ptr_eq(&live, &first)), found, "{lane}");
+    }
+}
+
+#[tokio::test]
+async fn a_rate_is_kept_where_dns_does_not_answer_and_asked_for_again_only_after_a_while() {
+    let link = Linked::new("[[federate]]\ndomain = \"*.example\"\nprotocol = \"sip\"\ntls = \"public\"\n");
+    let remote = Domain::parse(PEER).unwrap();
+    let one = crate::policy::rate::Rate::per_second(std::num::NonZeroU32::MIN);
+    let mut known = Discovered::known(one);
+    assert_eq!(known.towards(&link.trial.world, &remote).await, Some(one));
+    let until = known.until();
+    assert!(until > Some(world::now()));
+    assert_eq!(known.towards(&link.trial.world, &remote).await, Some(one));
+    assert_eq!(known.until(), until, "it was not asked for");
 }

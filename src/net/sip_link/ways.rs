@@ -96,9 +96,8 @@ impl<L> Way<L> {
         }
     }
 
-    /// The plan has led nowhere. `random` is uniform over all its values.
+    /// The plan has led nowhere new; the flows that are up stay. `random` is uniform over all its values.
     pub(super) fn failed(&mut self, now: Instant, trouble: Trouble, random: u32) {
-        self.lanes = [const { None }; LANES];
         // A server that asked to be left alone says itself for how long, and a stop is no failure.
         if matches!(trouble, Trouble::Overload | Trouble::Stopping) {
             return;

@@ -5,11 +5,14 @@ use std::time::Duration;
 use tokio::net::TcpListener;
 
 use super::*;
+use crate::domain::Domain;
 use crate::gateway::Trouble;
 use crate::limits::SipLimits;
 use crate::net::listen;
 use crate::net::sip_link::tests::{Linked, PEER};
 use crate::net::tests::{Trial, Wire, until, within};
+use crate::route::aside::Failure;
+use crate::route::{self, Protocol, Target};
 use crate::sip::parse;
 
 /// The peer is known by this address and port.
@@ -300,6 +303,37 @@ async fn where_nobody_is_the_network_says_so() {
     let token = link.send("ann");
     assert_eq!(link.outcome(token).await, Err(Trouble::Broken));
     assert!(world::now() - begun < Duration::from_secs(20), "no timer told it");
+}
+
+#[tokio::test]
+async fn a_node_that_is_named_and_silent_leaves_its_share_to_the_other() {
+    let (silent, well) = (Wild::new("127.0.0.1:0").await, Wild::new("127.0.0.1:0").await);
+    let mut link = Linked::new(&format!(
+        "[[local]]\ndomain = \"{PEER}\"\nprotocol = \"sip\"\ntransport = \"udp\"\nnodes = [\
+         {{ host = \"localhost\", port = {} }}, {{ host = \"127.0.0.1\", port = {} }}]\n",
+        silent.port(),
+        well.port()
+    ));
+    for address in ["127.0.0.1", "::1"] {
+        let target = Target {
+            protocol: Protocol::Sip,
+            transport: route::Transport::Udp,
+            side: Side::Inside,
+            host: route::Host::Address(address.parse().unwrap()),
+            port: std::num::NonZeroU16::new(silent.port()).unwrap(),
+            domain: Domain::parse(PEER).unwrap(),
+            tls: None,
+        };
+        let random = 0;
+        let mut aside = link.trial.world.aside();
+        aside.failed(world::now(), &target, Failure::Connection, random);
+    }
+    for number in 0..40 {
+        let token = link.send(&format!("user{number}"));
+        let (request, from) = well.request().await;
+        well.answer(&request, from).await;
+        assert_eq!(link.outcome(token).await, Ok(200));
+    }
 }
 
 #[tokio::test]
