@@ -90,6 +90,7 @@ impl Watching {
             0..=4 => self.notify(choices),
             5..=7 => self.respond(choices),
             8 => {
+                self.handle(SubscriberInput::Timer);
                 self.is_open = false;
                 self.handle(SubscriberInput::Failed(choices.pick(&[Failure::Timeout, Failure::Transport])));
             }
@@ -295,6 +296,8 @@ impl Telling {
             match choices.next() % 16 {
                 0..=3 => {
                     let state = state(&mut choices);
+                    // What had run out by then is over before the state comes.
+                    self.handle(NotifierInput::Timer);
                     if !is_ended && !self.is_terminated && !self.is_over {
                         self.state = state.clone();
                     }
@@ -302,6 +305,8 @@ impl Telling {
                 }
                 4..=6 => self.respond(choices.pick(&[200, 200, 200, 100, 481, 500, 503, 408, 404])),
                 7 => {
+                    // It is of the NOTIFY that is under way then.
+                    self.handle(NotifierInput::Timer);
                     self.is_heard = false;
                     self.open = None;
                     self.handle(NotifierInput::Failed(choices.pick(&[Failure::Timeout, Failure::Transport])));
@@ -403,6 +408,8 @@ impl Telling {
                 NotifierOutput::Send(notify) => self.sent(*notify),
                 NotifierOutput::Refreshed => {}
                 NotifierOutput::Over(why) => {
+                    // Who leaves one unanswered until the subscription ends has not heard the next.
+                    self.is_heard &= self.open.is_none();
                     self.is_heard &= !matches!(why, NotifierOver::Unreachable | NotifierOver::Refused(_));
                     self.is_over = true;
                 }
