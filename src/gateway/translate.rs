@@ -40,13 +40,11 @@ pub(super) fn to_request(
 
 /// Who sends a request of a session, and to whom: within it the Request-URI is a place, and To says who is meant.
 pub(super) fn ends(request: &Request) -> Result<(Party, Party), MessageError> {
-    let to = request.headers().to();
-    if to.tag().is_none() {
-        return message::parties(request, Sips::Refuse);
+    if request.headers().to().tag().is_none() {
+        message::parties(request, Sips::Refuse)
+    } else {
+        message::parties_within(request, Sips::Refuse)
     }
-    let mut meant = request.clone();
-    meant.set_uri(to.uri().clone());
-    message::parties(&meant, Sips::Refuse)
 }
 
 /// The stanza of a MESSAGE within a session that came at `now`.

@@ -1,7 +1,6 @@
 //! Profiles: the numbers by which one kind of SIP peer differs from another.
 //!
-//! A profile is data, not a code path: a new kind of peer is a new row. What it holds so far is what single messages
-//! need.
+//! A profile is data, not a code path: a new kind of peer is a new row.
 
 use crate::limits::GatewayLimits;
 use crate::sip::StatusCode;

@@ -23,6 +23,7 @@ use crate::route::Route;
 use crate::sip::dialog::{self, Dialog, DialogId, Received};
 use crate::sip::session_timer::SessionTimer;
 use crate::sip::{Flaw, Method, Request, Response, StatusCode};
+use crate::xmpp::Stanza;
 
 /// A request of a session as the border gave it.
 struct Arrival<O> {
@@ -41,6 +42,24 @@ struct Rest {
     route: Route,
     link: Link,
     trace: Trace,
+}
+
+impl Rest {
+    /// The text of a session as any other message: its fate answers its request.
+    fn delivery(self, stanza: Box<Stanza>, request: Box<Request>, peer: &SipPeer) -> Delivery {
+        Delivery {
+            permit: self.permit,
+            route: self.route,
+            link: self.link,
+            payload: Payload::ToXmpp {
+                stanza,
+                request,
+                profile: peer.profile.clone(),
+            },
+            trace: self.trace,
+            other: None,
+        }
+    }
 }
 
 impl<O> Gateway<O> {
@@ -162,18 +181,7 @@ impl<O> Gateway<O> {
         }
         match carries {
             Carries::Text(stanza) => {
-                let delivery = Delivery {
-                    permit: rest.permit,
-                    route: rest.route,
-                    link: rest.link,
-                    payload: Payload::ToXmpp {
-                        stanza,
-                        request,
-                        profile: peer.profile.clone(),
-                    },
-                    trace: rest.trace,
-                    other: None,
-                };
+                let delivery = rest.delivery(stanza, request, &peer);
                 self.deliver(now, delivery, origin);
             }
             Carries::Nothing | Carries::State(..) => self.accept(now, &pair, &request, origin),
@@ -306,18 +314,7 @@ impl<O> Gateway<O> {
                 if is_repeated {
                     return self.respond_ok(&request, origin);
                 }
-                let delivery = Delivery {
-                    permit: rest.permit,
-                    route: rest.route,
-                    link: rest.link,
-                    payload: Payload::ToXmpp {
-                        stanza,
-                        request,
-                        profile: peer.profile.clone(),
-                    },
-                    trace: rest.trace,
-                    other: None,
-                };
+                let delivery = rest.delivery(stanza, request, &peer);
                 self.deliver(now, delivery, origin);
             }
             (Method::Invite | Method::Update, _) => {

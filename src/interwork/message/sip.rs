@@ -117,6 +117,18 @@ pub fn from_sip(request: &Request, now: Date, sips: Sips) -> Result<Im, MessageE
 /// # Errors
 /// [`MessageError::Address`] for an address without counterpart.
 pub fn parties(request: &Request, sips: Sips) -> Result<(Party, Party), MessageError> {
+    parties_by(request, request.uri(), sips)
+}
+
+/// The same of a request within a session: it is sent to a place, and To says who is meant.
+///
+/// # Errors
+/// As [`parties`].
+pub fn parties_within(request: &Request, sips: Sips) -> Result<(Party, Party), MessageError> {
+    parties_by(request, request.headers().to().uri(), sips)
+}
+
+fn parties_by(request: &Request, to: &Uri, sips: Sips) -> Result<(Party, Party), MessageError> {
     let headers = request.headers();
     //= rfc7247#8
     //# if the To header or Request-URI of a SIP message is a SIPS URI then the SIP-to-
@@ -124,7 +136,7 @@ pub fn parties(request: &Request, sips: Sips) -> Result<(Party, Party), MessageE
     if sips == Sips::Refuse && headers.to().uri().scheme() == Scheme::Sips.as_str() {
         return Err(crate::interwork::address::AddressError::Sips.into());
     }
-    let to = Party::from_uri(request.uri(), sips)?;
+    let to = Party::from_uri(to, sips)?;
     // A sender's sips: only says how the sender is reached.
     Ok((sender(headers.from())?, to))
 }
