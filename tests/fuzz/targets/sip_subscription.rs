@@ -293,11 +293,11 @@ impl Telling {
         self.listen();
         let mut is_ended = false;
         while !choices.is_done() {
+            // What has run out is over before anything else happens, so that what comes is of what is left.
+            self.handle(NotifierInput::Timer);
             match choices.next() % 16 {
                 0..=3 => {
                     let state = state(&mut choices);
-                    // What had run out by then is over before the state comes.
-                    self.handle(NotifierInput::Timer);
                     if !is_ended && !self.is_terminated && !self.is_over {
                         self.state = state.clone();
                     }
@@ -305,8 +305,6 @@ impl Telling {
                 }
                 4..=6 => self.respond(choices.pick(&[200, 200, 200, 100, 481, 500, 503, 408, 404])),
                 7 => {
-                    // It is of the NOTIFY that is under way then.
-                    self.handle(NotifierInput::Timer);
                     self.is_heard = false;
                     self.open = None;
                     self.handle(NotifierInput::Failed(choices.pick(&[Failure::Timeout, Failure::Transport])));
@@ -336,6 +334,7 @@ impl Telling {
             assert!(self.is_over || self.notifier.timeout().is_some(), "it waits for ever");
         }
         // Left alone, with a peer that takes everything, it tells the last state and ends.
+        self.handle(NotifierInput::Timer);
         for _ in 0..16 {
             self.respond(200);
             self.fire();
