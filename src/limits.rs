@@ -282,6 +282,11 @@ pub struct GatewayLimits {
     pub session_interval: Duration,
     /// The shortest interval that a peer may ask for (90 s: RFC 4028 §4).
     pub session_least: Duration,
+    /// Messages of which their senders asked to be told, and were not told yet (10,000), in each shard; for more the oldest
+    /// are forgotten.
+    pub receipts: usize,
+    /// How long a receipt may be waited for (a day: a user who was away reads in the morning).
+    pub receipt: Duration,
     /// Queries between XMPP domains that wait for their answers at once (100,000); one more is refused.
     pub queries: usize,
     /// How long a query may wait for its answer (600 s: some are answered by people).
@@ -393,6 +398,8 @@ impl Default for GatewayLimits {
             invite: Duration::from_secs(90),
             session_interval: Duration::from_secs(1_800),
             session_least: Duration::from_secs(90),
+            receipts: 10_000,
+            receipt: Duration::from_secs(86_400),
             queries: 100_000,
             query: Duration::from_secs(600),
             silence: Duration::from_secs(60),

@@ -155,6 +155,8 @@ fn fixed(running: &Settings, new: &Settings) -> Vec<Fixed> {
             invite: _,
             session_interval: _,
             session_least: _,
+            receipts: _,
+            receipt: _,
         } = settings.limits.gateway;
         (pending_messages, pending_bytes, confirm, deliver, conversation)
     };

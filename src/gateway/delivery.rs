@@ -3,10 +3,11 @@
 use std::sync::Arc;
 
 use super::conversation::Pair;
+use super::receipts::Asking;
 use crate::domain::Domain;
 use crate::interwork::composing::{Activity, ChatState};
 use crate::interwork::profile::Profile;
-use crate::interwork::receipt;
+use crate::interwork::receipt::{self, Receipt};
 use crate::policy::{Kinds, Permit};
 use crate::route::Route;
 use crate::sip::Request;
@@ -52,6 +53,8 @@ pub(super) enum Payload {
         stanza: Box<Stanza>,
         request: Box<Request>,
         profile: Profile,
+        /// What its sender asks to be told of it.
+        asking: Option<Box<Asking>>,
     },
     /// From XMPP to SIP: `sender` is the stanza without its payload, to answer with an error. The request is one on its
     /// own; what goes in a session has its texts from it.
@@ -66,12 +69,20 @@ pub(super) enum Payload {
     InSession {
         request: Box<Request>,
         carries: Carries,
+        /// What the sender of a text asks to be told of it.
+        asked: Option<Box<receipt::Asked>>,
         ends: Box<Pair>,
         peer: Arc<SipPeer>,
         back: Box<Route>,
     },
     /// From XMPP to SIP: what a user does beside writing, which nobody waits for.
     State { stanza: Box<Stanza>, state: ChatState },
+    /// From XMPP to SIP: what became of a message of SIP, which nobody waits for.
+    Receipt {
+        stanza: Box<Stanza>,
+        receipt: Receipt,
+        id: String,
+    },
     /// From XMPP to XMPP, a message: `sender` is the stanza without its payload, to answer with an error.
     Forward {
         stanza: Box<Stanza>,
@@ -104,6 +115,8 @@ pub(super) enum Carries {
     Text(Box<Stanza>),
     /// What its sender does beside writing, and for how long that holds.
     State(Box<Stanza>, Activity),
+    /// What became of the text with that name.
+    Receipt(Receipt, String),
 }
 
 /// Which part of an exchange a stanza is.
@@ -192,9 +205,9 @@ impl Delivery {
             Payload::ToSip { request, .. } => Carried::Request(request),
             Payload::InSession { carries, .. } => match carries {
                 Carries::Text(stanza) | Carries::State(stanza, _) => Carried::Stanza(stanza),
-                Carries::Nothing => Carried::Nothing,
+                Carries::Nothing | Carries::Receipt(..) => Carried::Nothing,
             },
-            Payload::State { .. } => Carried::Nothing,
+            Payload::State { .. } | Payload::Receipt { .. } => Carried::Nothing,
         }
     }
 
@@ -218,11 +231,11 @@ impl Delivery {
             Payload::InSession { request, carries, .. } => {
                 let carried = match carries {
                     Carries::Text(stanza) | Carries::State(stanza, _) => stanza.element().weight(),
-                    Carries::Nothing => 0,
+                    Carries::Nothing | Carries::Receipt(..) => 0,
                 };
                 weight_of(request).saturating_add(carried)
             }
-            Payload::State { stanza, .. } => stanza.element().weight(),
+            Payload::State { stanza, .. } | Payload::Receipt { stanza, .. } => stanza.element().weight(),
             Payload::Forward { stanza, sender } => stanza
                 .element()
                 .weight()
@@ -242,7 +255,7 @@ impl Delivery {
             | Payload::Pass { stanza, .. } => pair_of(stanza),
             Payload::ToSip { sender, .. } => pair_of(sender),
             Payload::InSession { ends, .. } => pair_of_users(&ends.xmpp, &ends.sip),
-            Payload::State { stanza, .. } => pair_of(stanza),
+            Payload::State { stanza, .. } | Payload::Receipt { stanza, .. } => pair_of(stanza),
         }
     }
 }

@@ -23,6 +23,7 @@ mod kind;
 pub mod link;
 mod notice;
 mod pending;
+mod receipts;
 mod rejection;
 mod report;
 mod service;
@@ -56,6 +57,7 @@ use delivery::Payload;
 use errors::{Errors, News};
 use notice::Notices;
 use pending::Pending;
+use receipts::Receipts;
 use waiting::{About, State, Waiting, WaitingKind};
 
 use crate::interwork::receipt::{self, Receipt};
@@ -89,6 +91,8 @@ pub struct Gateway<O> {
     asked: Asked,
     /// What users of SIP and of XMPP have between them.
     conversations: Conversations,
+    /// What they asked to be told of their messages.
+    receipts: Receipts,
     ready: VecDeque<Output<O>>,
 }
 
@@ -104,6 +108,7 @@ impl<O> Gateway<O> {
             manners: Manners::new(limits.pending_messages),
             notices: Notices::new(&limits),
             conversations: Conversations::new(&limits),
+            receipts: Receipts::new(&limits),
             names: Names::new(&speaker.secret, shard),
             limits,
             answers: Answers::new(speaker),
@@ -187,6 +192,7 @@ impl<O> Gateway<O> {
                 let pair = Pair::new(stanza.from(), stanza.to());
                 return self.state(now, &pair, *state);
             }
+            Payload::Receipt { .. } => return self.receipt_of_xmpp(now, delivery),
         }
         if !self.has_part(now, &mut delivery) || self.meet_error(now, &delivery) == News::No {
             return;
@@ -212,9 +218,13 @@ impl<O> Gateway<O> {
                 stanza,
                 request,
                 profile,
+                asking,
             } => {
                 let Some(origin) = origin else { return };
                 let mut stanza = Box::new(stanza.with_id(&self.answers.id(token)));
+                if let Some(asking) = asking {
+                    self.asked_by_sip(now, token, asking, &mut stanza);
+                }
                 self.says(&mut stanza);
                 let (from, to) = (stanza.from().clone(), stanza.to().clone());
                 let kind = WaitingKind::Sip {
@@ -230,13 +240,15 @@ impl<O> Gateway<O> {
                 )
             }
             Payload::ToSip {
-                request,
+                mut request,
                 sender,
                 asked,
                 peer,
             } => {
                 let pair = Pair::new(sender.from(), sender.to());
                 let way = self.writes(now, &pair, sender.from(), (&link, &route, &peer));
+                let asked =
+                    asked.and_then(|asked| self.asked_by_xmpp(now, token, asked, (&sender, &mut request)));
                 in_conversation = Some((pair, way));
                 match way {
                     Way::Alone { may_change } => {
@@ -285,7 +297,7 @@ impl<O> Gateway<O> {
                 return;
             }
             // They went their own way above.
-            Payload::InSession { .. } | Payload::State { .. } => return,
+            Payload::InSession { .. } | Payload::State { .. } | Payload::Receipt { .. } => return,
         };
         let waiting = Waiting {
             about,
@@ -369,6 +381,9 @@ impl<O> Gateway<O> {
         else {
             return;
         };
+        if !response.status().is_success() {
+            self.receipts.forget(token);
+        }
         if let Some(waiting) = self.end(token) {
             self.answered_by_sip(now, waiting, response);
         }
@@ -392,7 +407,8 @@ impl<O> Gateway<O> {
                 && about.answers == policy::Answers::Pass
                 && asked.includes(Receipt::Delivered)
             {
-                self.tell_receipt(now, &sender, asked.id());
+                let (from, to) = (sender.to().clone(), sender.from().clone());
+                self.tell_receipt(now, receipt::to_stanza(Receipt::Delivered, asked.id(), from, to));
             }
             return;
         }
@@ -402,19 +418,6 @@ impl<O> Gateway<O> {
         {
             self.send_back(now, error, about.trace);
         }
-    }
-
-    /// Tells the sender of a text that it was delivered. SIP peers who take messages say so by their answer.
-    fn tell_receipt(&mut self, now: Instant, sender: &Stanza, id: &str) {
-        let (from, to) = (sender.to().clone(), sender.from().clone());
-        let link = Link::Xmpp {
-            local: from.domain().clone(),
-            remote: to.domain().clone(),
-        };
-        let stanza = receipt::to_stanza(Receipt::Delivered, id, from, to);
-        let until = after(now, self.limits.deliver);
-        self.ready
-            .push_back(send(&link, Box::new(stanza), None, until, None));
     }
 
     fn fresh(&mut self) -> Token {

@@ -124,6 +124,11 @@ impl<T: Weighs> Pending<T> {
         self.times.first().map(|(until, _)| *until)
     }
 
+    /// Whose waiting ends first.
+    pub(super) fn first(&self) -> Option<Token> {
+        self.times.first().map(|(_, token)| *token)
+    }
+
     /// Whose waiting ended first, if that is at or before `now`.
     pub(super) fn due(&self, now: Instant) -> Option<Token> {
         self.times

@@ -82,6 +82,7 @@ impl<O> Gateway<O> {
             self.fail(now, waiting, Trouble::Timeout);
         }
         self.tick_conversations(now);
+        self.receipts.expire(now);
         self.tick_notices(now);
     }
 

@@ -114,7 +114,7 @@ impl<O> Gateway<O> {
             ..
         }) = self.waiting.get(token)
         else {
-            return;
+            return self.failed_late(now, token, stanza);
         };
         // The addressee himself, or his server for him: nobody else can make a message fail.
         let by = stanza.from().bare();
@@ -144,6 +144,7 @@ impl<O> Gateway<O> {
                 origin,
                 response: Box::new(response),
             });
+            self.receipts.forget(token);
             let pair = Pair::new(&to, &from);
             if !to.is_bare() {
                 self.conversations.leave_device(&pair);

@@ -27,7 +27,7 @@ mod xmpp;
 pub(super) use self::bidi::is_control as is_direction_control;
 pub use self::error::MessageError;
 pub use self::sip::{
-    Hop, Seed, Sending, Threading, from_session, from_sip, parties, parties_within, say, to_sip,
+    Hop, Seed, Sending, Threading, from_session, from_sip, octets, parties, parties_within, say, to_sip,
     to_sip_in_parts,
 };
 pub(super) use self::xmpp::stamp;

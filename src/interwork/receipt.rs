@@ -32,19 +32,24 @@ pub enum Receipt {
 pub struct Asked {
     id: String,
     receipts: Vec<Receipt>,
+    sent: String,
 }
 
 impl Asked {
-    /// To be told of these, by that identifier; `None` without any, and for an identifier that is empty or longer than
-    /// one is taken over.
+    /// To be told of these, by that identifier, of a message that was sent then; `None` without any, and for an identifier
+    /// that is empty or longer than one is taken over.
     #[must_use]
-    pub fn new(id: &str, receipts: &[Receipt]) -> Option<Self> {
+    pub fn new(id: &str, receipts: &[Receipt], sent: Date) -> Option<Self> {
+        Self::stamped(id, receipts, stamp(sent)?)
+    }
+
+    fn stamped(id: &str, receipts: &[Receipt], sent: String) -> Option<Self> {
         let id = identifier(id)?;
         let receipts: Vec<_> = [Receipt::Delivered, Receipt::Displayed, Receipt::Failed]
             .into_iter()
             .filter(|receipt| receipts.contains(receipt))
             .collect();
-        (!receipts.is_empty()).then_some(Self { id, receipts })
+        (!receipts.is_empty()).then_some(Self { id, receipts, sent })
     }
 
     /// The identifier by which the message is named.
@@ -59,12 +64,12 @@ impl Asked {
         self.receipts.contains(&receipt)
     }
 
-    /// What a message to one user asks for; `None` for one that asks for nothing or cannot be named.
+    /// What a message to one user that came at `now` asks for; `None` for one that asks for nothing or cannot be named.
     //
     //= xep0184#5.4
     //# A sender MUST include an 'id' attribute on the content message when requesting a receipt
     #[must_use]
-    pub fn of_stanza(stanza: &Stanza) -> Option<Self> {
+    pub fn of_stanza(stanza: &Stanza, now: Date) -> Option<Self> {
         if !is_personal(stanza) || of_stanza(stanza).is_some() {
             return None;
         }
@@ -75,12 +80,12 @@ impl Asked {
         if stanza.child("markable", MARKERS).is_some() {
             receipts.push(Receipt::Displayed);
         }
-        Self::new(stanza.id()?, &receipts)
+        Self::new(stanza.id()?, &receipts, now)
     }
 
-    /// What a MESSAGE in a CPIM wrapper asks for.
+    /// What a MESSAGE in a CPIM wrapper that came at `now` asks for.
     #[must_use]
-    pub fn of_request(request: &Request) -> Option<Self> {
+    pub fn of_request(request: &Request, now: Date) -> Option<Self> {
         if !is_cpim(request) {
             return None;
         }
@@ -102,7 +107,38 @@ impl Asked {
                 _ => None,
             })
             .collect();
-        Self::new(id, &receipts)
+        //= rfc5438#7.1.1.2
+        //# if the IM Sender would like an IMDN, the IM Sender
+        //# MUST include the DateTime CPIM header field.
+        // Whoever left it out is told when his message came.
+        let sent = cpim.values("", "DateTime").next().filter(|sent| is_stamp(sent));
+        Self::stamped(id, &receipts, sent.map(str::to_owned).or_else(|| stamp(now))?)
+    }
+
+    /// The same, and to be told where it fails.
+    #[must_use]
+    pub fn with_failure(mut self) -> Self {
+        if !self.includes(Receipt::Failed) {
+            self.receipts.push(Receipt::Failed);
+        }
+        self
+    }
+
+    /// Its sender has been told: of delivery or failure once, and of display once.
+    //
+    //= rfc5438#7.2.1
+    //# An IM Recipient MUST NOT construct
+    //# more than one IMDN per disposition type.
+    pub fn told(&mut self, told: Receipt) {
+        let is_display = |receipt| receipt == Receipt::Displayed;
+        self.receipts
+            .retain(|receipt| is_display(*receipt) != is_display(told));
+    }
+
+    /// Whether there is nothing left to tell.
+    #[must_use]
+    pub fn is_told(&self) -> bool {
+        self.receipts.is_empty()
     }
 
     /// Asks for the same by a stanza, which must carry the identifier. XMPP tells of failures by errors, unasked.
@@ -115,34 +151,69 @@ impl Asked {
         }
     }
 
-    /// The same message in a CPIM wrapper that asks for the same (RFC 5438 §7.1.1); `None` where the identifier is not
-    /// one that its header can carry.
+    /// The same message in a CPIM wrapper that asks for the same (RFC 5438 §7.1.1), and to be told where it fails, by that
+    /// identifier; `None` where it is not one that a header can carry.
     #[must_use]
     pub fn wrap(
         &self,
+        id: &str,
         parties: Parties<'_>,
-        sent: Date,
         (kind, body): (&MediaType, &str),
     ) -> Option<(MediaType, String)> {
-        if !is_token(&self.id) {
+        if !is_token(id) {
             return None;
         }
         let wanted: Vec<_> = self
             .receipts
             .iter()
-            .map(|receipt| match receipt {
-                Receipt::Delivered => "positive-delivery",
-                Receipt::Displayed => "display",
-                Receipt::Failed => "negative-delivery",
+            .filter_map(|receipt| match receipt {
+                Receipt::Delivered => Some("positive-delivery"),
+                Receipt::Displayed => Some("display"),
+                Receipt::Failed => None,
             })
+            .chain(["negative-delivery"])
             .collect();
         let Parties { from, to } = parties;
         let text = format!(
-            "From: <{from}>\r\nTo: <{to}>\r\nDateTime: {}\r\nNS: imdn <{IMDN_HEADERS}>\r\nimdn.Message-ID: {}\r\n\
+            "From: <{from}>\r\nTo: <{to}>\r\nDateTime: {}\r\nNS: imdn <{IMDN_HEADERS}>\r\nimdn.Message-ID: {id}\r\n\
              imdn.Disposition-Notification: {}\r\n\r\nContent-Type: {kind}\r\n\r\n{body}",
-            stamp(sent)?,
-            self.id,
+            self.sent,
             wanted.join(", "),
+        );
+        Some((MediaType::plain("message", "cpim"), text))
+    }
+
+    /// The MESSAGE body that tells it (RFC 5438 §7.2.1, §12.1.1): a document in a CPIM wrapper. `own` is the identifier of
+    /// this one; `None` where either is not one that SIP can carry.
+    #[must_use]
+    pub fn to_body(&self, receipt: Receipt, own: &str, parties: Parties<'_>) -> Option<(MediaType, String)> {
+        let (notification, status) = match receipt {
+            Receipt::Delivered => ("delivery-notification", "delivered"),
+            Receipt::Displayed => ("display-notification", "displayed"),
+            Receipt::Failed => ("delivery-notification", "failed"),
+        };
+        if !is_token(&self.id) || !is_token(own) {
+            return None;
+        }
+        let Parties { from, to } = parties;
+        let of = |name, text: &str| Element::new(name, IMDN).with_text(text);
+        let status = Element::new("status", IMDN).with_child(Element::new(status, IMDN));
+        //= rfc5438#11.1.2
+        //# The <datetime> element is mandatory and carries the date and time the
+        //# IM was sent (not the IMDN).
+        let root = Element::new("imdn", IMDN)
+            .with_child(of("message-id", &self.id))
+            .with_child(of("datetime", &self.sent))
+            .with_child(of("recipient-uri", &from.to_string()))
+            .with_child(Element::new(notification, IMDN).with_child(status));
+        let document = String::from_utf8(xml::write::document(&root)).ok()?;
+        //= rfc5438#7.2.1
+        //# IM Recipients MUST insert a
+        //# Content-Disposition header field set to the value "notification".
+        let text = format!(
+            "From: <{from}>\r\nTo: <{to}>\r\nNS: imdn <{IMDN_HEADERS}>\r\nimdn.Message-ID: {own}\r\n\r\n\
+             Content-Type: message/imdn+xml\r\nContent-Disposition: notification\r\nContent-Length: {}\r\n\r\n{document}",
+            document.len(),
         );
         Some((MediaType::plain("message", "cpim"), text))
     }
@@ -155,12 +226,6 @@ pub struct Parties<'a> {
     pub from: &'a Uri,
     /// The receiver.
     pub to: &'a Uri,
-}
-
-/// Whether the sender of a stanza asks to be told of anything.
-#[must_use]
-pub fn wants(stanza: &Stanza) -> bool {
-    Asked::of_stanza(stanza).is_some()
 }
 
 /// What a stanza tells of a message, and the message's identifier. An error is no receipt here, though it says
@@ -225,45 +290,6 @@ pub fn of_request(request: &Request) -> Result<Option<(Receipt, String)>, Messag
     read(kind, request.body())
 }
 
-/// The MESSAGE body that tells it (RFC 5438 §7.2.1, §12.1.1): a document in a CPIM wrapper. `id` names the message that
-/// is told of, `own` this one; `None` where either is not one that SIP can carry.
-#[must_use]
-pub fn to_body(
-    receipt: Receipt,
-    id: &str,
-    own: &str,
-    parties: Parties<'_>,
-    sent: Date,
-) -> Option<(MediaType, String)> {
-    let (notification, status) = match receipt {
-        Receipt::Delivered => ("delivery-notification", "delivered"),
-        Receipt::Displayed => ("display-notification", "displayed"),
-        Receipt::Failed => ("delivery-notification", "failed"),
-    };
-    if !is_token(id) || !is_token(own) {
-        return None;
-    }
-    let Parties { from, to } = parties;
-    let stamp = stamp(sent)?;
-    let of = |name, text: &str| Element::new(name, IMDN).with_text(text);
-    let status = Element::new("status", IMDN).with_child(Element::new(status, IMDN));
-    let root = Element::new("imdn", IMDN)
-        .with_child(of("message-id", id))
-        .with_child(of("datetime", &stamp))
-        .with_child(of("recipient-uri", &from.to_string()))
-        .with_child(Element::new(notification, IMDN).with_child(status));
-    let document = String::from_utf8(xml::write::document(&root)).ok()?;
-    //= rfc5438#7.2.1
-    //# IM Recipients MUST insert a
-    //# Content-Disposition header field set to the value "notification".
-    let text = format!(
-        "From: <{from}>\r\nTo: <{to}>\r\nDateTime: {stamp}\r\nNS: imdn <{IMDN_HEADERS}>\r\nimdn.Message-ID: {own}\r\n\r\n\
-         Content-Type: message/imdn+xml\r\nContent-Disposition: notification\r\nContent-Length: {}\r\n\r\n{document}",
-        document.len(),
-    );
-    Some((MediaType::plain("message", "cpim"), text))
-}
-
 fn read(kind: &MediaType, body: &[u8]) -> Result<Option<(Receipt, String)>, MessageError> {
     if is_microsoft(kind) {
         return Ok(None);
@@ -325,6 +351,14 @@ fn identifier(id: &str) -> Option<String> {
     fits.then(|| id.to_owned())
 }
 
+/// RFC 3339, loosely: a word that can be said again in a document.
+fn is_stamp(stamp: &str) -> bool {
+    (1..=STAMP_BYTES).contains(&stamp.len())
+        && stamp
+            .bytes()
+            .all(|b| b.is_ascii_digit() || b"-+:.TZtz".contains(&b))
+}
+
 /// RFC 5438 §7.1.1.1: an identifier in a header of a wrapper.
 fn is_token(id: &str) -> bool {
     (1..=FOREIGN_ID_BYTES).contains(&id.len())
@@ -341,6 +375,9 @@ const MARKERS: &str = "urn:xmpp:chat-markers:0";
 const IMDN_HEADERS: &str = "urn:ietf:params:imdn";
 /// The namespace of IMDN documents (RFC 5438 §11).
 const IMDN: &str = "urn:ietf:params:xml:ns:imdn";
+
+/// Octets of a time with a fraction of a second and an offset, and some more.
+const STAMP_BYTES: usize = 40;
 
 #[cfg(test)]
 mod tests;

@@ -156,7 +156,7 @@ pub async fn take(world: &Arc<World>, side: Side, stanza: Stanza) {
     let admitted = if world.refuse_new.is_cancelled() {
         Err(border.refuse_stanza_while_stopping(&stanza))
     } else {
-        border.admit_stanza(side, stanza, &world::random())
+        border.admit_stanza(side, stanza, world::today(), &world::random())
     };
     world
         .metrics

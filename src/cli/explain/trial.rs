@@ -121,7 +121,7 @@ fn by_xmpp(
     let sent = Stanza::new(sent, from, to).with_id("1");
     let sent = child.into_iter().fold(sent, Stanza::with_child);
     let kind = border.kind_of_stanza(side, &sent);
-    let fate = match border.admit_stanza(side, sent, &[0; 32]) {
+    let fate = match border.admit_stanza(side, sent, world::today(), &[0; 32]) {
         Ok(AdmittedStanza::Deliver(delivery)) => delivered(&delivery, Protocol::Xmpp),
         Ok(AdmittedStanza::Answer(_)) => Fate::Answered,
         Ok(AdmittedStanza::Ignore) => Fate::Dropped,

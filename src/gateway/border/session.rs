@@ -7,6 +7,7 @@ use super::sip::{Parties, party_of};
 use super::{Admitted, Border};
 use crate::gateway::conversation::Pair;
 use crate::gateway::delivery::{Carries, Delivery, Link, Payload, SipPeer, Trace};
+use crate::gateway::receipts::Asking;
 use crate::gateway::rejection::{Refused, Rejected};
 use crate::gateway::translate;
 use crate::interwork::address::{AddressError, Party, Sips};
@@ -14,6 +15,7 @@ use crate::interwork::carried::{self, Carried};
 use crate::interwork::embedded;
 use crate::interwork::invitation;
 use crate::interwork::message::MessageError;
+use crate::interwork::receipt;
 use crate::policy::{Answers, Permit};
 use crate::refusal::Refuse;
 use crate::route::{Protocol, Route, Side};
@@ -66,6 +68,7 @@ impl Border {
             let payload = Payload::ToXmpp {
                 stanza: Box::new(stanza),
                 profile: peer.profile.clone(),
+                asking: self.asking(&request, (side, parties), &peer, now, &permit),
                 request: Box::new(request),
             };
             (permit, payload)
@@ -79,6 +82,7 @@ impl Border {
             let ends = translate::ends(&request).map_err(|error| reject(&error))?;
             let pair = Pair::new(ends.1.jid(), ends.0.jid());
             let carries = carries(&request, ends, now)?;
+            let asked = receipt::Asked::of_request(&request, now).map(Box::new);
             let back = self
                 .table
                 .lookup(parties.from(side), Protocol::Sip)
@@ -91,6 +95,7 @@ impl Border {
             let payload = Payload::InSession {
                 request: Box::new(request),
                 carries,
+                asked,
                 ends: Box::new(pair),
                 peer,
                 back: Box::new(back),
@@ -105,6 +110,23 @@ impl Border {
             trace: Trace::default(),
             other: None,
         })))
+    }
+
+    /// What the sender of a message asks to be told of it, where he may be told anything.
+    fn asking(
+        &self,
+        request: &Request,
+        (side, parties): (Side, &Parties),
+        peer: &Arc<SipPeer>,
+        now: Date,
+        permit: &Permit,
+    ) -> Option<Box<Asking>> {
+        let asked = receipt::Asked::of_request(request, now)?;
+        if permit.answers() == Answers::Withhold {
+            return None;
+        }
+        let back = self.table.lookup(parties.from(side), Protocol::Sip).ok()?;
+        Some(Box::new(Asking::new(asked, request, peer, back)))
     }
 
     /// Where a side reaches us by what carries SIP there.
@@ -209,6 +231,7 @@ fn carries(request: &Request, ends: (Party, Party), now: Date) -> Result<Carries
             let stanza = translate::state_of_session(request, ends, state);
             Ok(Carries::State(Box::new(stanza), activity))
         }
-        Carried::Receipt(..) | Carried::Nothing => Ok(Carries::Nothing),
+        Carried::Receipt(receipt, id) => Ok(Carries::Receipt(receipt, id)),
+        Carried::Nothing => Ok(Carries::Nothing),
     }
 }

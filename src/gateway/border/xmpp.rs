@@ -13,7 +13,7 @@ use crate::interwork::profile::{PeerKind, Profile};
 use crate::interwork::{composing, receipt};
 use crate::policy::{Direction, Kind, Kinds, Party, Permit, Query, Refusal};
 use crate::route::{self, Destination, Protocol, Route, Side};
-use crate::sip::{Method, Transport};
+use crate::sip::{Date, Method, Transport};
 use crate::xmpp::stanza::{self, IqType, MessageType, PresenceType};
 use crate::xmpp::{Jid, Stanza};
 
@@ -26,7 +26,7 @@ struct Ends<'e> {
 }
 
 impl Border {
-    /// Takes a stanza of a proven pair that came from `side` through the checks.
+    /// Takes a stanza of a proven pair that came from `side` at `now` through the checks.
     ///
     /// # Errors
     /// [`RejectedStanza`] with the error stanza that says it, where there may be one.
@@ -34,6 +34,7 @@ impl Border {
         &self,
         side: Side,
         stanza: Stanza,
+        now: Date,
         random: &[u8; 32],
     ) -> Result<AdmittedStanza, RejectedStanza> {
         let direction = side.way();
@@ -93,14 +94,15 @@ impl Border {
                 let part = self.part(&stanza, ends, &permit);
                 let mut delivery = forward(stanza, permit, route, part);
                 if let Some((stanza, permit, route)) = other
-                    && let Ok(AdmittedStanza::Deliver(other)) = self.to_sip(stanza, permit, route, random)
+                    && let Ok(AdmittedStanza::Deliver(other)) =
+                        self.to_sip(stanza, permit, route, (now, random))
                 {
                     delivery.other = Some(other);
                 }
                 Ok(AdmittedStanza::Deliver(Box::new(delivery)))
             }
             Protocol::Sip => {
-                let mut admitted = self.to_sip(stanza, permit, route, random);
+                let mut admitted = self.to_sip(stanza, permit, route, (now, random));
                 if let (Ok(AdmittedStanza::Deliver(delivery)), Some((stanza, permit, route))) =
                     (&mut admitted, other)
                 {
@@ -194,7 +196,7 @@ impl Border {
         stanza: Stanza,
         permit: Permit,
         route: Route,
-        random: &[u8; 32],
+        (now, random): (Date, &[u8; 32]),
     ) -> Result<AdmittedStanza, RejectedStanza> {
         let reject = |refusal: &Refused| Err(RejectedStanza::of(&stanza, refusal, &self.edge));
         if self.conduct.translation == Translation::Off {
@@ -247,20 +249,26 @@ impl Border {
         let link = Link::Sip {
             remote: stanza.to().domain().clone(),
         };
-        let asked = receipt::Asked::of_stanza(&stanza).map(Box::new);
-        let payload = match (request, composing::of_stanza(&stanza)) {
-            (Some(request), _) => Payload::ToSip {
+        let asked = receipt::Asked::of_stanza(&stanza, now).map(Box::new);
+        let told = receipt::of_stanza(&stanza);
+        let payload = match (request, told, composing::of_stanza(&stanza)) {
+            (Some(request), ..) => Payload::ToSip {
                 request: Box::new(request),
                 sender: Box::new(without_payload(stanza)),
                 asked,
                 peer: Arc::new(SipPeer { profile, face }),
             },
             // A message without a text.
-            (None, Some(state)) => Payload::State {
+            (None, Some((receipt, id)), _) => Payload::Receipt {
+                stanza: Box::new(stanza),
+                receipt,
+                id,
+            },
+            (None, None, Some(state)) => Payload::State {
                 stanza: Box::new(stanza),
                 state,
             },
-            (None, None) => return Ok(AdmittedStanza::Ignore),
+            (None, None, None) => return Ok(AdmittedStanza::Ignore),
         };
         Ok(AdmittedStanza::Deliver(Box::new(Delivery {
             permit,

@@ -5,11 +5,12 @@
 
 use std::time::{Duration, Instant};
 
+use super::arrival::Arrival;
 use super::caller::{ALLOW, SUPPORTED};
 use super::names::contact;
 use super::{Pair, Phase, SESSIONS, Session};
 use crate::gateway::answer::{Answers, Trouble};
-use crate::gateway::delivery::{Carries, Delivery, Link, Payload, SipPeer, Trace};
+use crate::gateway::delivery::{Carries, Link};
 use crate::gateway::event::Output;
 use crate::gateway::rejection::tag;
 use crate::gateway::{Gateway, after};
@@ -19,112 +20,17 @@ use crate::interwork::invitation::{self, Invitation, MessageMedia};
 use crate::mime::MediaType;
 use crate::policy;
 use crate::refusal::Refuse;
-use crate::route::Route;
 use crate::sip::dialog::{self, Dialog, DialogId, Received};
 use crate::sip::session_timer::SessionTimer;
 use crate::sip::{Flaw, Method, Request, Response, StatusCode};
-use crate::xmpp::Stanza;
-
-/// A request of a session as the border gave it.
-struct Arrival<O> {
-    request: Box<Request>,
-    carries: Carries,
-    pair: Pair,
-    peer: std::sync::Arc<SipPeer>,
-    back: Box<Route>,
-    origin: Option<O>,
-    /// All that a text in it needs.
-    rest: Rest,
-}
-
-struct Rest {
-    permit: policy::Permit,
-    route: Route,
-    link: Link,
-    trace: Trace,
-}
-
-impl Rest {
-    /// The text of a session as any other message: its fate answers its request.
-    fn delivery(self, stanza: Box<Stanza>, request: Box<Request>, peer: &SipPeer) -> Delivery {
-        Delivery {
-            permit: self.permit,
-            route: self.route,
-            link: self.link,
-            payload: Payload::ToXmpp {
-                stanza,
-                request,
-                profile: peer.profile.clone(),
-            },
-            trace: self.trace,
-            other: None,
-        }
-    }
-}
 
 impl<O> Gateway<O> {
-    /// Takes a request that belongs to a session of the gateway, or begins one.
-    pub(in crate::gateway) fn in_session(&mut self, now: Instant, delivery: Delivery, origin: Option<O>) {
-        let Delivery {
-            permit,
-            route,
-            link,
-            payload,
-            trace,
-            ..
-        } = delivery;
-        let Payload::InSession {
-            request,
-            carries,
-            ends,
-            peer,
-            back,
-        } = payload
-        else {
-            return;
-        };
-        let arrival = Arrival {
-            request,
-            carries,
-            pair: *ends,
-            peer,
-            back,
-            origin,
-            rest: Rest {
-                permit,
-                route,
-                link,
-                trace,
-            },
-        };
-        let pair = arrival.pair.clone();
-        let begins = arrival.request.headers().to().tag().is_none();
-        if *arrival.request.method() == Method::Ack {
-            self.peer_acknowledged(now, &arrival);
-        } else if !begins {
-            self.within(now, arrival);
-        } else if *arrival.request.method() == Method::Invite {
-            self.invited(now, arrival);
-        } else if *arrival.request.method() != Method::Message {
-            let response = refuse(&arrival.request, &dialog::Refused::NoSuchDialog);
-            self.respond(arrival.origin, response);
-        } else {
-            // What a single message would be, were it not about typing.
-            self.respond_ok(&arrival.request, arrival.origin);
-            if let Carries::State(stanza, activity) = arrival.carries {
-                self.peer_types(now, &pair, *stanza, activity);
-            }
-        }
-        self.conversations.schedule(&pair);
-    }
-
-    fn invited(&mut self, now: Instant, arrival: Arrival<O>) {
+    pub(super) fn invited(&mut self, now: Instant, arrival: Arrival<O>) {
         let Arrival {
             request,
             carries,
             pair,
             peer,
-            back,
             origin,
             rest,
         } = arrival;
@@ -147,7 +53,7 @@ impl<O> Gateway<O> {
         };
         let has_share = self.conversations.has_share(&pair);
         let conversation = has_share
-            .then(|| self.converse(now, &pair, &to_sip, &back, &peer))
+            .then(|| self.converse(now, &pair, &to_sip, &rest.back, &peer))
             .flatten();
         let Some(conversation) = conversation else {
             let response = self
@@ -184,7 +90,9 @@ impl<O> Gateway<O> {
                 let delivery = rest.delivery(stanza, request, &peer);
                 self.deliver(now, delivery, origin);
             }
-            Carries::Nothing | Carries::State(..) => self.accept(now, &pair, &request, origin),
+            Carries::Nothing | Carries::State(..) | Carries::Receipt(..) => {
+                self.accept(now, &pair, &request, origin);
+            }
         }
     }
 
@@ -254,7 +162,7 @@ impl<O> Gateway<O> {
         Some((session, face))
     }
 
-    fn peer_acknowledged(&mut self, now: Instant, arrival: &Arrival<O>) {
+    pub(super) fn peer_acknowledged(&mut self, now: Instant, arrival: &Arrival<O>) {
         let id = DialogId::of_request(&arrival.request);
         let Some(conversation) = self.conversations.by_pair.get_mut(&arrival.pair) else {
             return;
@@ -268,7 +176,7 @@ impl<O> Gateway<O> {
     }
 
     /// A request within a session.
-    fn within(&mut self, now: Instant, arrival: Arrival<O>) {
+    pub(super) fn within(&mut self, now: Instant, arrival: Arrival<O>) {
         let Arrival {
             request,
             carries,
@@ -326,6 +234,10 @@ impl<O> Gateway<O> {
                 self.respond_ok(&request, origin);
                 self.peer_types(now, &pair, *stanza, activity);
             }
+            (_, Carries::Receipt(receipt, id)) => {
+                self.respond_ok(&request, origin);
+                self.receipt_of_sip(now, &pair, receipt, &id, rest.trace);
+            }
             (_, Carries::Text(_) | Carries::Nothing) => self.respond_ok(&request, origin),
         }
     }
@@ -346,7 +258,7 @@ impl<O> Gateway<O> {
         self.advance(now, pair);
     }
 
-    fn respond_ok(&mut self, request: &Request, origin: Option<O>) {
+    pub(super) fn respond_ok(&mut self, request: &Request, origin: Option<O>) {
         let response = Answers::taken(request, policy::Answers::Pass);
         self.respond(origin, response);
     }
@@ -424,7 +336,7 @@ fn refreshed(session: &mut Session, now: Instant, request: &Request, host: &crat
     }
 }
 
-fn refuse(request: &Request, refusal: &dyn Refuse) -> Response {
+pub(super) fn refuse(request: &Request, refusal: &dyn Refuse) -> Response {
     refusal_to_sip(refusal, "").response(request, &tag(request))
 }
 

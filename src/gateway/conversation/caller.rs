@@ -10,6 +10,7 @@ use crate::gateway::pending::Token;
 use crate::gateway::waiting::{Waiting, WaitingKind};
 use crate::gateway::{Gateway, after};
 use crate::interwork::profile::Sessions;
+use crate::mime::MediaType;
 use crate::route::Route;
 use crate::sip::dialog::{Damage, ForkInput};
 use crate::sip::{Flaw, Method, Request, Response, StatusCode};
@@ -153,6 +154,33 @@ impl<O> Gateway<O> {
         conversation.sent = Some((token, id));
         let (until, trace) = (waiting.until, waiting.about.trace);
         self.send_request(pair, request, token, until, trace);
+        Ok(())
+    }
+
+    /// Says something in the session that is open which nobody waits for; gives it back where there is none.
+    pub(in crate::gateway) fn say_beside(
+        &mut self,
+        now: Instant,
+        pair: &Pair,
+        (kind, body): (MediaType, String),
+    ) -> Result<(), (MediaType, String)> {
+        let Some(conversation) = self.conversations.by_pair.get_mut(pair) else {
+            return Err((kind, body));
+        };
+        let via = self.names.via(&conversation.peer.face);
+        let (Some(session), Ok(via)) = (conversation.speaking(), via) else {
+            return Err((kind, body));
+        };
+        let id = session.dialog.id();
+        let Ok(request) = session.dialog.request(Method::Message, via) else {
+            return Err((kind, body));
+        };
+        let (token, until) = (self.fresh(), after(now, self.limits.deliver));
+        self.conversations
+            .requests
+            .insert(token, (pair.clone(), Purpose::Other(id)));
+        let request = request.with_body(kind, body);
+        self.send_request(pair, request, token, until, Trace::default());
         Ok(())
     }
 

@@ -11,6 +11,7 @@
 //! peer sends, [`states`] carries chat states.
 //! RFC 3261 §12 to §15, RFC 4028, RFC 7573 §5 and §6; Microsoft's sessions of messages.
 
+mod arrival;
 mod callee;
 mod caller;
 mod inviting;
@@ -28,6 +29,7 @@ pub(super) use names::Names;
 use super::Gateway;
 use super::delivery::{Link, SipPeer};
 use super::pending::Token;
+use super::receipts::Asking;
 use crate::domain::Domain;
 use crate::interwork::embedded::Embedded;
 use crate::interwork::profile::Sessions;
@@ -79,6 +81,8 @@ pub(super) struct Conversation {
     /// The one that was sent and not answered, and the session that it went in.
     sent: Option<(Token, DialogId)>,
     typing: states::Typing,
+    /// Whether the SIP user's messages ask for receipts in a wrapper, so that he can read one.
+    wraps: bool,
     /// When it is forgotten unless something is said before.
     quiet_at: Instant,
     /// When it stands in the table of times.
@@ -280,6 +284,7 @@ impl Conversation {
             queue: VecDeque::new(),
             sent: None,
             typing: states::Typing::default(),
+            wraps: false,
             quiet_at,
             wakes_at: None,
         }
@@ -374,6 +379,28 @@ impl<O> Gateway<O> {
         {
             stanza.set_to(device.clone());
         }
+    }
+
+    /// A SIP user asks for receipts: that he knows of them is remembered, where there is room.
+    pub(super) fn learn_wrapper(&mut self, now: Instant, pair: &Pair, asking: &Asking) {
+        if !self.conversations.has_share(pair) {
+            return;
+        }
+        let link = Link::Sip {
+            remote: pair.sip.domain().clone(),
+        };
+        if let Some(conversation) = self.converse(now, pair, &link, &asking.back, &asking.peer) {
+            conversation.wraps = true;
+            self.conversations.schedule(pair);
+        }
+    }
+
+    /// The octets that a request to a SIP user may have who can read a wrapper.
+    pub(super) fn takes_wrapper(&self, pair: &Pair) -> Option<usize> {
+        let conversation = self.conversations.by_pair.get(pair)?;
+        conversation
+            .wraps
+            .then(|| conversation.peer.profile.message_bytes())
     }
 
     /// The conversation of a pair, made where there is none and there is room.

@@ -3,7 +3,7 @@
 use aws_lc_rs::hmac;
 
 use crate::sip::proxy::Face;
-use crate::sip::{CallId, Flaw, NameAddr, SipUri, Via};
+use crate::sip::{CallId, Flaw, Mandatory, Method, NameAddr, Request, SipUri, Uri, Via};
 
 /// Makes tags, Call-IDs and branches.
 pub(in crate::gateway) struct Names {
@@ -23,7 +23,7 @@ impl Names {
     }
 
     /// A tag (RFC 3261 §19.3).
-    pub(super) fn tag(&mut self) -> String {
+    pub(in crate::gateway) fn tag(&mut self) -> String {
         self.fresh()
     }
 
@@ -36,6 +36,18 @@ impl Names {
     pub(super) fn via(&mut self, face: &Face) -> Result<Via, Flaw> {
         let branch = format!("{MAGIC}{}", self.fresh());
         Via::new(face.transport().clone(), face.host().clone(), None, &branch)
+    }
+
+    /// A MESSAGE outside a dialog, without a body (RFC 3428 §4).
+    pub(in crate::gateway) fn message(&mut self, face: &Face, from: &Uri, to: &Uri) -> Result<Request, Flaw> {
+        let mandatory = Mandatory {
+            via: self.via(face)?,
+            from: NameAddr::new(from.clone()).with_tag(&self.tag()),
+            to: NameAddr::new(to.clone()),
+            call_id: self.call_id()?,
+            sequence: 1,
+        };
+        Ok(Request::new(Method::Message, to.clone(), mandatory))
     }
 
     fn fresh(&mut self) -> String {

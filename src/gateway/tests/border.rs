@@ -35,7 +35,7 @@ fn from_outside(request: Request) -> (u16, &'static str) {
 fn refused(setting: Setting, side: Side, stanza: Stanza) -> (Option<Condition>, &'static str) {
     let rejected = setting
         .border()
-        .admit_stanza(side, stanza.clone(), &[7; 32])
+        .admit_stanza(side, stanza.clone(), today(), &[7; 32])
         .unwrap_err();
     let class = rejected.class();
     let reply = rejected.into_reply();
@@ -56,7 +56,10 @@ fn refused(setting: Setting, side: Side, stanza: Stanza) -> (Option<Condition>, 
 }
 
 fn passes(setting: Setting, side: Side, stanza: Stanza) -> AdmittedStanza {
-    setting.border().admit_stanza(side, stanza, &[7; 32]).unwrap()
+    setting
+        .border()
+        .admit_stanza(side, stanza, today(), &[7; 32])
+        .unwrap()
 }
 
 fn allowing(name: &str, directions: Directions) -> Setting {
@@ -396,7 +399,7 @@ fn an_exception_for_one_direction_lets_nothing_pass_the_other_way() {
         let setting = allowing("friend.example", Directions::Inbound);
         setting
             .border()
-            .admit_stanza(side, chat(from, to, "m1", "hi"), &[7; 32])
+            .admit_stanza(side, chat(from, to, "m1", "hi"), today(), &[7; 32])
             .map_err(|rejected| rejected.class())
             .map(|_| ())
     };
@@ -411,7 +414,7 @@ fn stanzas_for_a_sip_domain_are_translated_answered_refused_or_dropped() {
     let admit = |stanza| {
         Setting::default()
             .border()
-            .admit_stanza(Side::Inside, stanza, &[7; 32])
+            .admit_stanza(Side::Inside, stanza, today(), &[7; 32])
     };
 
     for kind in [MessageType::Normal, MessageType::Chat] {

@@ -1,5 +1,7 @@
 //! Sessions of messages, begun by either side, and what a conversation remembers.
 
+mod receipts;
+
 use super::*;
 use crate::limits::GatewayLimits;
 
@@ -63,7 +65,11 @@ impl Bench {
 
     /// A stanza of the XMPP user.
     fn stanza(&mut self, stanza: Stanza) -> Seen {
-        match self.border.admit_stanza(Side::Inside, stanza, &[7; 32]).unwrap() {
+        match self
+            .border
+            .admit_stanza(Side::Inside, stanza, today(), &[7; 32])
+            .unwrap()
+        {
             AdmittedStanza::Deliver(delivery) => self.handle(Input::Deliver {
                 delivery,
                 origin: None,
@@ -103,7 +109,7 @@ impl Bench {
         let mut written = Vec::new();
         sip::write::request(request, &mut written);
         let written = String::from_utf8(written).unwrap();
-        for line in written.lines() {
+        for line in written.lines().take_while(|line| !line.is_empty()) {
             let name = line.split(':').next().unwrap_or_default();
             match name {
                 "Via" | "From" | "Call-ID" | "CSeq" => head.push_str(&format!("{line}\r\n")),

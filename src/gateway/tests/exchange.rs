@@ -47,7 +47,7 @@ impl Bench {
         } else {
             Side::Outside
         };
-        self.border.admit_stanza(side, stanza, &[7; 32])
+        self.border.admit_stanza(side, stanza, today(), &[7; 32])
     }
 
     /// What becomes of a stanza: what is sent, or nothing where it is refused in silence.
@@ -478,7 +478,10 @@ fn what_comes_back_to_where_it_came_from_ends_there() {
     });
     let bench = Bench::new(setting);
     let refusal = |side, stanza: Stanza| {
-        let rejected = bench.border.admit_stanza(side, stanza, &[7; 32]).unwrap_err();
+        let rejected = bench
+            .border
+            .admit_stanza(side, stanza, today(), &[7; 32])
+            .unwrap_err();
         let class = rejected.class();
         (class, rejected.into_reply().is_some())
     };
@@ -581,7 +584,7 @@ fn no_error_is_ever_answered_by_an_error() {
             ),
         ] {
             let stanza = stanza(kind, from, to).with_id("q1");
-            let said = match setting.border().admit_stanza(side, stanza, &[7; 32]) {
+            let said = match setting.border().admit_stanza(side, stanza, today(), &[7; 32]) {
                 Ok(AdmittedStanza::Ignore) => None,
                 Err(rejected) => rejected.into_reply(),
                 Ok(other) => panic!("{what} {kind:?}: {other:?}"),

@@ -79,7 +79,7 @@ impl Bench {
         } else {
             Side::Outside
         };
-        match self.border.admit_stanza(side, stanza, &[7; 32]).unwrap() {
+        match self.border.admit_stanza(side, stanza, today(), &[7; 32]).unwrap() {
             AdmittedStanza::Deliver(delivery) => self.handle(Input::Deliver {
                 delivery,
                 origin: None,
@@ -604,6 +604,7 @@ fn an_error_about_an_error_is_never_made() {
         let mut delivery = match bench.border.admit_stanza(
             Side::Inside,
             chat("juliet@corp.example/x", "romeo@friend.example", "m1", "hi"),
+            today(),
             &[7; 32],
         ) {
             Ok(AdmittedStanza::Deliver(delivery)) => delivery,
@@ -956,7 +957,11 @@ fn what_may_go_by_two_plans_weighs_what_both_take() {
     let weight = |bench: &Bench| {
         let text = "x".repeat(500);
         let stanza = chat("bob@corp.example", "carol@both.example", "1", &text);
-        match bench.border.admit_stanza(Side::Inside, stanza, &[7; 32]).unwrap() {
+        match bench
+            .border
+            .admit_stanza(Side::Inside, stanza, today(), &[7; 32])
+            .unwrap()
+        {
             AdmittedStanza::Deliver(delivery) => delivery.weight(),
             other @ (AdmittedStanza::Answer(_) | AdmittedStanza::Ignore) => panic!("{other:?}"),
         }

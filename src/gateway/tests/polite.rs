@@ -43,7 +43,7 @@ fn stanza_fares(border: &Border, stanza: Stanza) -> Result<AdmittedStanza, Rejec
     } else {
         Side::Outside
     };
-    border.admit_stanza(side, stanza, &[7; 32])
+    border.admit_stanza(side, stanza, today(), &[7; 32])
 }
 
 /// What the blocked sender is told.

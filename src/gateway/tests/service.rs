@@ -33,7 +33,7 @@ fn admit(border: &Border, stanza: Stanza) -> Result<AdmittedStanza, RejectedStan
     } else {
         Side::Outside
     };
-    border.admit_stanza(side, stanza, &[7; 32])
+    border.admit_stanza(side, stanza, today(), &[7; 32])
 }
 
 /// The payload of the answer, or the condition of the error.
@@ -189,7 +189,9 @@ fn who_may_not_ask_hears_that_and_nobody_speaks_in_the_name_of_the_edge() {
     );
     let mine = query(IqType::Get, EDGE, JULIET, element("ping", ns::PING));
     for side in [Side::Outside, Side::Inside] {
-        let rejected = border.admit_stanza(side, mine.clone(), &[7; 32]).unwrap_err();
+        let rejected = border
+            .admit_stanza(side, mine.clone(), today(), &[7; 32])
+            .unwrap_err();
         assert_eq!(rejected.class(), "impersonation");
         assert_eq!(rejected.into_reply(), None);
     }

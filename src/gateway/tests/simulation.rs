@@ -320,7 +320,7 @@ impl World {
         let id = format!("m{}", self.messages.len());
         match self
             .border
-            .admit_stanza(side, chat(from, to, &id, "hi"), &[7; 32])
+            .admit_stanza(side, chat(from, to, &id, "hi"), today(), &[7; 32])
         {
             Ok(AdmittedStanza::Deliver(delivery)) => self.take(delivery, None, protocols),
             other @ (Ok(AdmittedStanza::Answer(_) | AdmittedStanza::Ignore) | Err(_)) => {

@@ -198,7 +198,7 @@ pub fn to_sip_in_parts(im: &Im, sending: &Sending<'_>) -> Result<Vec<Request>, M
     let body = preferred(im.bodies(), im.language()).ok_or(MessageError::Empty)?;
     // With its subject the first part is the longest.
     let empty = im.saying("x", body.language().cloned());
-    let around = part(&empty, sending, 0).map(|request| size(&request))?;
+    let around = part(&empty, sending, 0).map(|request| octets(&request))?;
     let room = sending
         .profile
         .message_bytes()
@@ -265,7 +265,7 @@ fn part(im: &Im, sending: &Sending<'_>, number: u32) -> Result<Request, MessageE
 //# The size of MESSAGE requests outside of a media session MUST NOT
 //# exceed 1300 bytes, unless the UAC has positive knowledge
 fn fitting(request: Request, profile: &Profile) -> Result<Request, MessageError> {
-    let octets = size(&request);
+    let octets = octets(&request);
     if octets > profile.message_bytes() {
         return Err(MessageError::TooLarge {
             octets,
@@ -275,7 +275,9 @@ fn fitting(request: Request, profile: &Profile) -> Result<Request, MessageError>
     Ok(request)
 }
 
-fn size(request: &Request) -> usize {
+/// The octets of a request as it is written.
+#[must_use]
+pub fn octets(request: &Request) -> usize {
     let mut written = Vec::new();
     write::request(request, &mut written);
     written.len()

@@ -41,10 +41,9 @@ fn stanzas_ask_and_tell() {
         ),
     ] {
         let stanza = message(attributes, &children);
-        assert_eq!(wants(&stanza), !asked.is_empty(), "{attributes} {children}");
         assert_eq!(
-            Asked::of_stanza(&stanza),
-            Asked::new("m1", &asked),
+            Asked::of_stanza(&stanza, now()),
+            Asked::new("m1", &asked, now()),
             "{attributes} {children}"
         );
     }
@@ -239,52 +238,78 @@ fn a_request_asks_in_its_wrapper() {
         ("NS: <urn:ietf:params:imdn>\r\nMessage-ID: 34jk\r\nDisposition-Notification: display\r\n".to_owned(), vec![]),
     ] {
         let request = of_type("MESSAGE", "message/cpim", &cpim(&head, "text/plain", "hi"));
-        assert_eq!(Asked::of_request(&request), Asked::new("34jk", &asked), "{head}");
+        assert_eq!(Asked::of_request(&request, now()), Asked::new("34jk", &asked, now()), "{head}");
         // a receipt asks for none
         let receipt = cpim(&head, "message/imdn+xml", &document("delivery", "delivered"));
-        assert_eq!(Asked::of_request(&of_type("MESSAGE", "message/cpim", &receipt)), None);
+        assert_eq!(Asked::of_request(&of_type("MESSAGE", "message/cpim", &receipt), now()), None);
     }
-    assert_eq!(Asked::of_request(&of_type("MESSAGE", "text/plain", "hi")), None);
+    assert_eq!(
+        Asked::of_request(&of_type("MESSAGE", "text/plain", "hi"), now()),
+        None
+    );
+}
+
+#[test]
+fn the_time_of_the_message_is_told_again_as_its_sender_wrote_it() {
+    let ns = "NS: imdn <urn:ietf:params:imdn>\r\nimdn.Message-ID: 34jk\r\nimdn.Disposition-Notification: display\r\n";
+    let uri = Uri::parse("sip:juliet@example.com").unwrap();
+    let parties = Parties { from: &uri, to: &uri };
+    for (date, told) in [
+        (
+            "DateTime: 2006-04-04T12:16:49-05:00\r\n",
+            "2006-04-04T12:16:49-05:00",
+        ),
+        ("", "2023-11-14T22:13:20Z"),
+        ("DateTime: </datetime>\r\n", "2023-11-14T22:13:20Z"),
+    ] {
+        let body = cpim(&format!("{date}{ns}"), "text/plain", "hi");
+        let asked = Asked::of_request(&of_type("MESSAGE", "message/cpim", &body), now()).unwrap();
+        let (_, body) = asked.to_body(Receipt::Displayed, "own", parties).unwrap();
+        assert!(body.contains(&format!("<datetime>{told}</datetime>")), "{body}");
+    }
 }
 
 #[test]
 fn what_we_write_is_read_again() {
     let from = Uri::parse("sip:juliet@example.com;gr=balcony").unwrap();
     let to = Uri::parse("sip:romeo@example.net").unwrap();
-    let (from, to) = (&from, &to);
-    let sent = Date::from_unix_seconds(1_700_000_000).unwrap();
+    let parties = Parties { from: &from, to: &to };
+    let asked = |id: &str| Asked::new(id, &[Receipt::Displayed, Receipt::Delivered], now()).unwrap();
     for receipt in [Receipt::Delivered, Receipt::Displayed, Receipt::Failed] {
-        let (kind, body) = to_body(receipt, "m-1", "own", Parties { from, to }, sent).unwrap();
+        let (kind, body) = asked("m-1").to_body(receipt, "own", parties).unwrap();
         let request = of_type("MESSAGE", &kind.to_string(), &body);
         assert!(is_receipt(&request));
         assert_eq!(of_request(&request), Ok(Some((receipt, "m-1".to_owned()))));
+        for illegal in ["a b", "<", "a\"b"] {
+            assert_eq!(asked(illegal).to_body(receipt, "own", parties), None);
+        }
         for illegal in ["", "a b", "a\r\nTo: x", "<", &"x".repeat(129)] {
-            assert_eq!(to_body(receipt, illegal, "own", Parties { from, to }, sent), None);
-            assert_eq!(to_body(receipt, "m-1", illegal, Parties { from, to }, sent), None);
+            assert_eq!(asked("m-1").to_body(receipt, illegal, parties), None);
         }
     }
-    let (_, body) = to_body(Receipt::Delivered, "m-1", "own", Parties { from, to }, sent).unwrap();
+    let (_, body) = asked("m-1").to_body(Receipt::Delivered, "own", parties).unwrap();
     assert_eq!(
         body,
-        "From: <sip:juliet@example.com;gr=balcony>\r\nTo: <sip:romeo@example.net>\r\nDateTime: 2023-11-14T22:13:20Z\r\n\
+        "From: <sip:juliet@example.com;gr=balcony>\r\nTo: <sip:romeo@example.net>\r\n\
          NS: imdn <urn:ietf:params:imdn>\r\nimdn.Message-ID: own\r\n\r\nContent-Type: message/imdn+xml\r\n\
          Content-Disposition: notification\r\nContent-Length: 296\r\n\r\n<?xml version='1.0' encoding='UTF-8'?>\
          <imdn xmlns='urn:ietf:params:xml:ns:imdn'><message-id>m-1</message-id><datetime>2023-11-14T22:13:20Z</datetime>\
          <recipient-uri>sip:juliet@example.com;gr=balcony</recipient-uri><delivery-notification><status><delivered/></status>\
          </delivery-notification></imdn>"
     );
-    let asked = Asked::new("m-1", &[Receipt::Displayed, Receipt::Delivered]).unwrap();
     let plain = MediaType::plain("text", "plain").with("charset", "UTF-8");
-    let (kind, body) = asked
-        .wrap(Parties { from, to }, sent, (&plain, "hi\r\nyou"))
-        .unwrap();
+    let (kind, body) = asked("m 1").wrap("m-1", parties, (&plain, "hi\r\nyou")).unwrap();
     let request = of_type("MESSAGE", &kind.to_string(), &body);
-    assert_eq!(Asked::of_request(&request), Some(asked.clone()));
+    let all = [Receipt::Displayed, Receipt::Delivered, Receipt::Failed];
+    assert_eq!(Asked::of_request(&request, now()), Asked::new("m-1", &all, now()));
     assert_eq!(super::super::message::text_of(&request), Ok("hi\nyou".to_owned()));
-    let illegal = Asked::new("a b", &[Receipt::Delivered]).unwrap();
-    assert_eq!(illegal.wrap(Parties { from, to }, sent, (&plain, "hi")), None);
+    assert_eq!(asked("m-1").wrap("a b", parties, (&plain, "hi")), None);
 
     let mut stanza = message("id='m-1'", "<body>x</body>");
-    asked.put(&mut stanza);
-    assert_eq!(Asked::of_stanza(&stanza), Some(asked));
+    asked("m-1").put(&mut stanza);
+    assert_eq!(Asked::of_stanza(&stanza, now()), Some(asked("m-1")));
+}
+
+fn now() -> Date {
+    Date::from_unix_seconds(1_700_000_000).unwrap()
 }

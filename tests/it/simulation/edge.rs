@@ -13,6 +13,7 @@ use vestibule::gateway::{
 use vestibule::limits::Limits;
 use vestibule::policy::{Action, RuleSet, Rules, Source};
 use vestibule::route::{self, Federated, Local, Node, Nodes, Role, Side, Table};
+use vestibule::sip::Date;
 use vestibule::xmpp::Stanza;
 use vestibule::xmpp::stanza::{IqType, Kind, MessageType};
 use vestibule::xmpp::stream::{Event, Input as StreamInput, Purpose};
@@ -137,7 +138,12 @@ impl World {
         }
         let side = if outside { Side::Outside } else { Side::Inside };
         let octets = self.chance.octets();
-        match self.edges[number].border.admit_stanza(side, stanza, &octets) {
+        match self.edges[number].border.admit_stanza(
+            side,
+            stanza,
+            Date::from_unix_seconds(1_700_000_000).unwrap(),
+            &octets,
+        ) {
             Ok(AdmittedStanza::Deliver(delivery)) => {
                 let edge = &mut self.edges[number];
                 let trace = u64::try_from(edge.traces.len()).unwrap();
