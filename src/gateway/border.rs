@@ -139,6 +139,11 @@ impl Border {
         *domain == self.edge && self.table.local(domain).is_none()
     }
 
+    /// What it does beyond policy and routes.
+    pub(super) const fn conduct(&self) -> &Conduct {
+        &self.conduct
+    }
+
     /// Who may exchange what with whom.
     #[must_use]
     pub const fn rules(&self) -> &Rules {

@@ -29,6 +29,7 @@ mod report;
 mod service;
 mod silence;
 mod speaker;
+mod spelling;
 mod telling;
 #[cfg(test)]
 mod tests;
@@ -58,6 +59,7 @@ use errors::{Errors, News};
 use notice::Notices;
 use pending::Pending;
 use receipts::Receipts;
+use spelling::Spellings;
 use waiting::{About, State, Waiting, WaitingKind};
 
 use crate::interwork::receipt::{self, Receipt};
@@ -93,6 +95,8 @@ pub struct Gateway<O> {
     conversations: Conversations,
     /// What they asked to be told of their messages.
     receipts: Receipts,
+    /// How users of SIP write their addresses.
+    spellings: Spellings,
     ready: VecDeque<Output<O>>,
 }
 
@@ -109,6 +113,7 @@ impl<O> Gateway<O> {
             notices: Notices::new(&limits),
             conversations: Conversations::new(&limits),
             receipts: Receipts::new(&limits),
+            spellings: Spellings::new(&limits),
             names: Names::new(&speaker.secret, shard),
             limits,
             answers: Answers::new(speaker),
@@ -182,6 +187,7 @@ impl<O> Gateway<O> {
         until: Instant,
         before: Option<Trouble>,
     ) {
+        self.spellings.meet(&mut delivery);
         match &delivery.payload {
             Payload::ToSip { sender: stanza, .. }
             | Payload::Forward { stanza, .. }

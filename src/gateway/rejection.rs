@@ -1,6 +1,10 @@
 //! What is refused at the border, ready to be answered and to be told to the operator.
 
 mod terms;
+mod words;
+
+pub(super) use words::Has;
+use words::Words;
 
 use super::Border;
 use super::border::Removed;
@@ -8,7 +12,6 @@ use crate::domain::{Domain, DomainPattern};
 use crate::interwork::error::{AddressedTo, error_stanza, refusal_to_sip, refusal_to_xmpp, status_for};
 use crate::interwork::profile::Profile;
 use crate::policy::Refusal;
-use crate::policy::rate::Exceeded;
 use crate::refusal::{Fault, Refuse};
 use crate::sip::inspect::Rejection;
 use crate::sip::proxy::NotPassed;
@@ -25,6 +28,7 @@ pub struct Rejected {
     class: &'static str,
     fault: Fault,
     why: String,
+    words: Words,
 }
 
 /// A refused stanza.
@@ -97,38 +101,6 @@ pub(super) enum Refused {
     Internal(Flaw),
 }
 
-impl Border {
-    /// The refusal of a request that comes while the proxy is stopping.
-    #[must_use]
-    pub fn refuse_while_stopping(&self, request: &Request) -> Rejected {
-        Rejected::of(request, &Refused::Stopping)
-    }
-
-    /// The refusal of a request that there is no room for.
-    #[must_use]
-    pub fn refuse_for_overload(&self, request: &Request) -> Rejected {
-        Rejected::of(request, &Refused::Overload)
-    }
-
-    /// The refusal of a request that comes too soon after others of its domain.
-    #[must_use]
-    pub fn refuse_for_rate(&self, request: &Request, exceeded: &Exceeded) -> Rejected {
-        Rejected::of(request, exceeded)
-    }
-
-    /// The refusal of a stanza that comes while the proxy is stopping.
-    #[must_use]
-    pub fn refuse_stanza_while_stopping(&self, stanza: &Stanza) -> RejectedStanza {
-        RejectedStanza::of(stanza, &Refused::Stopping, self.edge())
-    }
-
-    /// The refusal of a stanza that there is no room for.
-    #[must_use]
-    pub fn refuse_stanza_for_overload(&self, stanza: &Stanza) -> RejectedStanza {
-        RejectedStanza::of(stanza, &Refused::Overload, self.edge())
-    }
-}
-
 impl Rejected {
     pub(super) fn of(request: &Request, refusal: &dyn Refuse) -> Self {
         let error = refusal_to_sip(refusal, "");
@@ -142,6 +114,7 @@ impl Rejected {
             class: refusal.class(),
             fault: refusal.fault(),
             why: refusal.to_string(),
+            words: Words::Edge,
         }
     }
 
@@ -159,6 +132,7 @@ impl Rejected {
             class: refusal.class(),
             fault: refusal.fault(),
             why: refusal.to_string(),
+            words: Words::Server,
         }
     }
 
@@ -173,6 +147,7 @@ impl Rejected {
             class: refusal.class(),
             fault: refusal.fault(),
             why: refusal.to_string(),
+            words: Words::Server,
         }
     }
 
@@ -187,6 +162,7 @@ impl Rejected {
                 domain_of(request.uri()),
                 rejection.status
             ),
+            words: Words::Edge,
         }
     }
 
@@ -210,8 +186,9 @@ impl Rejected {
 }
 
 impl RejectedStanza {
-    pub(super) fn of(stanza: &Stanza, refusal: &dyn Refuse, edge: &Domain) -> Self {
-        let error = refusal_to_xmpp(refusal, &Jid::from(edge.clone()), "");
+    pub(super) fn of(stanza: &Stanza, refusal: &dyn Refuse, border: &Border) -> Self {
+        let first = Has::of_stanza(stanza).first(border.undeliverable());
+        let error = refusal_to_xmpp(refusal, &Jid::from(border.edge().clone()), first);
         Self {
             reply: error_stanza(stanza, &error).map(Box::new),
             class: refusal.class(),

@@ -350,7 +350,9 @@ pub(super) fn breaks_lines(c: char) -> bool {
     c.is_control() || matches!(c, '\u{2028}' | '\u{2029}')
 }
 
-fn join(first: &str, second: &str) -> String {
+/// A text that is read before another, and that other; either may be empty.
+#[must_use]
+pub fn join(first: &str, second: &str) -> String {
     join_with(&line(first), ": ", second)
 }
 

@@ -14,6 +14,7 @@ use tokio::net::TcpStream;
 use tokio_rustls::{TlsAcceptor, TlsConnector, TlsStream};
 
 use crate::domain::Domain;
+use crate::gateway::Trouble;
 use crate::identity::NotAmong;
 use crate::pki::{Alpn, Context};
 use crate::refusal::Refuse;
@@ -75,6 +76,24 @@ impl TlsError {
             return "incompatible";
         }
         "invalid"
+    }
+
+    /// What it means for what was to go over the connection: a peer that our terms for TLS rule out, or one that was not
+    /// reached, because it broke off, refused us, or does not speak TLS.
+    #[must_use]
+    pub fn trouble(&self) -> Trouble {
+        let error = match self {
+            Self::Timeout(_) => return Trouble::Unreachable,
+            Self::Subject(_) => return Trouble::Untrusted,
+            Self::Handshake(error) => error,
+        };
+        let tls = error.get_ref().and_then(|inner| inner.downcast_ref());
+        match tls {
+            Some(rustls::Error::AlertReceived(_) | rustls::Error::InvalidMessage(_)) | None => {
+                Trouble::Unreachable
+            }
+            Some(_) => Trouble::Untrusted,
+        }
     }
 }
 

@@ -52,7 +52,7 @@ pub(super) async fn establish(
     purpose: &Purpose,
 ) -> Result<(Driver, Event), Trouble> {
     match attempt(world, target, purpose, Encryption::AsConfigured).await {
-        Err(Failed::Tls)
+        Err(Failed::Tls(_))
             if target.side == Side::Outside
                 && target.transport == Transport::Tcp
                 && xmpp_terms::may_go_without_tls(&world.border(), purpose) =>
@@ -63,8 +63,7 @@ pub(super) async fn establish(
         opened => opened,
     }
     .map_err(|failed| match failed {
-        Failed::Tls => Trouble::Untrusted,
-        Failed::Otherwise(trouble) => trouble,
+        Failed::Tls(trouble) | Failed::Otherwise(trouble) => trouble,
     })
 }
 
@@ -82,8 +81,7 @@ pub(super) async fn attach(
     let driver = dial(world, target, own, Encryption::Without, |_, _| machine).await?;
     match opened(driver, target).await {
         Ok((driver, _)) => Ok(driver),
-        Err(Failed::Tls) => Err(Trouble::Untrusted),
-        Err(Failed::Otherwise(trouble)) => Err(trouble),
+        Err(Failed::Tls(trouble) | Failed::Otherwise(trouble)) => Err(trouble),
     }
 }
 
@@ -99,7 +97,7 @@ enum Encryption {
 /// Why no stream came about.
 enum Failed {
     /// TLS, or the certificate shown in it.
-    Tls,
+    Tls(Trouble),
     Otherwise(Trouble),
 }
 
@@ -112,13 +110,7 @@ async fn attempt(
     let dialed = dial(world, target, purpose.local(), encryption, |start, secure| {
         initiating(world, start, purpose.clone(), secure)
     });
-    let driver = dialed
-        .await
-        .map_err(|trouble| match (trouble, target.transport) {
-            (Trouble::Untrusted, Transport::Tls) => Failed::Tls,
-            (trouble, _) => Failed::Otherwise(trouble),
-        })?;
-    opened(driver, target).await
+    opened(dialed.await.map_err(Failed::Otherwise)?, target).await
 }
 
 /// Waits until a stream is of use.
@@ -143,7 +135,7 @@ async fn opened(mut driver: Driver, target: &Target) -> Result<(Driver, Event), 
                         | StreamRefusal::DialbackUnchecked(_)
                 );
                 failed = match (is_of_tls, is_late) {
-                    (true, _) => Failed::Tls,
+                    (true, _) => Failed::Tls(Trouble::Untrusted),
                     (false, true) => Failed::Otherwise(Trouble::Timeout),
                     (false, false) => Failed::Otherwise(Trouble::Untrusted),
                 };
@@ -156,11 +148,7 @@ async fn opened(mut driver: Driver, target: &Target) -> Result<(Driver, Event), 
             | Event::Closed(_) => {}
         }
     }
-    Err(if driver.has_tls_failed() {
-        Failed::Tls
-    } else {
-        failed
-    })
+    Err(driver.tls_failure().map_or(failed, Failed::Tls))
 }
 
 /// Connects to a target, with TLS where it is direct, and starts a machine on the connection. `own` is the domain of ours
@@ -201,7 +189,7 @@ async fn dial(
             let (wire, facts) = secured.map_err(|error| {
                 world.metrics.tls_failed(target.side, error.reason());
                 tracing::warn!(peer = %target.domain, %target, %error, "TLS with an XMPP server failed");
-                Trouble::Untrusted
+                error.trouble()
             })?;
             let certificate = if facts.chain.is_empty() {
                 PeerCertificate::Absent

@@ -21,6 +21,7 @@ use super::world::{self, World};
 use super::xmpp_machine::Machine;
 use super::{xmpp_terms, xmpp_verify};
 use crate::domain::Domain;
+use crate::gateway::Trouble;
 use crate::identity::chain::Usage;
 use crate::observe::Metrics;
 use crate::pki::{Alpn, Context};
@@ -63,7 +64,8 @@ pub struct Driver {
     secure: Secure,
     /// The domain of ours that the peer asked for last.
     asked: Option<Domain>,
-    tls: TlsState,
+    /// What it means that TLS failed.
+    tls: Option<Trouble>,
     proof: Proof,
     side: Side,
     /// The number of the connection, for logs.
@@ -105,14 +107,6 @@ pub enum Turn {
     /// What was sent has been written, so far that there is room again or that nothing waits.
     Written,
 }
-
-/// Whether TLS was the reason for the end of a connection.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum TlsState {
-    Well,
-    Failed,
-}
-
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Ending {
     No,
@@ -140,7 +134,7 @@ impl Driver {
             ending: Ending::No,
             secure,
             asked: None,
-            tls: TlsState::Well,
+            tls: None,
             proof,
             side,
             id,
@@ -198,10 +192,10 @@ impl Driver {
         self.machine.is_acknowledged()
     }
 
-    /// Whether TLS failed, in the handshake or by an alert after it.
+    /// What it means that TLS failed, in the handshake or by an alert after it.
     #[must_use]
-    pub const fn has_tls_failed(&self) -> bool {
-        matches!(self.tls, TlsState::Failed)
+    pub const fn tls_failure(&self) -> Option<Trouble> {
+        self.tls
     }
 
     /// Where the peer stands.
@@ -277,7 +271,7 @@ impl Driver {
                         Err(error) => {
                             tracing::debug!(flow = %self.id, %error, "XMPP connection broken");
                             if tls::is_of_tls(&error) {
-                                self.tls = TlsState::Failed;
+                                self.tls = Some(Trouble::Unreachable);
                             }
                             self.tell(Input::Eof);
                         }
@@ -339,7 +333,7 @@ impl Driver {
                 self.tell(Input::TlsDone(stream::TlsFacts { certificate }));
             }
             Err(error) => {
-                self.tls = TlsState::Failed;
+                self.tls = Some(error.trouble());
                 self.world.metrics.tls_failed(self.side, error.reason());
                 tracing::info!(
                     flow = %self.id, side = %self.side, peer = %self.remote, class = error.reason(), %error,

@@ -320,6 +320,11 @@ impl Response {
         &self.reason
     }
 
+    /// Puts another phrase in place of this one; the usual one where it is empty.
+    pub fn set_reason(&mut self, reason: &str) {
+        self.reason = phrase(self.status, reason);
+    }
+
     /// Puts the usual phrase in place of this one.
     pub(super) fn set_usual_reason(&mut self) {
         self.reason = self.status.reason().to_owned();

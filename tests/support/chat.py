@@ -18,10 +18,10 @@ from rig import DEADLINE, Events  # noqa: E402
 class Client:
     """A logged-in user of an XMPP server, over STARTTLS, with the server's certificate checked against our CA."""
 
-    def __init__(self, rig, jid, password, server, authority, namespace=None):
-        """Logs in at a server's address; `namespace` is the network namespace to do that from. In one, nothing is answered by itself:
+    def __init__(self, rig, jid, password, server, authority, namespace=None, resource="rig"):
+        """Logs in at a server's address, as a device of the user; `namespace` is the network namespace to do that from. In one, nothing is answered by itself:
         neither subscriptions nor presence."""
-        self.jid = jid
+        self.jid, self.resource = jid, resource
         self._namespace = namespace
         self.events = Events(jid)
         self.raw = []
@@ -106,7 +106,7 @@ class Client:
         if self._namespace:
             self._namespace.enter()
         asyncio.set_event_loop(self._loop)
-        xmpp = self._xmpp = slixmpp.ClientXMPP(f"{jid}/rig", password)
+        xmpp = self._xmpp = slixmpp.ClientXMPP(f"{jid}/{self.resource}", password)
         xmpp.ca_certs = certificate
         xmpp.ssl_context.minimum_version = ssl.TLSVersion.TLSv1_2
         xmpp.add_event_handler("session_start", self._started)

@@ -3,10 +3,12 @@
 import os
 
 
-def start(rig, domain, identity, authority, components, secret, role="relay", starttls="required"):
-    """Starts the Erlang machine itself in the foreground, unnamed (so no epmd is left behind), without its busy-waiting schedulers."""
+def start(rig, domain, identity, authority, components, secret, role="relay", starttls="required", users=()):
+    """Starts the Erlang machine itself in the foreground, unnamed (so no epmd is left behind), without its busy-waiting schedulers; `users` have the
+    password `secret`."""
     address = rig.address(role)
     name = "ejabberd"
+    clients = _listener(address, 5222, "ejabberd_c2s", "starttls_required: true") if users else ""
     hosts = "".join(f"      {component}:\n        password: \"{secret}\"\n" for component in components)
     config = rig.write(f"{name}/ejabberd.yml", f"""
 hosts: ["{domain}"]
@@ -18,7 +20,7 @@ s2s_access: all
 max_fsm_queue: 100000
 shaper: {{}}
 listen:
-  -
+{clients}  -
     port: 5269
     ip: "{address}"
     module: ejabberd_s2s_in
@@ -33,15 +35,19 @@ listen:
 modules:
   mod_ping: {{}}
   mod_s2s_dialback: {{}}
+{"  mod_roster: {}" if users else ""}
 """)
     folder = os.path.dirname(config)
     environment = _environment(rig, name, config, rig.address("resolver"))
     # It asks for addresses by the machine's resolv.conf, whatever its own configuration says.
     resolvers = rig.write(f"{name}/resolv.conf", f"nameserver {rig.address('resolver')}\n")
     own = ["unshare", "--mount", "sh", "-c", "mount --bind \"$0\" /etc/resolv.conf && exec \"$@\"", resolvers] if os.getuid() == 0 else []
-    process = rig.spawn(name, own + _command(folder), env=environment)
+    process = rig.spawn(name, own + _command(folder) + (_registering((user, domain) for user in users) if users else []), env=environment)
     process.wait_for_port(address, 5269, 60)
     process.wait_for_port(address, 5347, 60)
+    if users:
+        process.wait_for_text("registered", 60)
+        process.wait_for_port(address, 5222, 60)
     return process
 
 
@@ -98,8 +104,7 @@ modules:
         name = f"{self.name}-{self._starts}"
         namespace = self.dmz.where(self.role)
         environment = _environment(self.dmz, name, self._config, self.dmz.address("resolver_" + namespace.name))
-        register = "".join(f'ejabberd_auth:try_register(<<"{user}">>, <<"{host}">>, <<"secret">>), ' for user, host in self._users)
-        command = _command(self._folder) + ["-eval", f'{register}io:format("registered~n").']
+        command = _command(self._folder) + _registering(self._users)
         self.process = namespace.spawn(self.dmz, name, command, environment)
         return self
 
@@ -115,6 +120,11 @@ def _command(folder):
     # Without its busy-waiting schedulers.
     return ["erl", "+K", "true", "+sbwt", "none", "+sbwtdcpu", "none", "+sbwtdio", "none", "-mnesia", "dir", f'"{folder}/mnesia"',
             "-noinput", "-s", "ejabberd"]
+
+
+def _registering(users):
+    register = "".join(f'ejabberd_auth:try_register(<<"{user}">>, <<"{host}">>, <<"secret">>), ' for user, host in users)
+    return ["-eval", f'{register}io:format("registered~n").']
 
 
 def _environment(rig, name, config, resolver):

@@ -8,7 +8,7 @@ use super::{Admitted, Border, Peer, Translation};
 use crate::domain::Domain;
 use crate::gateway::delivery::SipPeer;
 use crate::gateway::kind::kind_of;
-use crate::gateway::rejection::{Refused, Rejected, Unproven, tag};
+use crate::gateway::rejection::{Has, Refused, Rejected, Unproven, tag};
 use crate::identity::Authenticated;
 use crate::interwork::address::{self, Sips};
 use crate::interwork::profile::Profile;
@@ -24,6 +24,18 @@ impl Border {
     /// # Errors
     /// [`Rejected`] with the response that says it.
     pub fn admit_sip(
+        &self,
+        side: Side,
+        request: Request,
+        peer: &mut dyn Peer,
+        now: Date,
+    ) -> Result<Admitted, Rejected> {
+        let has = Has::of_request(&request);
+        self.check(side, request, peer, now)
+            .map_err(|rejected| rejected.read(has, &self.conduct.undeliverable))
+    }
+
+    fn check(
         &self,
         side: Side,
         mut request: Request,

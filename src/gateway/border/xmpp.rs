@@ -60,7 +60,7 @@ impl Border {
         }
         let permit = match self.judge(&stanza, ends) {
             Err(refusal) if !refusal.is_polite() => {
-                return Err(RejectedStanza::of(&stanza, &refusal, &self.edge));
+                return Err(RejectedStanza::of(&stanza, &refusal, self));
             }
             // Whoever is blocked politely meets every other check first, and so learns nothing of the block.
             permit => permit,
@@ -68,13 +68,13 @@ impl Border {
         let route = self
             .table
             .lookup(&to, Protocol::Xmpp)
-            .map_err(|error| RejectedStanza::of(&stanza, &error, &self.edge))?;
+            .map_err(|error| RejectedStanza::of(&stanza, &error, self))?;
         let inward = matches!(route.destination(), Destination::Local(_));
         if inward != (direction == Direction::Inbound) {
             return Err(RejectedStanza::of(
                 &stanza,
                 &Refused::Relaying(to.domain().clone()),
-                &self.edge,
+                self,
             ));
         }
         let permit = permit.map_err(|refusal| RejectedStanza::as_offline(&stanza, &refusal))?;
@@ -169,13 +169,13 @@ impl Border {
 
     /// What is said to the edge itself, by its own name.
     fn serve(&self, stanza: &Stanza, ends: Ends<'_>) -> Result<AdmittedStanza, RejectedStanza> {
-        let reject = |refusal: &Refused| RejectedStanza::of(stanza, refusal, &self.edge);
+        let reject = |refusal: &Refused| RejectedStanza::of(stanza, refusal, self);
         // Our own nodes may always ask. A block names users, and the edge is none.
         if ends.direction == Direction::Inbound
             && let Err(refusal) = self.judge(stanza, ends)
             && !refusal.is_polite()
         {
-            return Err(RejectedStanza::of(stanza, &refusal, &self.edge));
+            return Err(RejectedStanza::of(stanza, &refusal, self));
         }
         match stanza.kind() {
             stanza::Kind::Message(MessageType::Normal | MessageType::Chat | MessageType::Groupchat) => {
@@ -198,7 +198,7 @@ impl Border {
         route: Route,
         (now, random): (Date, &[u8; 32]),
     ) -> Result<AdmittedStanza, RejectedStanza> {
-        let reject = |refusal: &Refused| Err(RejectedStanza::of(&stanza, refusal, &self.edge));
+        let reject = |refusal: &Refused| Err(RejectedStanza::of(&stanza, refusal, self));
         if self.conduct.translation == Translation::Off {
             return reject(&Refused::TranslationOff);
         }
@@ -244,7 +244,7 @@ impl Border {
         }
         let request = match translate::to_request(&stanza, &profile, &self.edge, random) {
             Ok(request) => request,
-            Err(error) => return Err(RejectedStanza::of(&stanza, &error, &self.edge)),
+            Err(error) => return Err(RejectedStanza::of(&stanza, &error, self)),
         };
         let link = Link::Sip {
             remote: stanza.to().domain().clone(),

@@ -1,6 +1,6 @@
 //! Refusals by the terms of a foreign domain: the answer says what does pass, and the log which key would let this pass.
 
-use super::{Rejected, tag};
+use super::{Rejected, Words, tag};
 use crate::domain::Domain;
 use crate::refusal::Fault;
 use crate::route::Federated;
@@ -23,6 +23,7 @@ impl Rejected {
             },
             fault: Fault::Policy,
             why: format!("[[federate]] {}: {not_allowed}", entry.pattern),
+            words: Words::Edge,
         }
     }
 

@@ -688,3 +688,46 @@ fn one_domain_takes_no_more_than_its_share_of_what_is_remembered() {
     }
     assert_eq!(bench.gateway.conversations().0, 8);
 }
+
+#[test]
+fn who_has_written_is_answered_under_the_spelling_of_his_own_address_until_he_writes_another() {
+    let mut bench = Bench::new();
+    let alone = |from: &str| message(from, "sip:juliet@corp.example", "hello");
+    for (from, device, expected) in [
+        ("sip:Romeo.M@partner.example", "", "sip:Romeo.M@partner.example"),
+        (
+            "sip:Romeo.M@partner.example",
+            "/b c",
+            "sip:Romeo.M@partner.example;gr=b%20c",
+        ),
+        (
+            "sip:ROMEO.M:pw@Partner.Example:5070;transport=tcp;gr=x",
+            "",
+            "sip:ROMEO.M@Partner.Example",
+        ),
+        ("sip:romeo.m@partner.example", "", "sip:romeo.m@partner.example"),
+        (
+            "sip:romeo%2Em@partner.example",
+            "",
+            "sip:romeo%2Em@partner.example",
+        ),
+    ] {
+        let (_, seen) = bench.request(alone(from));
+        assert_eq!(seen.sent.len(), 1, "{from}");
+        let to = format!("romeo.m@partner.example{device}");
+        let seen = bench.stanza(chat(JULIET, &to, "m1", "hello"));
+        let (_, request, _) = &seen.requests[0];
+        assert_eq!(request.uri().to_string(), expected);
+        assert_eq!(request.headers().to().uri(), request.uri());
+        // It is between these two.
+        let seen = bench.stanza(chat("nurse@corp.example/x", &to, "m2", "hello"));
+        assert_ne!(
+            seen.requests[0].1.uri().to_string(),
+            "sip:Romeo.M@partner.example"
+        );
+    }
+    let phone = "sip:+4930123;phone-context=example.com@partner.example;user=phone";
+    bench.request(alone(phone));
+    let seen = bench.stanza(chat(JULIET, "+4930123@partner.example", "m3", "hello"));
+    assert_eq!(seen.requests[0].1.uri().to_string(), phone);
+}

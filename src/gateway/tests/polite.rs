@@ -109,13 +109,20 @@ fn an_explicitly_blocked_user_is_told_that_policy_forbids_it() {
         stanza_fares(&explicit("romeo@friend.example"), chat(ROMEO, JULIET, "m1", "hi")).unwrap_err();
     assert_eq!(rejected.class(), "blocked");
     let error = rejected.into_reply().unwrap().error().unwrap();
+    let said = format!("{UNDELIVERABLE}: Forbidden by policy");
     assert_eq!(error.condition(), Condition::PolicyViolation);
+    assert_eq!(error.text(), Some(said.as_str()));
     let rejected = request_fares(&explicit("alice@partner.example"), message(ALICE, BOB, "x")).unwrap_err();
     assert_eq!(
         (rejected.response().status().code(), rejected.class()),
         (403, "blocked")
     );
-    assert_eq!(rejected.response().reason(), "Forbidden by policy");
+    assert_eq!(rejected.response().reason(), said);
+    // Who only types reads nothing.
+    let state = stanza(Kind::Message(MessageType::Chat), ROMEO, JULIET);
+    let rejected = stanza_fares(&explicit("romeo@friend.example"), state).unwrap_err();
+    let error = rejected.into_reply().unwrap().error().unwrap();
+    assert_eq!(error.text(), Some("Forbidden by policy"));
 }
 
 #[test]

@@ -149,7 +149,7 @@ async fn secure(
                     tracing::debug!(peer = %target.domain, %target, class, %error, "TLS with a SIP server failed");
                 }
             }
-            Err(Trouble::Untrusted)
+            Err(error.trouble())
         }
     }
 }

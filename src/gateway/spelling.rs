@@ -1,0 +1,114 @@
+//! How users of SIP write their addresses: a JID keeps neither case nor what stands beside a telephone number, and the user's
+//! own server may need both to find him again (RFC 3261 §19.1.4: user parts are case-sensitive).
+//!
+//! Whoever a SIP user has written to writes back to the address that came, in its last spelling. It is never an identity: those
+//! are JIDs. Only what differs from the JID's own SIP address is kept, and the oldest is forgotten for the newest.
+
+use std::collections::{HashMap, VecDeque};
+
+use super::conversation::Pair;
+use super::delivery::{Delivery, Payload};
+use crate::interwork::address::Party;
+use crate::interwork::address::{self, Sips};
+use crate::limits::{FOREIGN_ID_BYTES, GatewayLimits};
+use crate::sip::{NameAddr, Request, Scheme, SipUri, Uri};
+
+/// The spellings of a shard.
+#[derive(Debug)]
+pub(super) struct Spellings {
+    most: usize,
+    seen: HashMap<Pair, SipUri>,
+    /// The same, in the order in which they came.
+    order: VecDeque<Pair>,
+}
+
+impl Spellings {
+    /// None yet; as many at most as conversations.
+    pub(super) fn new(limits: &GatewayLimits) -> Self {
+        Self {
+            most: limits.conversations,
+            seen: HashMap::new(),
+            order: VecDeque::new(),
+        }
+    }
+
+    /// Takes note of how a SIP user writes his address, or uses what was noted of the one that is written to.
+    pub(super) fn meet(&mut self, delivery: &mut Delivery) {
+        match &mut delivery.payload {
+            Payload::ToXmpp { stanza, request, .. } => {
+                self.note(&Pair::new(stanza.to(), stanza.from()), request);
+            }
+            Payload::InSession { request, ends, .. } => self.note(ends, request),
+            Payload::ToSip { request, sender, .. } => {
+                if let Some(spelling) = self.seen.get(&Pair::new(sender.from(), sender.to())) {
+                    spell(request, sender.to().resource(), spelling);
+                }
+            }
+            Payload::Receipt { .. }
+            | Payload::Forward { .. }
+            | Payload::Pass { .. }
+            | Payload::State { .. } => {}
+        }
+    }
+
+    fn note(&mut self, pair: &Pair, request: &Request) {
+        let from = request.headers().from().uri();
+        let is_plain = from.sip().is_some_and(|uri| {
+            uri.user() == pair.sip.local()
+                && uri.host().to_string() == pair.sip.domain().as_str()
+                && uri.params().get("user").is_none()
+        });
+        let spelling = if is_plain { None } else { differing(pair, from) };
+        match (self.seen.get_mut(pair), spelling) {
+            (Some(seen), Some(spelling)) => *seen = spelling,
+            (Some(seen), None) => {
+                if let Ok(usual) = address::to_uri(&pair.sip, Scheme::Sip) {
+                    *seen = usual;
+                }
+            }
+            (None, None) => {}
+            (None, Some(spelling)) => {
+                if self.order.len() >= self.most
+                    && let Some(oldest) = self.order.pop_front()
+                {
+                    self.seen.remove(&oldest);
+                }
+                self.seen.insert(pair.clone(), spelling);
+                self.order.push_back(pair.clone());
+            }
+        }
+    }
+}
+
+/// The address without its device, where it is another than that of the JID.
+fn differing(pair: &Pair, from: &Uri) -> Option<SipUri> {
+    let party = Party::from_uri(from, Sips::Translate).ok()?;
+    let party = party.with_resource(None).ok()?;
+    let usual = address::to_uri(&pair.sip, Scheme::Sip).ok();
+    let spelling = party.uri();
+    let is_short = spelling.to_string().len() <= FOREIGN_ID_BYTES;
+    (party.jid() == &pair.sip
+        && Some(spelling) != usual.as_ref()
+        && is_short
+        && spelling.scheme() == Scheme::Sip)
+        .then(|| spelling.clone())
+}
+
+/// Writes a request to the same device under another spelling.
+fn spell(request: &mut Request, device: Option<&str>, spelling: &SipUri) {
+    let to = request.headers().to();
+    let endpoint = to.params().get("epid").map(str::to_owned);
+    let spelled = Party::from_uri(&Uri::Sip(spelling.clone()), Sips::Translate)
+        .and_then(|party| party.with_resource(device.filter(|_| endpoint.is_none())));
+    // It was read once already.
+    let Ok(spelled) = spelled else { return };
+    let named = NameAddr::new(spelled.uri().clone());
+    let to = match endpoint {
+        Some(endpoint) => named.with_param("epid", Some(&endpoint)),
+        None => Ok(named),
+    };
+    if let Ok(to) = to {
+        request.set_uri(Uri::Sip(spelled.uri().clone()));
+        request.headers_mut().set_to(to);
+    }
+}
