@@ -12,22 +12,23 @@ import slixmpp  # noqa: E402
 from slixmpp.xmlstream.handler import Callback  # noqa: E402
 from slixmpp.xmlstream.matcher import MatchXPath  # noqa: E402
 
-from rig import DEADLINE, Events  # noqa: E402
+from rig import DEADLINE, Events, wait_until  # noqa: E402
 
 
 class Client:
     """A logged-in user of an XMPP server, over STARTTLS, with the server's certificate checked against our CA."""
 
-    def __init__(self, rig, jid, password, server, authority, namespace=None, resource="rig"):
-        """Logs in at a server's address, as a device of the user; `namespace` is the network namespace to do that from. In one, nothing is answered by itself:
-        neither subscriptions nor presence."""
+    def __init__(self, rig, jid, password, server, authority, namespace=None, resource="rig", plugins=()):
+        """Logs in at a server's address, as a device of the user; `namespace` is the network namespace to do that from. In one, nothing is
+        answered by itself: neither subscriptions nor presence. `plugins` are those of slixmpp that it has beside its own, such as `xep_0184`,
+        which gives receipts to whoever asks for them."""
         self.jid, self.resource = jid, resource
         self._namespace = namespace
         self.events = Events(jid)
         self.raw = []
         self._ready = threading.Event()
         self._loop = asyncio.new_event_loop()
-        self._thread = threading.Thread(target=self._run, args=(jid, password, server, authority.certificate), daemon=True)
+        self._thread = threading.Thread(target=self._run, args=(jid, password, server, authority.certificate, plugins), daemon=True)
         self._thread.start()
         rig.on_close(self.close)
         self.events.wait(lambda event: event[0] in ("online", "failed"), "its log-in")
@@ -56,6 +57,17 @@ class Client:
     def wait_for_error(self, identifier, deadline=DEADLINE):
         """Waits for the error that answers a stanza: (`error`, from, id, condition, text, xml)."""
         return self.events.wait(lambda event: event[0] == "error" and event[2] == identifier, f"an error for {identifier}", deadline)
+
+    def wait_for_element(self, name, namespace, sender, deadline=DEADLINE, **attributes):
+        """Waits until a stanza of a sender's with such a child has come, and gives its text."""
+        def seen():
+            for way, text in list(self.raw):
+                stanza = ElementTree.fromstring(text) if way == "<-" and f"<{name}" in text else None
+                child = None if stanza is None else stanza.find(f"{{{namespace}}}{name}")
+                if child is not None and stanza.get("from", "").split("/")[0] == sender and attributes.items() <= child.attrib.items():
+                    return text
+            return None
+        return wait_until(seen, f"{self.jid} sees <{name}/> of {sender}", deadline)
 
     def presence(self, kind=None, to=None, show=None, status=None, priority=None, extension=None):
         """Sends presence: a state to all who may see it, or of some kind to one."""
@@ -102,12 +114,14 @@ class Client:
             self._loop.call_soon_threadsafe(self._xmpp.disconnect)
             self._thread.join(5)
 
-    def _run(self, jid, password, server, certificate):
+    def _run(self, jid, password, server, certificate, plugins):
         if self._namespace:
             self._namespace.enter()
         asyncio.set_event_loop(self._loop)
         xmpp = self._xmpp = slixmpp.ClientXMPP(f"{jid}/{self.resource}", password)
         xmpp.ca_certs = certificate
+        for plugin in plugins:
+            xmpp.register_plugin(plugin)
         xmpp.ssl_context.minimum_version = ssl.TLSVersion.TLSv1_2
         xmpp.add_event_handler("session_start", self._started)
         xmpp.add_event_handler("message", self._message)
