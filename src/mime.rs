@@ -38,7 +38,7 @@ impl MediaType {
                     rest = inner;
                     quoted(&mut rest)?
                 }
-                None => token(&mut rest)?.to_owned(),
+                None => word(&mut rest, is_bare)?.to_owned(),
             };
             if parameters.iter().any(|(known, _)| *known == name) {
                 return Err(MediaTypeError);
@@ -122,8 +122,12 @@ impl fmt::Display for MediaType {
 pub struct MediaTypeError;
 
 fn token<'a>(rest: &mut &'a str) -> Result<&'a str, MediaTypeError> {
+    word(rest, is_token)
+}
+
+fn word<'a>(rest: &mut &'a str, is_part: fn(u8) -> bool) -> Result<&'a str, MediaTypeError> {
     let text = rest.trim_start_matches(BLANK);
-    let end = text.bytes().position(|b| !is_token(b)).unwrap_or(text.len());
+    let end = text.bytes().position(|b| !is_part(b)).unwrap_or(text.len());
     let (token, tail) = text.split_at_checked(end).ok_or(MediaTypeError)?;
     if token.is_empty() {
         return Err(MediaTypeError);
@@ -161,6 +165,11 @@ const fn is_token(b: u8) -> bool {
     matches!(b, b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'.' | b'!' | b'%' | b'*' | b'_' | b'+' | b'`' | b'\'' | b'~')
 }
 
+/// What stands in values without quotes although it should have them: base64, as Microsoft's clients write their fonts.
+const fn is_bare(b: u8) -> bool {
+    is_token(b) || matches!(b, b'/' | b'=')
+}
+
 const BLANK: [char; 2] = [' ', '\t'];
 
 #[cfg(test)]
@@ -173,6 +182,9 @@ mod tests {
         assert!(read.is("text", "plain") && read.is_of("text") && !read.is_of("plain"));
         assert_eq!(read.parameter("charset"), Some("UTF-8"));
         assert_eq!(read.to_string(), "text/plain;charset=UTF-8;x=y");
+        let bare = MediaType::parse("text/plain;msgr=WA/t+A==;x=1").unwrap();
+        assert_eq!(bare.parameter("msgr"), Some("WA/t+A=="));
+        assert_eq!(bare.to_string(), "text/plain;msgr=\"WA/t+A==\";x=1");
         let quoted = MediaType::parse(r#"multipart/mixed;boundary="a \"b""#).unwrap();
         assert_eq!(quoted.parameter("boundary"), Some("a \"b"));
         assert_eq!(MediaType::parse(&quoted.to_string()), Ok(quoted));

@@ -5,6 +5,27 @@ use super::message::MessageError;
 use super::receipt::{self, Receipt};
 use crate::sip::{Method, Request};
 
+/// What the body of a MESSAGE may be.
+pub const TYPES: [(&str, &str); 9] = [
+    ("text", "plain"),
+    ("text", "html"),
+    ("text", "rtf"),
+    ("application", "rtf"),
+    ("multipart", "alternative"),
+    ("message", "cpim"),
+    ("application", "im-iscomposing+xml"),
+    ("message", "imdn+xml"),
+    ("application", "ms-imdn+xml"),
+];
+
+/// The same as an Accept header field lists them (RFC 3261 §20.1).
+#[must_use]
+pub fn accept() -> String {
+    TYPES
+        .map(|(kind, subtype)| format!("{kind}/{subtype}"))
+        .join(", ")
+}
+
 /// What is in a request.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Carried {

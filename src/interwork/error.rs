@@ -13,6 +13,7 @@ mod table;
 pub use table::{condition_for, rfc_status};
 
 use super::address::{self, Sips};
+use super::carried;
 use super::message::is_direction_control;
 use super::percent;
 use super::profile::Profile;
@@ -99,7 +100,7 @@ impl SipError {
         //# The server MUST return a list of acceptable formats using the
         //# Accept, Accept-Encoding, or Accept-Language header field
         if self.status == StatusCode::UNSUPPORTED_MEDIA_TYPE {
-            let _ = response.headers_mut().push("Accept", ACCEPT);
+            let _ = response.headers_mut().push("Accept", &carried::accept());
             let _ = response.headers_mut().push("Accept-Encoding", "identity");
         }
         response
@@ -362,9 +363,6 @@ fn join_with(first: &str, between: &str, second: &str) -> String {
     }
     format!("{first}{between}{second}")
 }
-
-/// What [`super::message`] reads.
-const ACCEPT: &str = "text/plain, text/html, text/rtf, multipart/alternative, message/cpim";
 
 #[cfg(test)]
 mod tests;

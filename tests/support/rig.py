@@ -29,6 +29,8 @@ ROLES = {
     "dead": 8,           # where nobody lives
     "resolver": 9,       # what the inside node asks for names
     "outside_resolver": 10,  # what vestibule and foreign servers ask
+    "simone": 11,        # the user agent of SIP SIMPLE of northwind.lan, outside
+    "lyn": 12,           # the Microsoft organisation adatum.lan, outside
     "edge_inside": 13,   # vestibule's inside zone
     "control": 20,       # control sockets of user agents, metrics
 }

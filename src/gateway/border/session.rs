@@ -172,7 +172,7 @@ pub(super) const fn supported(method: &Method) -> Supported<'static> {
         } else if matches!(method, Method::Info) {
             &ACTIVITIES
         } else {
-            &TEXTS
+            &carried::TYPES
         },
         answer: if matches!(method, Method::Invite) {
             Some(("application", "sdp"))
@@ -195,17 +195,6 @@ const DESCRIPTIONS: [(&str, &str); 6] = [
     ("application", "ms-filetransfer+xml"),
 ];
 const ACTIVITIES: [(&str, &str); 2] = [("application", "xml"), ("application", "im-iscomposing+xml")];
-const TEXTS: [(&str, &str); 8] = [
-    ("text", "plain"),
-    ("text", "html"),
-    ("text", "rtf"),
-    ("multipart", "alternative"),
-    ("message", "cpim"),
-    ("application", "im-iscomposing+xml"),
-    ("message", "imdn+xml"),
-    ("application", "ms-imdn+xml"),
-];
-
 /// What it has for the XMPP user.
 fn carries(request: &Request, ends: (Party, Party), now: Date) -> Result<Carries, Rejected> {
     let reject = |refusal: &dyn Refuse| Rejected::of(request, refusal);

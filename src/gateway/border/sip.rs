@@ -11,6 +11,7 @@ use crate::gateway::kind::kind_of;
 use crate::gateway::rejection::{Has, Refused, Rejected, Unproven, tag};
 use crate::identity::Authenticated;
 use crate::interwork::address::{self, Sips};
+use crate::interwork::carried;
 use crate::interwork::profile::Profile;
 use crate::policy::{Decision, Kind, Party, Query, Refusal};
 use crate::route::{Destination, Federated, Local, Nodes, Protocol, Role, Route, Side, Transport};
@@ -372,7 +373,7 @@ fn answer_options(request: &Request, allow: &str) -> Result<Admitted, Rejected> 
     let response: Response = request.response(StatusCode::OK, StatusCode::OK.reason(), Some(&tag(request)));
     response
         .with_header("Allow", allow)
-        .and_then(|it| it.with_header("Accept", ACCEPT))
+        .and_then(|it| it.with_header("Accept", &carried::accept()))
         .map(|it| Admitted::Answer(Box::new(it)))
         .map_err(|flaw| Rejected::of(request, &Refused::Internal(flaw)))
 }
@@ -415,4 +416,3 @@ const TRANSLATED: [Method; 8] = [
     Method::Info,
     Method::Update,
 ];
-const ACCEPT: &str = "text/plain";

@@ -195,7 +195,7 @@ fn a_tenant_is_proven_by_the_clearing_house_that_it_stands_behind_and_by_no_othe
 }
 
 const ALLOW: &str = "MESSAGE, OPTIONS, INVITE, BYE, INFO, UPDATE";
-const TEXTS: &str = "text/plain, text/html, text/rtf, multipart/alternative, message/cpim, \
+const TEXTS: &str = "text/plain, text/html, text/rtf, application/rtf, multipart/alternative, message/cpim, \
      application/im-iscomposing+xml, message/imdn+xml, application/ms-imdn+xml";
 
 #[test]
@@ -268,7 +268,7 @@ fn options_are_answered_by_the_edge_to_those_who_may_send_and_to_none_else() {
                 headers.get("Allow"),
                 Some("MESSAGE, OPTIONS, INVITE, ACK, BYE, CANCEL, INFO, UPDATE")
             );
-            assert_eq!(headers.get("Accept"), Some("text/plain"));
+            assert_eq!(headers.get("Accept"), Some(TEXTS));
             assert!(headers.to().tag().is_some());
         }
     }

@@ -569,7 +569,10 @@ fn an_unsupported_body_is_answered_with_what_is_supported() {
     );
     assert_eq!(
         response.headers().get("Accept"),
-        Some("text/plain, text/html, text/rtf, multipart/alternative, message/cpim")
+        Some(
+            "text/plain, text/html, text/rtf, application/rtf, multipart/alternative, message/cpim, \
+             application/im-iscomposing+xml, message/imdn+xml, application/ms-imdn+xml"
+        )
     );
     assert_eq!(response.headers().get("Accept-Encoding"), Some("identity"));
 }
