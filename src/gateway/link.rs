@@ -297,7 +297,7 @@ impl XmppLink {
         let epoch = self.epoch;
         self.outputs.push_back(Output::Tell(Fate::Broken { epoch }));
         // A far end that ends each stream at once must not make us spin; a stream that was up for a while was well.
-        if lived >= WELL {
+        if lived >= well(self.far) {
             self.backoff.succeeded();
         }
         let trouble = (self.backoff.failures() >= PATIENCE).then_some(Trouble::Refused);
@@ -375,8 +375,15 @@ const fn longest_pause(limits: &XmppLimits, far: Far) -> Duration {
     }
 }
 
-/// A stream that was up for so long was a success, whatever ended it.
-const WELL: Duration = Duration::from_secs(10);
+/// A stream that was up for so long was a success, whatever ended it. Where one of several nodes dies, and soon another,
+/// the next one carries on without a pause that has grown.
+const fn well(far: Far) -> Duration {
+    match far {
+        Far::Peer => Duration::from_secs(10),
+        Far::Node => Duration::from_secs(1),
+    }
+}
+
 /// After so many failures in a row letters do not wait for the end of a pause any more.
 const PATIENCE: u32 = 3;
 

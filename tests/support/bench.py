@@ -2,23 +2,19 @@
 
 import argparse
 import os
-import select
 import statistics
-import subprocess
 import sys
-import time
 
 import ejabberd
 import kamailio
 import prosody
 import resolver
 import rig as rigs
+from load import Load
 from pki import Authority
 from vestibule import Vestibule
 
 RUNS = 3
-STARTS = 120.0
-"""Seconds until a case is connected and warm, and until a run has ended."""
 INSIDE_SIP = '[[listen]]\nzone = "inside"\nprotocol = "sip"\ntransport = "tls"\nport = 5061\ntls = "internal"\n'
 SECRET = "component secret"
 
@@ -80,55 +76,6 @@ class Case:
         """Ends everything of this case."""
         self.stop()
         self.rig.close()
-
-
-class Load:
-    """The load generator, driven by lines."""
-
-    def __init__(self, rig, binary, mode, options):
-        words = [word for name, value in options.items() for word in (f"--{name.replace('_', '-')}", str(value))]
-        self._errors = open(os.path.join(rig.logs, "load.log"), "wb")
-        self._popen = subprocess.Popen([binary, mode, *words], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self._errors,
-                                       start_new_session=True, preexec_fn=rigs.die_with_parent)
-        self._log = self._errors.name
-
-    @property
-    def pid(self):
-        """Its process group."""
-        return self._popen.pid
-
-    def go(self):
-        """Tells it to go on."""
-        self._popen.stdin.write(b"go\n")
-        self._popen.stdin.flush()
-
-    def expect(self, word):
-        """Waits for the next line, which begins with a word; returns the rest."""
-        end = time.monotonic() + STARTS
-        line = b""
-        while not line.endswith(b"\n"):
-            if not select.select([self._popen.stdout], [], [], max(0, end - time.monotonic()))[0]:
-                raise rigs.Failed(f"the load is not {word} after {STARTS:.0f} s\n{rigs.tail(self._log, 6)}")
-            got = os.read(self._popen.stdout.fileno(), 4096)
-            if not got:
-                raise rigs.Failed(f"the load ended before it was {word}\n{rigs.tail(self._log, 6)}")
-            line += got
-        words = line.decode().split()
-        if words[0] != word:
-            raise rigs.Failed(f"the load says {line!r} and not {word}")
-        return words[1:]
-
-    def done(self):
-        """Waits for the end of a batch: messages, seconds."""
-        messages, seconds = self.expect("done")
-        return int(messages), float(seconds)
-
-    def close(self):
-        """Ends it."""
-        self._popen.kill()
-        self._popen.wait()
-        for file in (self._popen.stdin, self._popen.stdout, self._errors):
-            file.close()
 
 
 class Kamailio(Case):
@@ -257,6 +204,9 @@ def main():
     if "L4" in (arguments.only or []):
         import soak  # it needs what stands here
         return soak.run(arguments)
+    if {"L3", "R1", "R2"} & set(arguments.only or []):
+        import faults  # as above
+        return faults.run(arguments)
     if "L6" in (arguments.only or []):
         import hostile_load  # as above
         return hostile_load.run(arguments)
@@ -394,6 +344,9 @@ def _arguments():
     parser.add_argument("--messages", type=int, default=30_000, help="messages a run")
     parser.add_argument("--only", action="append", help="only cases whose name contains this")
     parser.add_argument("--minutes", type=int, default=30, help="how long L4, the soak, lasts; it runs only when asked for by --only L4")
+    parser.add_argument("--rate", type=int, default=5000, help="messages a second each way of L3")
+    parser.add_argument("--seconds", type=int, default=60, help="how long L3 lasts")
+    parser.add_argument("--times", type=int, help="how often R1 and R2 kill")
     return parser.parse_args()
 
 

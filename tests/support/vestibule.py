@@ -17,10 +17,11 @@ class Vestibule:
     """One proxy between the rig's outside and inside addresses."""
 
     def __init__(self, rig, binary, authority, local, federated, link="s2s", secret=None, level="debug",
-                 peer_certificate="required", extra="", nodes=("node",)):
+                 peer_certificate="required", extra="", nodes=("node",), node_port=5269):
         """`local` is the inside domain, XMPP linked by `s2s` (with TLS), `plain` (s2s without) or `component`, or `sip`; `federated` maps
         foreign domains to the text of their [[federate]] table. `peer_certificate` is what outside listeners ask for, `extra` more tables;
-        `nodes` are the roles of the nodes of a SIP domain."""
+        `nodes` are the roles of the nodes of a SIP domain or of one
+        linked by s2s with TLS."""
         self._install(rig, binary)
         if not any(process.name == "dnsmasq-outside_resolver" for process in rig.processes):
             resolver.start(rig, {}, role="outside_resolver")  # knows nothing, and says so at once
@@ -29,7 +30,8 @@ class Vestibule:
         self.metrics = f"http://{rig.address('control')}:9464"
         node = rig.address("node")
         how = {
-            "s2s": f'nodes = [{{ host = "{node}", port = 5269 }}]\ntls = "internal"\nlink = "s2s"',
+            "s2s": "nodes = [" + ", ".join(f'{{ host = "{rig.address(role)}", port = {node_port} }}' for role in nodes) + "]\n"
+                   'tls = "internal"\nlink = "s2s"',
             "plain": f'nodes = [{{ host = "{node}", port = 5269 }}]\nlink = "s2s"',
             "component": f'nodes = [{{ host = "{node}" }}]\nlink = "component"\nsecret = "file:{self._folder}/component.secret"\n'
                          'component_port = 5347',
@@ -124,11 +126,19 @@ level = "{level}"
         return [self.binary, *arguments, "--config", self.config]
 
     def start(self, until="/readyz"):
-        """Starts it and waits until it says that it is ready; `/healthz` is enough where its node is missing."""
+        """Starts it and waits until it says that it is ready; `/healthz` is enough where its node is missing, and `None` waits for nothing."""
         user = ["setpriv", f"--reuid={USER}", "--regid=nogroup", "--clear-groups", "--pdeathsig", "KILL", "--"] if os.getuid() == 0 else []
         self.process = self._spawn(user + self.command("run"))
-        wait_until(lambda: self.answers(until), f"vestibule answers 200 to {until}", alive=self.process)
+        if until:
+            wait_until(lambda: self.answers(until), f"vestibule answers 200 to {until}", alive=self.process)
         return self
+
+    def kill(self):
+        """Kills it, without a word, and waits until it is gone."""
+        self.process.popen.kill()
+        self.process.popen.wait()
+        self.rig.processes.remove(self.process)
+        self.process.popen.stdin.close()
 
     def _spawn(self, command):
         return self.rig.spawn("vestibule", command)

@@ -204,12 +204,27 @@ fn pauses_grow_to_their_ceiling_and_begin_anew_after_a_stream_that_was_well() {
         assert_eq!(fail(&mut bench), Duration::from_secs(longest));
         bench.letter(1);
         bench.tell(Input::Opened(Evidence::Taken));
-        bench.now += WELL;
+        bench.now += well(far);
         bench.tell(Input::Ended { random: u32::MAX });
         assert_eq!(
             bench.link.timeout().unwrap() - bench.now,
             bench.limits.first_pause
         );
+    }
+}
+
+#[test]
+fn letters_wait_for_the_next_node_however_many_have_died_within_seconds() {
+    let mut bench = Bench::new(Far::Node);
+    for number in 0..10 {
+        assert_eq!(bench.letter(number), ["open"]);
+        bench.tell(Input::Opened(Evidence::Taken));
+        bench.now += Duration::from_secs(1);
+        bench.tell(Input::Ended { random: u32::MAX });
+        assert!(!bench.link.takes_letters(), "given back after {number} streams");
+        let pause = bench.link.timeout().unwrap() - bench.now;
+        assert_eq!(pause, bench.limits.first_pause);
+        bench.wait();
     }
 }
 

@@ -15,6 +15,7 @@
     reason = "a load generator is a test: it may panic, print, and read the clock"
 )]
 
+mod exchange;
 mod sip;
 mod tls;
 mod xmpp;
@@ -144,7 +145,7 @@ async fn main() {
     let mut words = std::env::args().skip(1);
     let mode = words
         .next()
-        .expect("a mode: sip-to-sip, xmpp-to-component, xmpp-to-server, sip-to-server, server-to-sip, setup-to-nothing, idle-to-nothing");
+        .expect("a mode: sip-to-sip, xmpp-to-component, xmpp-to-server, sip-to-server, server-to-sip, setup-to-nothing, idle-to-nothing, exchange, node");
     let mut pairs = HashMap::new();
     while let Some(name) = words.next() {
         pairs.insert(
@@ -153,6 +154,11 @@ async fn main() {
         );
     }
     let arguments = Arc::new(Arguments(pairs));
+    match &*mode {
+        "exchange" => return exchange::run(arguments).await,
+        "node" => return exchange::node(arguments).await,
+        _ => {}
+    }
     let meter = Arc::new(Meter {
         arrived: AtomicU64::new(0),
         sent: AtomicU64::new(0),

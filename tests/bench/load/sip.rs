@@ -99,7 +99,7 @@ pub(crate) async fn sink(listener: TcpListener, acceptor: TlsAcceptor, meter: Ar
 }
 
 /// The head of the first whole message of a buffer, and the message's length with its body.
-fn frame(buffer: &[u8]) -> Option<(String, usize)> {
+pub(crate) fn frame(buffer: &[u8]) -> Option<(String, usize)> {
     let end = memmem::find(buffer, b"\r\n\r\n")? + 4;
     let head = std::str::from_utf8(&buffer[..end])
         .expect("a head in UTF-8")
@@ -108,7 +108,8 @@ fn frame(buffer: &[u8]) -> Option<(String, usize)> {
     (buffer.len() >= end + body).then_some((head, end + body))
 }
 
-fn answer(head: &str, answers: &mut String) {
+/// Adds the 200 to a request.
+pub(crate) fn answer(head: &str, answers: &mut String) {
     answers.push_str("SIP/2.0 200 OK\r\n");
     for line in head.lines().skip(1) {
         let name = line

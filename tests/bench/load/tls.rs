@@ -25,16 +25,22 @@ pub(crate) fn acceptor(arguments: &Arguments) -> TlsAcceptor {
 
 /// Shows our certificate and expects the server's to be for `name`.
 pub(crate) async fn connect(arguments: &Arguments, tcp: TcpStream, name: &str) -> TlsStream<TcpStream> {
+    try_connect(arguments, tcp, name).await.expect("TLS handshake")
+}
+
+/// The same, where it may fail.
+pub(crate) async fn try_connect(
+    arguments: &Arguments,
+    tcp: TcpStream,
+    name: &str,
+) -> std::io::Result<TlsStream<TcpStream>> {
     let (chain, key, roots) = material(arguments);
     let config = ClientConfig::builder()
         .with_root_certificates(roots)
         .with_client_auth_cert(chain, key)
         .unwrap();
     let name = ServerName::try_from(name.to_owned()).unwrap();
-    TlsConnector::from(Arc::new(config))
-        .connect(name, tcp)
-        .await
-        .expect("TLS handshake")
+    TlsConnector::from(Arc::new(config)).connect(name, tcp).await
 }
 
 fn material(

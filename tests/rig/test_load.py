@@ -1,0 +1,32 @@
+"""Messages both ways at once between SIP and XMPP, each followed by its number: a tenth of what scripts/bench holds, with the counts and
+never the time asserted. Needs VESTIBULE_BINARY, and the load generator beside it."""
+
+import os
+import unittest
+
+import faults
+
+BINARY = os.environ["VESTIBULE_BINARY"]
+SECONDS, RATE = 10, 500
+NODE_KILLS = 10
+
+
+class Load(unittest.TestCase):
+    """vestibule between a SIP peer and an XMPP node, both of the load generator."""
+
+    def test_under_load_each_message_arrives_once_and_in_order_both_ways(self):
+        counted, *_ = faults.held(BINARY, None, RATE, SECONDS)
+        self.assertEqual([], counted.faults())
+        for way in faults.WAYS:
+            self.assertEqual(counted.sent(way), counted[f"{way}_accepted"])
+            self.assertGreaterEqual(counted.sent(way), RATE * SECONDS)
+
+    def test_killing_one_of_two_nodes_amid_messages_loses_none_in_silence_and_the_other_carries_on(self):
+        counted, crossed = faults.kill_node(BINARY, None, NODE_KILLS)
+        self.assertEqual([], counted.faults())
+        self.assertEqual(NODE_KILLS, len(crossed))
+        self.assertGreater(counted["to_xmpp_accepted"], counted["to_xmpp_refused"])
+
+
+if __name__ == "__main__":
+    unittest.main()
