@@ -35,6 +35,14 @@ pub const LANGUAGES_OF_A_TEXT: usize = 16;
 /// one is taken for abuse and replaced.
 pub const FOREIGN_ID_BYTES: usize = 128;
 
+/// Stanzas from outside that are known again when they come back, twice (16,384): more than come in the milliseconds that a circle
+/// takes.
+pub const REMEMBERED_STANZAS: usize = 16_384;
+
+/// How often one stanza may come in ten seconds, by its id, addresses and text (32): whoever means it sends it once, and a server
+/// that is not sure sends it again a few times.
+pub const SAME_STANZAS: u32 = 32;
+
 /// Octets of a small XML document in the body of a SIP request, such as one that says that somebody is typing (8,192).
 pub const DOCUMENT_BYTES: usize = 8_192;
 

@@ -16,6 +16,7 @@ use crate::config::Settings;
 use crate::domain::{Domain, DomainPattern};
 use crate::gateway::{AnswerIds, Border, Gateway, Input, Link, Speaker};
 use crate::limits;
+use crate::net::circles::Circles;
 use crate::net::dns::{Hosts, Resolver};
 use crate::net::pool::Pool;
 use crate::net::rates::Rates;
@@ -238,6 +239,7 @@ pub(crate) fn assemble(
         places: Places::new(settings.limits.net.connections),
         xmpp_places: XmppPlaces::default(),
         rates: Rates::default(),
+        circles: Circles::default(),
         streams: Streams::default(),
         transactions: Register::new(),
         late_answers: Semaphore::new(limits::LATE_ANSWERS),

@@ -5,7 +5,7 @@ use std::io::{self, Write};
 use serde::Serialize;
 
 use super::{Exit, Form, write_json};
-use crate::interwork::address::{Sips, to_jid, to_uri};
+use crate::interwork::address::{Party, Sips, to_jid, to_uri};
 use crate::sip::{Scheme, SipUri, Uri};
 use crate::xmpp::Jid;
 
@@ -77,8 +77,16 @@ impl Address {
 }
 
 fn mapped(address: &Address) -> Result<Mapped, String> {
+    // What of a URI is of its user's address, in the spelling that it has: a password or a port is not.
+    let sip = match address {
+        Address::Sip(uri @ Uri::Sip(_)) => Party::from_uri(uri, Sips::Refuse)
+            .map_err(|why| why.to_string())?
+            .uri()
+            .clone(),
+        Address::Sip(Uri::Other(_)) | Address::Xmpp(_) => address.to_uri()?,
+    };
     Ok(Mapped {
-        sip: address.to_uri()?.to_string(),
+        sip: sip.to_string(),
         xmpp: address.to_jid()?.to_string(),
     })
 }

@@ -10,6 +10,7 @@ use super::Border;
 use super::border::Removed;
 use crate::domain::{Domain, DomainPattern};
 use crate::interwork::error::{AddressedTo, error_stanza, refusal_to_sip, refusal_to_xmpp, status_for};
+use crate::interwork::passage::Circling;
 use crate::interwork::profile::Profile;
 use crate::policy::Refusal;
 use crate::refusal::{Fault, Refuse};
@@ -93,6 +94,8 @@ pub(super) enum Refused {
     Unproven(Unproven),
     #[error("the proxy is stopping and takes nothing new")]
     Stopping,
+    #[error("{0}: look at the routes and nodes of both")]
+    Circling(Circling),
     #[error("too many requests of this flow wait for their answers")]
     Overload,
     #[error("no entry of the configuration lets {0} speak SIP")]
@@ -327,6 +330,7 @@ impl Refuse for Refused {
             Self::NoSuchNode => "no_such_node",
             Self::Unproven(unproven) => unproven.class,
             Self::Stopping => "stopping",
+            Self::Circling(_) => "loop",
             Self::Overload => "overload",
             Self::Protocol(_) => "protocol_not_configured",
             Self::Internal(_) => "internal",
@@ -344,6 +348,7 @@ impl Refuse for Refused {
             | Self::NoSuchNode
             | Self::Unproven(_) => Fault::Peer,
             Self::NotPassed(_)
+            | Self::Circling(_)
             | Self::Inside
             | Self::Room
             | Self::Unsupported
@@ -377,6 +382,7 @@ impl Refuse for Refused {
             Self::Sips(_) => 480,
             Self::Relaying(_) | Self::NoSuchNode => 404,
             Self::Room => 405,
+            Self::Circling(_) => 482,
             Self::Protocol(_) => 403,
             Self::Stopping | Self::Overload => 503,
             Self::Internal(_) | Self::NotPassed(_) => 500,
@@ -395,7 +401,7 @@ impl Refuse for Refused {
             | Self::Unproven(_)
             | Self::NotOurs(_)
             | Self::OneWay => "policy-violation",
-            Self::Media(_) | Self::Body(_) | Self::Sips(_) => "not-acceptable",
+            Self::Media(_) | Self::Body(_) | Self::Sips(_) | Self::Circling(_) => "not-acceptable",
             Self::NoMessages(_) => "feature-not-implemented",
             Self::Relaying(_) => "remote-server-not-found",
             Self::Protocol(_) => "policy-violation",
@@ -423,6 +429,7 @@ impl Refuse for Refused {
             Self::Query => "A query holds exactly one element",
             Self::NoSuchNode => "There is no such node",
             Self::Stopping => "The server is stopping",
+            Self::Circling(_) => "Loop Detected",
             Self::Overload => "Too much to do",
             Self::Protocol(_) => "Forbidden by policy",
             Self::Internal(_) | Self::NotPassed(_) => "Internal error",

@@ -8,7 +8,7 @@
 //!
 //! Reading order: [`escape`] and [`address`] say who, [`message`] says what, [`error`] says why not, [`profile`] holds
 //! the numbers by which kinds of peers differ. For conversations [`invitation`] says what is asked for, [`embedded`] what
-//! was said with it, [`carried`] what a request in it is: words, [`composing`], or a [`receipt`].
+//! was said with it, [`carried`] what a request in it is: words, [`composing`], or a [`receipt`]. [`passage`] keeps what goes in circles from going on.
 
 pub mod address;
 pub mod carried;
@@ -18,6 +18,7 @@ pub mod error;
 pub mod escape;
 pub mod invitation;
 pub mod message;
+pub mod passage;
 mod percent;
 pub mod profile;
 pub mod receipt;

@@ -2,6 +2,7 @@
 
 pub mod accept;
 pub mod attempts;
+pub mod circles;
 pub mod connect;
 pub mod discover;
 pub mod dns;

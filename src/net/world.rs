@@ -8,6 +8,7 @@ use std::time::Instant;
 use tokio::sync::{Semaphore, watch};
 use tokio_util::sync::CancellationToken;
 
+use super::circles::Circles;
 use super::dns::{Family, Resolver};
 use super::pool::Pool;
 use super::queue;
@@ -69,6 +70,8 @@ pub struct World {
     pub xmpp_places: XmppPlaces,
     /// How fast each foreign domain may go on.
     pub rates: Rates,
+    /// Stanzas from outside that come again and again.
+    pub circles: Circles,
     /// Accepted XMPP streams by the foreign domain that they are proven for.
     pub streams: Streams,
     /// How many SIP transactions are alive, and which requests are under way.

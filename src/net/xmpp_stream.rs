@@ -155,6 +155,8 @@ pub async fn take(world: &Arc<World>, side: Side, stanza: Stanza) {
     tracing::debug!(%trace, %side, %from, %to, id = stanza.id(), kind = stanza.kind().name(), "stanza received");
     let admitted = if world.refuse_new.is_cancelled() {
         Err(border.refuse_stanza_while_stopping(&stanza))
+    } else if side == Side::Outside && world.circles.has_circled(started, &stanza) {
+        Err(border.refuse_circling_stanza(&stanza))
     } else {
         border.admit_stanza(side, stanza, world::today(), &world::random())
     };

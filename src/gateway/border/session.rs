@@ -15,6 +15,7 @@ use crate::interwork::carried::{self, Carried};
 use crate::interwork::embedded;
 use crate::interwork::invitation;
 use crate::interwork::message::MessageError;
+use crate::interwork::passage::Passage;
 use crate::interwork::receipt;
 use crate::policy::{Answers, Permit};
 use crate::refusal::Refuse;
@@ -51,12 +52,15 @@ impl Border {
             local: parties.from(side).domain().clone(),
             remote: parties.to(side).domain().clone(),
         };
+        let passage = Passage::of_request(&request)
+            .through(&self.edge)
+            .map_err(|circling| Rejected::of(&request, &Refused::Circling(circling)))?;
         let is_alone = *request.method() == Method::Message
             && request.headers().to().tag().is_none()
             && matches!(carried::read(&request), Ok(Carried::Text));
         let (permit, payload) = if is_alone {
             // XMPP cannot promise TLS on every hop (RFC 7247 §8), and nothing configures an exception yet.
-            let stanza = translate::to_stanza(&request, now, Sips::Refuse).map_err(|error| {
+            let mut stanza = translate::to_stanza(&request, now, Sips::Refuse).map_err(|error| {
                 let rejected = Rejected::of(&request, &error);
                 if error == MessageError::Address(AddressError::Sips) {
                     rejected.warned(MISCELLANEOUS, &self.edge)
@@ -64,6 +68,7 @@ impl Border {
                     rejected
                 }
             })?;
+            passage.mark_stanza(&mut stanza);
             let permit = permit(&request)?;
             let payload = Payload::ToXmpp {
                 stanza: Box::new(stanza),
@@ -81,7 +86,10 @@ impl Border {
             }
             let ends = translate::ends(&request).map_err(|error| reject(&error))?;
             let pair = Pair::new(ends.1.jid(), ends.0.jid());
-            let carries = carries(&request, ends, now)?;
+            let mut carries = carries(&request, ends, now)?;
+            if let Carries::Text(stanza) | Carries::State(stanza, _) = &mut carries {
+                passage.mark_stanza(stanza);
+            }
             let asked = receipt::Asked::of_request(&request, now).map(Box::new);
             let back = self
                 .table

@@ -9,6 +9,7 @@ use crate::gateway::kind::{self, kinds_of};
 use crate::gateway::rejection::{Refused, RejectedStanza};
 use crate::gateway::service::{self, Asked};
 use crate::gateway::translate;
+use crate::interwork::passage::Passage;
 use crate::interwork::profile::{PeerKind, Profile};
 use crate::interwork::{composing, receipt};
 use crate::policy::{Direction, Kind, Kinds, Party, Permit, Query, Refusal};
@@ -76,6 +77,12 @@ impl Border {
                 &Refused::Relaying(to.domain().clone()),
                 self,
             ));
+        }
+        // An error may repeat what it is about.
+        if matches!(stanza.kind(), stanza::Kind::Message(kind) if kind != MessageType::Error) {
+            Passage::of_stanza(&stanza)
+                .through(&self.edge)
+                .map_err(|circling| RejectedStanza::of(&stanza, &Refused::Circling(circling), self))?;
         }
         let permit = permit.map_err(|refusal| RejectedStanza::as_offline(&stanza, &refusal))?;
         let speaks = route
@@ -243,7 +250,10 @@ impl Border {
             return reject(&Refused::NoMessages(entry.pattern.clone()));
         }
         let request = match translate::to_request(&stanza, &profile, &self.edge, random) {
-            Ok(request) => request,
+            Ok(request) => request.map(|mut request| {
+                Passage::of_stanza(&stanza).mark_request(&mut request);
+                request
+            }),
             Err(error) => return Err(RejectedStanza::of(&stanza, &error, self)),
         };
         let link = Link::Sip {
@@ -268,6 +278,7 @@ impl Border {
                 stanza: Box::new(stanza),
                 state,
             },
+            (None, None, None) if is_invitation(&stanza) => return reject(&Refused::Unsupported),
             (None, None, None) => return Ok(AdmittedStanza::Ignore),
         };
         Ok(AdmittedStanza::Deliver(Box::new(Delivery {
@@ -328,6 +339,13 @@ fn forward(stanza: Stanza, permit: Permit, route: Route, part: Part) -> Delivery
         trace: Trace::default(),
         other: None,
     }
+}
+
+/// Whether it asks a user into a room (XEP-0045 §7.8.2, XEP-0249), and says nothing else.
+fn is_invitation(stanza: &Stanza) -> bool {
+    let of_room = stanza.child("x", "http://jabber.org/protocol/muc#user");
+    let is_mediated = of_room.is_some_and(|x| x.children().any(|child| child.name() == "invite"));
+    is_mediated || stanza.child("x", "jabber:x:conference").is_some()
 }
 
 /// Whether it answers a query.

@@ -9,6 +9,7 @@ use crate::gateway::event::Output;
 use crate::gateway::pending::Token;
 use crate::gateway::waiting::{Waiting, WaitingKind};
 use crate::gateway::{Gateway, after};
+use crate::interwork::passage;
 use crate::interwork::profile::Sessions;
 use crate::mime::MediaType;
 use crate::route::Route;
@@ -437,7 +438,7 @@ fn with_text(mut request: Request, text: &Request) -> Result<Request, Flaw> {
         request = request.with_body(kind.clone(), text.body().clone());
     }
     request.headers_mut().set_date(text.headers().date());
-    for name in ["Subject", "Content-Language"] {
+    for name in ["Subject", "Content-Language", passage::FIELD] {
         if let Some(value) = text.headers().get(name) {
             request.headers_mut().push(name, value)?;
         }

@@ -4,6 +4,7 @@
 use super::{Refused, Rejected, RejectedStanza};
 use crate::gateway::Border;
 use crate::interwork::error::join;
+use crate::interwork::passage::Circling;
 use crate::policy::rate::Exceeded;
 use crate::refusal::Refuse;
 use crate::sip::{Method, Request};
@@ -100,6 +101,12 @@ impl Border {
     #[must_use]
     pub fn refuse_stanza_for_overload(&self, stanza: &Stanza) -> RejectedStanza {
         RejectedStanza::of(stanza, &Refused::Overload, self)
+    }
+
+    /// The refusal of a stanza that has come back again and again.
+    #[must_use]
+    pub fn refuse_circling_stanza(&self, stanza: &Stanza) -> RejectedStanza {
+        RejectedStanza::of(stanza, &Refused::Circling(Circling::Again), self)
     }
 
     /// What the border says to a request, as its author reads it.
