@@ -161,6 +161,8 @@ impl Answers {
 pub enum Trouble {
     /// DNS says that the domain, or its service, does not exist.
     NotFound,
+    /// DNS did not say where it is.
+    Unresolved,
     /// No server could be connected to.
     Unreachable,
     /// TLS failed, or the certificate does not prove the domain.
@@ -185,6 +187,7 @@ impl Trouble {
     pub const fn class(self) -> &'static str {
         match self {
             Self::NotFound => "peer_not_found",
+            Self::Unresolved => "peer_unresolved",
             Self::Unreachable => "peer_unreachable",
             Self::Untrusted => "peer_untrusted",
             Self::Refused => "peer_refused",
@@ -200,6 +203,7 @@ impl Trouble {
     pub(super) const fn failure(self) -> LocalFailure {
         match self {
             Self::NotFound => LocalFailure::NoSuchDomain,
+            Self::Unresolved => LocalFailure::Unresolved,
             Self::Unreachable | Self::Refused | Self::Broken => LocalFailure::Unreachable,
             Self::Untrusted => LocalFailure::Insecure,
             Self::Timeout => LocalFailure::NoAnswer,

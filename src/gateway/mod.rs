@@ -231,7 +231,7 @@ impl<O> Gateway<O> {
                 if let Some(asking) = asking {
                     self.asked_by_sip(now, token, asking, &mut stanza);
                 }
-                self.says(&mut stanza);
+                self.says(now, &mut stanza);
                 let (from, to) = (stanza.from().clone(), stanza.to().clone());
                 let kind = WaitingKind::Sip {
                     origin,

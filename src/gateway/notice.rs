@@ -215,6 +215,7 @@ impl<O> Gateway<O> {
             }
             Trouble::Stopping => self.untold(&notice),
             Trouble::NotFound
+            | Trouble::Unresolved
             | Trouble::Unreachable
             | Trouble::Untrusted
             | Trouble::Refused

@@ -68,7 +68,7 @@ impl<O> Gateway<O> {
     pub(super) fn fall(&mut self, now: Instant, mut waiting: Waiting<O>, trouble: Trouble) {
         let unreached = match trouble {
             // Whoever cannot prove to be the domain is nobody of it; the next plan has its own proof to ask for.
-            Trouble::NotFound | Trouble::Unreachable | Trouble::Untrusted => true,
+            Trouble::NotFound | Trouble::Unresolved | Trouble::Unreachable | Trouble::Untrusted => true,
             // A server was there, or it is not known that nothing was written, or it is no fault of the plan.
             Trouble::Refused
             | Trouble::Timeout

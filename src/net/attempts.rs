@@ -28,7 +28,7 @@ impl Attempts {
     /// Finds the targets of a plan; those that failed a short while ago come last.
     ///
     /// # Errors
-    /// [`Trouble::NotFound`] where nothing leads anywhere; [`Trouble::Timeout`] where DNS did not answer.
+    /// [`Trouble::NotFound`] where nothing leads anywhere; [`Trouble::Unresolved`] where DNS did not answer.
     pub async fn new(world: &Arc<World>, plan: &Plan) -> Result<Self, Trouble> {
         let steps = discover::steps(plan, |_| Health::Up, Draw::Chance);
         Self::of_steps(world, steps, Draw::Chance).await
@@ -89,9 +89,11 @@ impl Attempts {
         let Some(target) = self.current.take() else { return };
         let failure = match trouble {
             Trouble::NotFound | Trouble::Unreachable => Some(Failure::Connection),
-            Trouble::Untrusted | Trouble::Refused | Trouble::Timeout | Trouble::Broken => {
-                Some(Failure::Negotiation)
-            }
+            Trouble::Unresolved
+            | Trouble::Untrusted
+            | Trouble::Refused
+            | Trouble::Timeout
+            | Trouble::Broken => Some(Failure::Negotiation),
             // That is ours, not the target's.
             Trouble::Overload | Trouble::TooLarge | Trouble::Stopping => None,
         };
@@ -100,7 +102,7 @@ impl Attempts {
             self.world.aside().failed(world::now(), &target, failure, random);
         }
         match trouble {
-            Trouble::NotFound | Trouble::Unreachable | Trouble::Timeout => {
+            Trouble::NotFound | Trouble::Unresolved | Trouble::Unreachable | Trouble::Timeout => {
                 self.saw(&target, NodeState::Down);
             }
             // A node that answers and refuses one pair is up all the same; but one that refuses a component may refuse

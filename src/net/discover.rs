@@ -20,7 +20,7 @@ use crate::route::{Discovery, Host, Inward, Lookup, Plan, Side, Step, Target, Tr
 /// The targets of a plan, in the order in which they are to be tried.
 ///
 /// # Errors
-/// [`Trouble::NotFound`] where nothing leads anywhere; [`Trouble::Timeout`] where DNS did not answer.
+/// [`Trouble::NotFound`] where nothing leads anywhere; [`Trouble::Unresolved`] where DNS did not answer.
 pub async fn targets(world: &World, plan: &Plan) -> Result<Vec<Target>, Trouble> {
     of_steps(world, steps(plan, |_| Health::Up, Draw::Chance), Draw::Chance).await
 }
@@ -57,7 +57,7 @@ pub async fn of_steps(
     }
     match (found.is_empty(), failed) {
         (false, _) => Ok(found),
-        (true, Some(DnsError::Failed { .. })) => Err(Trouble::Timeout),
+        (true, Some(DnsError::Failed { .. })) => Err(Trouble::Unresolved),
         (true, Some(DnsError::NotFound { .. }) | None) => Err(Trouble::NotFound),
     }
 }
@@ -202,7 +202,7 @@ fn unresolved(about: (&Target, Purpose), failures: &[OnceLock<DnsError>; 2]) -> 
         log(about, error, "a server's address cannot be looked up");
     }
     if known().any(|failure| failed(&failure)) {
-        Trouble::Timeout
+        Trouble::Unresolved
     } else {
         Trouble::NotFound
     }

@@ -207,7 +207,7 @@ pub(super) fn note<'t>(
                     None => failed(world, target, Failure::Negotiation),
                 }
             }
-            Err(Trouble::NotFound | Trouble::Unreachable | Trouble::Timeout) => {
+            Err(Trouble::NotFound | Trouble::Unresolved | Trouble::Unreachable | Trouble::Timeout) => {
                 failed(world, target, Failure::Connection);
             }
             Err(

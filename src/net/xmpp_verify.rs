@@ -114,7 +114,8 @@ pub async fn ask(
             DialbackAnswer::Failed(match trouble {
                 Trouble::NotFound => Condition::RemoteServerNotFound,
                 Trouble::Untrusted | Trouble::Refused => Condition::PolicyViolation,
-                Trouble::Unreachable
+                Trouble::Unresolved
+                | Trouble::Unreachable
                 | Trouble::Timeout
                 | Trouble::Overload
                 | Trouble::TooLarge

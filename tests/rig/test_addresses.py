@@ -41,7 +41,7 @@ FROM_SIP = (
     ("sip:Alice@{}", "alice@{}"), ("sip:ALICE%2F@{}", r"alice\2f@{}"), ("sip:%61%6c@{}", "al@{}"), ("sip:a:secret@{}", "a@{}"),
     ("sip:a@{};transport=tls;maddr=192.0.2.1", "a@{}"), ("sip:a@{}:5061", "a@{}"), ("sip:temporary@{};gr", "temporary@{}"),
     ("sip:a%5C2Fb@{}", r"a\5c2fb@{}"), ("sip:%EF%BC%A1%EF%BC%8F@{}", r"a\2f@{}"), ("sip:a;b=c@{}", "a;b=c@{}"),
-    ("sip:+15551234;phone-context=example.com@{};user=phone", "+15551234@{}"),
+    ("sip:+15551234;phone-context=example.com@{};user=phone", "+15551234@{}"), ("im:a%26im@{}", r"a\26im@{}"),
 )
 """What a JID does not keep: case, passwords, ports, parameters, and what stands beside a number."""
 

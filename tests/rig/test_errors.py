@@ -132,6 +132,30 @@ class Deaf:
             taken.close()
 
 
+class Lost:
+    """A name server that fails at whatever it is asked."""
+
+    def __init__(self, rig, address, port):
+        self._socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        self._socket.bind((address, port))
+        rig.on_close(self._close)
+        threading.Thread(target=self._answer, daemon=True).start()
+
+    def _answer(self):
+        while True:
+            query, asker = self._socket.recvfrom(4096)
+            if not query:
+                return
+            self._socket.sendto(query[:2] + b"\x81\x82" + query[4:6] + bytes(6) + query[12:], asker)
+
+    def _close(self):
+        try:
+            self._socket.shutdown(socket.SHUT_RDWR)
+        except OSError:
+            pass
+        self._socket.close()
+
+
 class Errors(unittest.TestCase):
     """bob and a service at a Prosody inside; outside a SIP server for two domains, of which one is Microsoft's, and domains that are not
     reached for a reason each."""
@@ -142,6 +166,8 @@ class Errors(unittest.TestCase):
         cls.addClassCleanup(rig.close)
         authority, stranger = Authority(rig), Authority(rig, "Another CA")
         resolver.start(rig, {"example.lan": rig.address("node")}, rig.address("edge_inside"))
+        resolver.start(rig, {}, role="outside_resolver", records=[f'--server=/lost.lan/{rig.address("control")}#5353'])
+        Lost(rig, rig.address("control"), 5353)
         cls.node = prosody.Prosody(rig, "example.lan", authority.issue("node", ["example.lan", "apps.example.lan", "node.example.lan"]), authority,
                                    components=["apps.example.lan"], secret=SECRET)
         cls.node.register("bob", "secret")
@@ -159,7 +185,7 @@ class Errors(unittest.TestCase):
         cls.addClassCleanup(os.environ.pop, "VESTIBULE__INTERWORKING__DELIVER_TIMEOUT")
         cls.edge = Vestibule(
             rig, BINARY, authority, "example.lan", {
-                "contoso.lan": sip("alice"), "fabrikam.lan": sip("alice", "microsoft"), "nowhere.lan": 'protocol = "sip"\ntls = "public"',
+                "contoso.lan": sip("alice"), "fabrikam.lan": sip("alice", "microsoft"), "nowhere.lan": 'protocol = "sip"\ntls = "public"', "lost.lan": 'protocol = "sip"\ntls = "public"',
                 "down.lan": sip("dead"), "plain.lan": sip("alice", port=5070), "deaf.lan": sip("alice", port=5071),
                 "forged.lan": sip("alice", port=5072), "stranger.lan": sip("alice", port=5073)},
             extra=inside("apps.example.lan", "node") + inside("down.example.lan", "dead") + inside("deaf.example.lan", "relay")
@@ -255,11 +281,12 @@ class Errors(unittest.TestCase):
 
     def test_what_is_not_reached_is_said_to_an_xmpp_user(self):
         sent = {domain: self.bob.send(f"alice@{domain}", "anybody?")
-                for domain in ("nowhere.lan", "down.lan", "plain.lan", "deaf.lan", "forged.lan", "stranger.lan", "unheard-of.lan")}
+                for domain in ("nowhere.lan", "lost.lan", "down.lan", "plain.lan", "deaf.lan", "forged.lan", "stranger.lan", "unheard-of.lan")}
         sent["too long"] = self.bob.send("alice@contoso.lan", "x" * 1400)
         sent["blocked"] = self.bob.send("mallory@contoso.lan", "hello")
         for domain, condition, kind, text in (
                 ("nowhere.lan", "remote-server-not-found", "cancel", f"{TEXT}: no such domain"),
+                ("lost.lan", "remote-server-timeout", "wait", f"{TEXT}: the domain could not be looked up"),
                 ("down.lan", "remote-server-timeout", "wait", f"{TEXT}: the server could not be reached"),
                 ("plain.lan", "remote-server-timeout", "wait", f"{TEXT}: the server could not be reached"),
                 ("deaf.lan", "remote-server-timeout", "wait", f"{TEXT}: the server did not answer"),

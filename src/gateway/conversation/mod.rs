@@ -368,12 +368,14 @@ impl<O> Gateway<O> {
     }
 
     /// A SIP user says something: it is for the device that he was last answered from, where that is known.
-    pub(super) fn says(&mut self, stanza: &mut Stanza) {
+    pub(super) fn says(&mut self, now: Instant, stanza: &mut Stanza) {
+        let quiet_at = super::after(now, self.limits.conversation);
         let pair = Pair::new(stanza.to(), stanza.from());
         let Some(conversation) = self.conversations.by_pair.get_mut(&pair) else {
             return;
         };
         conversation.typing.said();
+        conversation.quiet_at = quiet_at;
         if stanza.to().is_bare()
             && let Some(device) = &conversation.device
         {

@@ -731,3 +731,21 @@ fn who_has_written_is_answered_under_the_spelling_of_his_own_address_until_he_wr
     let seen = bench.stanza(chat(JULIET, "+4930123@partner.example", "m3", "hello"));
     assert_eq!(seen.requests[0].1.uri().to_string(), phone);
 }
+
+#[test]
+fn a_conversation_is_not_over_while_either_writes() {
+    let mut bench = Bench::new();
+    let partner = "romeo@partner.example";
+    let addressee = |bench: &mut Bench| {
+        let said = message(&format!("sip:{partner}"), "sip:juliet@corp.example", "hello");
+        let (_, seen) = bench.request(said);
+        seen.sent[0].stanza.to().to_string()
+    };
+    bench.stanza(chat(JULIET, partner, "m1", "hello"));
+    for _ in 0..3 {
+        bench.pass(400);
+        assert_eq!(addressee(&mut bench), JULIET);
+    }
+    bench.pass(601);
+    assert_eq!(addressee(&mut bench), "juliet@corp.example");
+}

@@ -877,7 +877,12 @@ fn to_both(id: &str) -> Stanza {
 
 #[test]
 fn a_text_goes_by_the_next_plan_once_where_the_first_leads_to_nobody() {
-    for trouble in [Trouble::NotFound, Trouble::Unreachable, Trouble::Untrusted] {
+    for trouble in [
+        Trouble::NotFound,
+        Trouble::Unresolved,
+        Trouble::Unreachable,
+        Trouble::Untrusted,
+    ] {
         let mut bench = on_both(None);
         let seen = bench.say(to_both("1"));
         assert_eq!((seen.sent.len(), seen.requests.len()), (1, 0));
