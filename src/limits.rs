@@ -281,6 +281,9 @@ pub struct GatewayLimits {
     pub pager_message_bytes: usize,
     /// Conversations between users of SIP and XMPP that are remembered at once (10,000), in each shard.
     pub conversations: usize,
+    /// Octets that they and their sessions take together, about (64 MiB), in each shard: a route set alone may have
+    /// kilobytes. Over it no session begins.
+    pub conversation_bytes: usize,
     /// Quiet time after which a conversation is forgotten and its sessions end (600 s).
     pub conversation: Duration,
     /// How long an invitation to a session may wait for its answer, and the texts behind it with it (90 s: a client may ask
@@ -402,6 +405,7 @@ impl Default for GatewayLimits {
             deliver: Duration::from_secs(30),
             pager_message_bytes: 1_300,
             conversations: 10_000,
+            conversation_bytes: 64 << 20,
             conversation: Duration::from_secs(600),
             invite: Duration::from_secs(90),
             session_interval: Duration::from_secs(1_800),

@@ -27,7 +27,12 @@ pub(super) async fn stop(
                 match act {
                     Act::SayNotReady | Act::AwaitOutcomes => {}
                     Act::CloseListeners => accepting.cancel(),
-                    Act::RefuseNew => world.refuse_new.cancel(),
+                    Act::RefuseNew => {
+                        // Until a shard has heard of it, and ends its sessions, it counts as something that waits.
+                        let shards = i64::try_from(world.shards.len()).unwrap_or_default();
+                        world.metrics.pending.add(shards);
+                        world.refuse_new.cancel();
+                    }
                     Act::CloseStreams => world.close_streams.cancel(),
                     Act::CloseLinks => world.close.cancel(),
                     Act::CloseFlows => world.close_flows.cancel(),
@@ -82,7 +87,7 @@ enum Act {
 /// What there still is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Seen {
-    /// Messages that wait for their outcome.
+    /// Messages that wait for their outcome, and sessions of messages that end.
     waiting: bool,
     /// Errors for senders: who does not hear of a failure now never will.
     telling: bool,

@@ -157,6 +157,7 @@ fn fixed(running: &Settings, new: &Settings) -> Vec<Fixed> {
             session_least: _,
             receipts: _,
             receipt: _,
+            conversation_bytes: _,
         } = settings.limits.gateway;
         (pending_messages, pending_bytes, confirm, deliver, conversation)
     };

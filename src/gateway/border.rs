@@ -162,7 +162,10 @@ impl Border {
             route::Profile::Microsoft => PeerKind::Microsoft,
             route::Profile::Aol => PeerKind::Aol,
         };
-        let profile = Profile::new(kind, &self.limits.gateway);
+        let profile = [Method::Info, Method::Update]
+            .iter()
+            .filter(|method| !entry.terms.allows(method))
+            .fold(Profile::new(kind, &self.limits.gateway), Profile::without);
         if entry.terms.allows(&Method::Invite) {
             profile
         } else {

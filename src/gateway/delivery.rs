@@ -63,6 +63,8 @@ pub(super) enum Payload {
         sender: Box<Stanza>,
         /// What its sender asks to be told of it.
         asked: Option<Box<receipt::Asked>>,
+        /// What its sender does beside writing.
+        state: Option<ChatState>,
         peer: Arc<SipPeer>,
     },
     /// From SIP, within a session of messages that ends at the gateway, or to begin one; `back` is the way to its sender.
@@ -76,7 +78,12 @@ pub(super) enum Payload {
         back: Box<Route>,
     },
     /// From XMPP to SIP: what a user does beside writing, which nobody waits for.
-    State { stanza: Box<Stanza>, state: ChatState },
+    /// `request` is one on its own, to be filled with that.
+    State {
+        stanza: Box<Stanza>,
+        state: ChatState,
+        request: Option<Box<Request>>,
+    },
     /// From XMPP to SIP: what became of a message of SIP, which nobody waits for.
     Receipt {
         stanza: Box<Stanza>,
@@ -235,7 +242,11 @@ impl Delivery {
                 };
                 weight_of(request).saturating_add(carried)
             }
-            Payload::State { stanza, .. } | Payload::Receipt { stanza, .. } => stanza.element().weight(),
+            Payload::State { stanza, request, .. } => stanza
+                .element()
+                .weight()
+                .saturating_add(request.as_deref().map_or(0, weight_of)),
+            Payload::Receipt { stanza, .. } => stanza.element().weight(),
             Payload::Forward { stanza, sender } => stanza
                 .element()
                 .weight()

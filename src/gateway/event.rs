@@ -3,6 +3,7 @@
 use std::time::Instant;
 
 use super::answer::Trouble;
+use super::conversation::Call;
 use super::delivery::{Delivery, Link, Outcome, Trace};
 use super::pending::Token;
 use crate::policy::Direction;
@@ -66,6 +67,13 @@ pub enum Input<O> {
         /// The response.
         response: Box<Response>,
     },
+    /// A SIP peer calls back an INVITE that may wait for its answer ([`Delivery::call`]).
+    CalledBack(Box<Call>),
+    /// The proxy stops, and nothing new comes any more: sessions end as soon as nothing waits in them.
+    Stop {
+        /// Whatever still waits then is told as failed.
+        by: Instant,
+    },
     /// Time has passed.
     Tick,
 }
@@ -82,6 +90,8 @@ impl<O> Input<O> {
             | Self::Acknowledged { .. }
             | Self::Returned { .. }
             | Self::Broken { .. }
+            | Self::CalledBack(_)
+            | Self::Stop { .. }
             | Self::Tick => 0,
         })
     }

@@ -43,6 +43,7 @@ pub use answer::{AnswerIds, Trouble};
 pub use border::{
     Admitted, AdmittedStanza, Border, Conduct, Peer, Relay, Removed, Return, Returned, Translation, Unasked,
 };
+pub use conversation::Call;
 pub use delivery::{Carried, Delivery, Link, Outcome, Trace, pair_of, weight_of};
 pub use event::{Input, Observation, Output};
 pub use pending::Token;
@@ -97,6 +98,8 @@ pub struct Gateway<O> {
     receipts: Receipts,
     /// How users of SIP write their addresses.
     spellings: Spellings,
+    /// Where an orderly stop has begun, when all of it has to be over.
+    stopping: Option<Instant>,
     ready: VecDeque<Output<O>>,
 }
 
@@ -120,6 +123,7 @@ impl<O> Gateway<O> {
             numbers: 0,
             links: BTreeMap::new(),
             ping_at: None,
+            stopping: None,
             ready: VecDeque::new(),
         }
     }
@@ -147,6 +151,8 @@ impl<O> Gateway<O> {
             Input::Returned { token, trouble } => self.returned(now, token, trouble),
             Input::Broken { link, epoch } => self.broken(now, &link, epoch),
             Input::Response { token, response } => self.responded(now, token, &response),
+            Input::CalledBack(call) => self.called_back(now, &call),
+            Input::Stop { by } => self.stop(now, by),
             Input::Tick => self.tick(now),
         }
     }
@@ -194,10 +200,7 @@ impl<O> Gateway<O> {
             | Payload::Pass { stanza, .. } => self.hear(stanza),
             Payload::ToXmpp { .. } => {}
             Payload::InSession { .. } => return self.in_session(now, delivery, origin),
-            Payload::State { stanza, state } => {
-                let pair = Pair::new(stanza.from(), stanza.to());
-                return self.state(now, &pair, *state);
-            }
+            Payload::State { .. } => return self.state(now, delivery),
             Payload::Receipt { .. } => return self.receipt_of_xmpp(now, delivery),
         }
         if !self.has_part(now, &mut delivery) || self.meet_error(now, &delivery) == News::No {
@@ -231,7 +234,7 @@ impl<O> Gateway<O> {
                 if let Some(asking) = asking {
                     self.asked_by_sip(now, token, asking, &mut stanza);
                 }
-                self.says(now, &mut stanza);
+                self.says(now, &mut stanza, (&request, token));
                 let (from, to) = (stanza.from().clone(), stanza.to().clone());
                 let kind = WaitingKind::Sip {
                     origin,
@@ -249,10 +252,11 @@ impl<O> Gateway<O> {
                 mut request,
                 sender,
                 asked,
+                state,
                 peer,
             } => {
                 let pair = Pair::new(sender.from(), sender.to());
-                let way = self.writes(now, &pair, sender.from(), (&link, &route, &peer));
+                let way = self.writes(now, &pair, (sender.from(), state), (&link, &route, &peer));
                 let asked =
                     asked.and_then(|asked| self.asked_by_xmpp(now, token, asked, (&sender, &mut request)));
                 in_conversation = Some((pair, way));
@@ -327,8 +331,8 @@ impl<O> Gateway<O> {
                 self.ready.extend(output);
                 match in_conversation {
                     Some((pair, Way::InSession)) => self.queue(now, &pair, token),
-                    Some((pair, Way::Alone { may_change: true })) => self.sent_alone(&pair, token),
-                    Some((_, Way::Alone { may_change: false })) | None => {}
+                    Some((pair, Way::Alone { .. })) => self.sent_alone(&pair, token),
+                    None => {}
                 }
             }
             // One too many fails at once.

@@ -44,10 +44,19 @@ impl Spellings {
                     spell(request, sender.to().resource(), spelling);
                 }
             }
+            Payload::State {
+                stanza,
+                request: Some(request),
+                ..
+            } => {
+                if let Some(spelling) = self.seen.get(&Pair::new(stanza.from(), stanza.to())) {
+                    spell(request, stanza.to().resource(), spelling);
+                }
+            }
             Payload::Receipt { .. }
             | Payload::Forward { .. }
             | Payload::Pass { .. }
-            | Payload::State { .. } => {}
+            | Payload::State { request: None, .. } => {}
         }
     }
 

@@ -92,6 +92,8 @@ struct Setting {
     unlisted: Option<Federated>,
     /// What of SIP passes to and from `partner.example`.
     terms: Terms,
+    /// The same of `ms.example`.
+    microsoft: Terms,
     /// What the nodes of `phones.corp.example` want to be told.
     nodes: route::Profile,
 }
@@ -105,6 +107,7 @@ impl Default for Setting {
             conduct: Conduct::new(Translation::On, UNDELIVERABLE),
             unlisted: None,
             terms: Terms::default(),
+            microsoft: Terms::default(),
             nodes: route::Profile::Simple,
         }
     }
@@ -138,6 +141,7 @@ impl Setting {
             .map(|name| federated(name, Protocol::Sip, route::Profile::Simple))
             .into();
         foreign[0].terms = self.terms;
+        foreign[1].terms = self.microsoft;
         foreign[1].profile = route::Profile::Microsoft;
         foreign[2].via = Some(domain("house.example"));
         foreign.push(federated("friend.example", Protocol::Xmpp, route::Profile::Xmpp));

@@ -6,7 +6,9 @@ use crate::interwork::composing::{self, ChatState};
 use crate::interwork::message::{self, Hop, Im, ImKind, MessageError, Seed, Sending, Threading};
 use crate::interwork::profile::Profile;
 use crate::sip::{Date, Host, Request, Scheme, Transport};
-use crate::xmpp::Stanza;
+use crate::xml::Element;
+use crate::xmpp::stanza::{Kind, MessageType};
+use crate::xmpp::{Stanza, ns};
 
 /// The stanza of a MESSAGE that came at `now`.
 pub(super) fn to_stanza(request: &Request, now: Date, sips: Sips) -> Result<Stanza, MessageError> {
@@ -36,6 +38,19 @@ pub(super) fn to_request(
         profile,
     };
     message::to_sip(&im, &sending).map(Some)
+}
+
+/// The MESSAGE that says for a stanza without a text what its sender does, once it is filled; `None` where there is none.
+pub(super) fn to_template(
+    stanza: &Stanza,
+    profile: &Profile,
+    edge: &Domain,
+    random: &[u8; 32],
+) -> Option<Request> {
+    let (from, to) = (stanza.from().clone(), stanza.to().clone());
+    let text = Element::new("body", ns::STANZA).with_text("-");
+    let stanza = Stanza::new(Kind::Message(MessageType::Chat), from, to).with_child(text);
+    to_request(&stanza, profile, edge, random).ok().flatten()
 }
 
 /// Who sends a request of a session, and to whom: within it the Request-URI is a place, and To says who is meant.

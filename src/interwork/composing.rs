@@ -191,6 +191,20 @@ pub(super) fn is_composing_request(request: &Request) -> bool {
                 && Cpim::read(request.body()).is_ok_and(|cpim| is_document(cpim.content.kind())))
 }
 
+/// Whether a media type or range, as a session description or Accept lists it, covers the document.
+#[must_use]
+pub fn covers_document(range: &str) -> bool {
+    let name = range.split(';').next().unwrap_or_default().trim();
+    ["*", "*/*", "application/*", "application/im-iscomposing+xml"]
+        .iter()
+        .any(|known| known.eq_ignore_ascii_case(name))
+}
+
+/// Puts the state into a text that is said by whoever takes part (XEP-0085 §5.1).
+pub fn mark_active(text: &mut Stanza) {
+    text.push(Element::new(ChatState::Active.as_str(), CHAT_STATES));
+}
+
 fn is_document(kind: &MediaType) -> bool {
     kind.is("application", "im-iscomposing+xml")
 }

@@ -3,7 +3,7 @@
 //! A profile is data, not a code path: a new kind of peer is a new row.
 
 use crate::limits::GatewayLimits;
-use crate::sip::StatusCode;
+use crate::sip::{Method, StatusCode};
 
 /// The kinds of SIP peers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -45,6 +45,15 @@ pub struct Profile {
     sessions: Sessions,
     service_unavailable: StatusCode,
     oversize: Oversize,
+    /// Methods that do not pass to it.
+    refused: Refused,
+}
+
+/// Which of the methods that a session can do without a peer may not be sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+struct Refused {
+    info: bool,
+    update: bool,
 }
 
 impl Profile {
@@ -71,6 +80,10 @@ impl Profile {
             sessions,
             service_unavailable,
             oversize: Oversize::Refuse,
+            refused: Refused {
+                info: false,
+                update: false,
+            },
         }
     }
 
@@ -105,6 +118,22 @@ impl Profile {
     pub const fn without_sessions(mut self) -> Self {
         self.sessions = Sessions::Never;
         self
+    }
+
+    /// The same for a peer that may not be sent requests of that method: INFO or UPDATE, which a session can do without.
+    #[must_use]
+    pub const fn without(mut self, method: &Method) -> Self {
+        self.refused.info |= matches!(method, Method::Info);
+        self.refused.update |= matches!(method, Method::Update);
+        self
+    }
+
+    /// Whether it may be sent requests of that method within a session.
+    #[must_use]
+    pub const fn takes(&self, method: &Method) -> bool {
+        let is_refused = self.refused.info && matches!(method, Method::Info)
+            || self.refused.update && matches!(method, Method::Update);
+        !is_refused
     }
 
     /// Whether it takes messages in sessions.

@@ -5,6 +5,7 @@
 
 use std::collections::HashMap;
 use std::sync::{Arc, Weak};
+use std::time::Duration;
 
 use super::pool::{Content, Letter};
 use super::queue;
@@ -22,6 +23,7 @@ pub async fn run(
 ) {
     let (mut counted, mut counted_errors) = (0_i64, 0_i64);
     let mut recalls = Recalls::default();
+    let mut stopping = false;
     loop {
         tokio::select! {
             input = inputs.recv() => {
@@ -34,13 +36,22 @@ pub async fn run(
                     gateway.handle(now, input);
                 }
             }
+            () = world.refuse_new.cancelled(), if !stopping => {
+                stopping = true;
+                let now = world::now();
+                let by = now.checked_add(time_to_end(world.limits().net.drain)).unwrap_or(now);
+                gateway.handle(now, Input::Stop { by });
+                // Whoever stops the proxy counted this shard as one that has not heard of it.
+                counted = counted.saturating_add(1);
+            }
             () = world::sleep_until(gateway.timeout()) => gateway.handle(world::now(), Input::Tick),
         }
         let now = world::now();
         while let Some(output) = gateway.poll(now) {
             act(&world, &mut gateway, &mut recalls, output);
         }
-        let waiting = i64::try_from(gateway.waiting()).unwrap_or(i64::MAX);
+        let waiting = gateway.waiting().saturating_add(gateway.ending());
+        let waiting = i64::try_from(waiting).unwrap_or(i64::MAX);
         world.metrics.pending.add(waiting.saturating_sub(counted));
         counted = waiting;
         let telling = i64::try_from(gateway.telling()).unwrap_or(i64::MAX);
@@ -157,5 +168,12 @@ fn untold(world: &World, link: &Link, trace: Option<Trace>, trouble: Option<Trou
     );
 }
 
+/// The part of the time for an orderly stop in which sessions may come to their end: in the rest of it their users are told.
+fn time_to_end(drain: Duration) -> Duration {
+    drain.saturating_sub(drain.checked_div(TELLING).unwrap_or_default())
+}
+
+/// See [`time_to_end`].
+const TELLING: u32 = 5;
 /// Inputs handled before their outputs are carried out.
 const BATCH: usize = 256;

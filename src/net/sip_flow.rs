@@ -28,6 +28,7 @@ use super::queue;
 use super::sip_link::{Errand, Keeper};
 use super::sip_relay::Recall;
 use super::world::{self, World};
+use crate::gateway::Call;
 use crate::limits::UDP_FLOW_IDLE;
 use crate::observe::metrics::Alive;
 use crate::refusal::Refuse as _;
@@ -109,6 +110,7 @@ pub async fn run(
         transactions: Transactions::new(&limits.sip, Timers::default(), world.transactions.clone()),
         errands: HashMap::new(),
         relayed: HashMap::new(),
+        calls: HashMap::new(),
         sender,
         whole_by,
         keepalive,
@@ -152,6 +154,8 @@ struct Task {
     errands: HashMap<TransactionId, Box<Errand>>,
     /// INVITEs of the peer that went on, by their transaction: they can be called back.
     relayed: HashMap<TransactionId, Arc<Recall>>,
+    /// INVITEs of the peer that the gateway answers, and the number of their pair: they can be called back too.
+    calls: HashMap<TransactionId, Box<(u64, Call)>>,
     sender: queue::Sender<Command>,
     /// When the first message, or one that has begun, has to be whole.
     whole_by: Option<Instant>,
@@ -402,6 +406,7 @@ impl Task {
                 Event::Terminated { transaction } => {
                     self.errands.remove(&transaction);
                     self.relayed.remove(&transaction);
+                    self.calls.remove(&transaction);
                 }
             }
         }

@@ -233,6 +233,22 @@ impl Dialog {
         self.role
     }
 
+    /// About how many octets of memory it takes beside itself.
+    #[must_use]
+    pub fn weight(&self) -> usize {
+        let addresses = [&self.local, &self.remote, &self.contact];
+        let addresses = addresses.map(|address| address.to_string().len());
+        let route = self
+            .route
+            .iter()
+            .map(|hop| hop.to_string().len().saturating_mul(2));
+        let target = self.target.to_string().len();
+        addresses.into_iter().chain(route).fold(
+            target.saturating_add(self.call_id.as_str().len()),
+            usize::saturating_add,
+        )
+    }
+
     /// What it is for.
     #[must_use]
     pub const fn usage(&self) -> Usage {

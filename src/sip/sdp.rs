@@ -94,6 +94,23 @@ impl<'t> Sdp<'t> {
         self.media().any(|media| media.is_of_messages()) && !self.has_other_media()
     }
 
+    /// The media types that the first open stream of messages lists, separated by blanks; `None` where it lists none.
+    #[must_use]
+    pub fn accept_types(&self) -> Option<&str> {
+        let is_open =
+            |value: &str| media(value).is_some_and(|media| media.port != 0 && media.is_of_messages());
+        let mut lines = self
+            .0
+            .iter()
+            .skip_while(|(letter, value)| *letter != 'm' || !is_open(value))
+            .skip(1)
+            .take_while(|(letter, _)| *letter != 'm');
+        lines.find_map(|(letter, value)| {
+            let (name, types) = value.split_once(':')?;
+            (*letter == 'a' && name.eq_ignore_ascii_case("accept-types")).then_some(types)
+        })
+    }
+
     /// Whether a stream that is not refused is about something else than messages.
     #[must_use]
     pub fn has_other_media(&self) -> bool {
@@ -300,6 +317,39 @@ mod tests {
 
     const MICROSOFT: &str = "v=0\r\no=- 0 0 IN IP4 10.1.2.3\r\ns=session\r\nc=IN IP4 10.1.2.3\r\nt=0 0\r\n\
         m=message 5060 sip null\r\na=accept-types:text/plain multipart/alternative \r\n";
+
+    #[test]
+    fn the_types_of_messages_are_those_of_their_own_stream() {
+        let types = |more: &str| {
+            let text = format!("v=0\r\no=- 0 0 IN IP4 x\r\ns=-\r\nt=0 0\r\n{more}");
+            Sdp::parse(text.as_bytes())
+                .unwrap()
+                .accept_types()
+                .map(str::to_owned)
+        };
+        for (more, expected) in [
+            (
+                "m=message 5060 sip null\r\na=accept-types:text/plain a/b\r\n",
+                Some("text/plain a/b"),
+            ),
+            (
+                "m=message 5060 sip null\r\na=setup:active\r\na=Accept-Types:*\r\n",
+                Some("*"),
+            ),
+            ("m=message 5060 sip null\r\n", None),
+            ("m=message 0 sip null\r\na=accept-types:text/plain\r\n", None),
+            (
+                "m=audio 9 RTP/AVP 0\r\na=accept-types:text/plain\r\nm=message 1 sip null\r\n",
+                None,
+            ),
+            (
+                "m=message 5060 sip null\r\nm=audio 0 RTP/AVP 0\r\na=accept-types:text/plain\r\n",
+                None,
+            ),
+        ] {
+            assert_eq!(types(more).as_deref(), expected, "{more}");
+        }
+    }
 
     #[test]
     fn a_session_of_messages_is_told_from_others() {

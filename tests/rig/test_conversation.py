@@ -2,6 +2,7 @@
 of the scripted organisation. Needs VESTIBULE_BINARY."""
 
 import os
+import signal
 import unittest
 
 import chat
@@ -17,8 +18,13 @@ STATES = "http://jabber.org/protocol/chatstates"
 BOB = "bob@example.lan"
 
 
-class Conversation(unittest.TestCase):
+ACTIVE = f'<active xmlns="{STATES}"/>'
+
+
+class Fixture(unittest.TestCase):
     """alice at a domain of each model outside, bob at Prosody inside."""
+
+    models = microsoft.MODELS
 
     @classmethod
     def setUpClass(cls):
@@ -27,9 +33,9 @@ class Conversation(unittest.TestCase):
         authority = Authority(rig)
         resolver.start(rig, {"example.lan": rig.address("node")}, rig.address("edge_inside"))
         resolver.start(rig, {}, role="outside_resolver")
-        node = prosody.Prosody(rig, "example.lan", authority.issue("node", ["example.lan"]), authority)
+        node = cls.node = prosody.Prosody(rig, "example.lan", authority.issue("node", ["example.lan"]), authority)
         cls.edges, federated = {}, {}
-        for number, model in enumerate(microsoft.MODELS):
+        for number, model in enumerate(cls.models):
             domain, port = f"{model.name}.lan", 5061 + number
             cls.edges[model.name] = microsoft.Edge(rig, rig.address("alice"), authority.issue(model.name, [domain, f"edge.{domain}"]),
                                                    authority, domain, model, ["edge.lan"], port)
@@ -57,6 +63,11 @@ class Conversation(unittest.TestCase):
             return any(f'<{state} xmlns="{STATES}"' in text and alice.address in text for way, text in list(self.bob.raw) if way == "<-")
         wait_until(seen, f"bob sees that {alice.address} is {state}")
 
+
+
+class Conversation(Fixture):
+    """What users say to each other, and what becomes of it."""
+
     def test_they_begin_and_both_write_type_and_leave(self):
         for edge, alice in self.alices():
             with self.subTest(edge.model.name):
@@ -65,7 +76,7 @@ class Conversation(unittest.TestCase):
                 self.assertEqual("embedded" if edge.model.embeds_first else "message", session.said)
                 got = self.bob.wait_for_message(f"hello from {name}")
                 self.assertEqual(alice.address, got[1].split("/")[0])
-                self.bob.send(got[1], f"and back to {name}")
+                self.bob.send(got[1], f"and back to {name}", extension=ACTIVE)
                 heard = alice.hear("message", f"and back to {name}")
                 self.assertIs(heard.session, session)
                 for number in range(5):
@@ -129,6 +140,64 @@ class Conversation(unittest.TestCase):
                 session.await_answer()
                 said = session.asked.final() if session.over else session.first
                 self.assertIn(said.status, (403, 404, 480, 604))
+
+    def test_what_they_call_back_while_its_text_waits_is_not_accepted(self):
+        for edge, alice in self.alices():
+            if not edge.model.embeds_first:
+                continue
+            with self.subTest(edge.model.name):
+                name = edge.model.name
+                self.bob.send(alice.address, f"{name}: are you there?")  # its server answers pings, so its silence is no consent
+                alice.hear("message", f"{name}: are you there?").session.close()
+                os.kill(self.node.process.pid, signal.SIGSTOP)
+                try:
+                    session = alice.invite(BOB, f"{name}: never mind", wait=False)
+                    self.assertEqual(487, session.cancel().status)
+                    self.assertEqual(200, session.cancelled)
+                finally:
+                    os.kill(self.node.process.pid, signal.SIGCONT)
+                self.bob.wait_for_message(f"{name}: never mind")  # it was on its way
+                session = alice.invite(BOB, f"{name}: here I am")
+                self.bob.wait_for_message(f"{name}: here I am")
+                self.assertEqual(200, session.close().status)
+
+    def test_who_shows_no_states_is_told_none(self):
+        edge, alice = self.alices()[2]
+        session = alice.invite(BOB, "quiet please")
+        first = self.bob.wait_for_message("quiet please")
+        self.assertIn("<active", first[3])  # it asks
+        self.bob.send(first[1], "as you like")
+        alice.hear("message", "as you like")
+        self.assertEqual(200, session.type().status)
+        self.assertEqual(200, session.say("go on").status)
+        self.assertNotIn(STATES, self.bob.wait_for_message("go on")[3])
+        shown = [text for way, text in list(self.bob.raw) if way == "<-" and alice.address in text and "<composing" in text]
+        self.assertEqual([], shown)
+        self.assertEqual(200, session.close().status)
+
+
+class Stop(Fixture):
+    """An orderly stop in the middle of conversations."""
+
+    models = (microsoft.LYNC,)
+
+    def test_sessions_are_ended_and_what_waits_is_told(self):
+        (edge, open_alice), (_, calling), (_, ringing) = self.alices() + self.alices() + self.alices()
+        self.bob.send(open_alice.address, "hello", extension=ACTIVE)
+        open_alice.hear("message", "hello")
+        session = calling.invite(BOB, "it is me")
+        self.bob.wait_for_message("it is me")
+        ringing.invited = "ring"
+        waiting = self.bob.send(ringing.address, "pick up")
+        ringing.hear("invited")
+        self.vestibule.process.popen.terminate()
+        open_alice.hear("ended")
+        calling.hear("ended")
+        self.assertTrue(session.over)
+        self.bob_sees("gone", open_alice)
+        self.assertEqual("resource-constraint", self.bob.wait_for_error(waiting, 20)[3])
+        ringing.hear("cancelled")
+        self.vestibule.process.popen.wait(20)
 
 
 if __name__ == "__main__":

@@ -2,6 +2,7 @@
 Needs VESTIBULE_BINARY."""
 
 import os
+import re
 import unittest
 
 import chat
@@ -85,12 +86,15 @@ class Receipts(unittest.TestCase):
         self.assertEqual("recipient-unavailable", self.bob.wait_for_error(sent)[3])
 
     def test_typing_of_a_user_of_single_messages_is_shown_once_somebody_wrote(self):
-        self.bob.send(self.alice.user, "hello")
+        self.bob.send(self.alice.user, "hello", extension=f'<active xmlns="{STATES}"/>')  # he wants to know (XEP-0085 section 5.1)
         self.alice.hear("text", "hello")
         self.assertEqual(200, self.alice.type(BOB, "active").status)
         self.bob.wait_for_element("composing", STATES, self.alice.user)
         self.assertEqual(200, self.alice.type(BOB, "idle").status)
         self.bob.wait_for_element("active", STATES, self.alice.user)
+        for state, heard in (("composing", "active"), ("paused", "idle")):  # who shows it is shown it
+            self.bob.send(self.alice.user, "", extension=f'<{state} xmlns="{STATES}"/>')
+            self.assertIsNone(re.search("tag=", self.alice.hear(heard).request.get("To")), "in no session")
 
 
 if __name__ == "__main__":

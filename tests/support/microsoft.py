@@ -526,7 +526,7 @@ class Session(Dialog):
 
     def __init__(self, user, to):
         super().__init__(user, to)
-        self.invite, self.asked, self.said, self.text = None, None, None, None
+        self.invite, self.asked, self.said, self.text, self.cancelled = None, None, None, None, None
         self.accepted, self.over, self.acknowledged = False, False, threading.Event()
         self._deciding = threading.Lock()
 
@@ -572,7 +572,7 @@ class Session(Dialog):
                           branch=self.asked.branch, connection=self.asked.connection)
 
     def cancel(self):
-        """Takes the INVITE back; the final response to the INVITE."""
+        """Takes the INVITE back; the final response to the INVITE. That to the CANCEL is then in `cancelled`."""
         cancel = Transaction(self.edge, "CANCEL", self.asked.uri, {**self.asked.fields, "CSeq": "1 CANCEL"}, self.asked.vias[:1], self.asked.connection,
                              self.asked.branch, ())
         with self.edge._lock:
@@ -580,7 +580,7 @@ class Session(Dialog):
         fields = [("Via", self.asked.vias[0]), ("Max-Forwards", "70"), *((name, self.asked.fields[name]) for name in ("From", "To", "Call-ID")),
                   ("CSeq", "1 CANCEL")]
         self.asked.connection.send(self.edge.write(f"CANCEL {self.asked.uri} SIP/2.0", fields))
-        cancel.final()
+        self.cancelled = cancel.final().status
         answer = self.asked.final()
         if answer.status >= 300:
             self.acknowledge_refusal()

@@ -262,7 +262,8 @@ impl Border {
         let asked = receipt::Asked::of_stanza(&stanza, now).map(Box::new);
         let told = receipt::of_stanza(&stanza);
         let payload = match (request, told, composing::of_stanza(&stanza)) {
-            (Some(request), ..) => Payload::ToSip {
+            (Some(request), _, state) => Payload::ToSip {
+                state,
                 request: Box::new(request),
                 sender: Box::new(without_payload(stanza)),
                 asked,
@@ -275,6 +276,10 @@ impl Border {
                 id,
             },
             (None, None, Some(state)) => Payload::State {
+                request: translate::to_template(&stanza, &profile, &self.edge, random).map(|mut request| {
+                    Passage::of_stanza(&stanza).mark_request(&mut request);
+                    Box::new(request)
+                }),
                 stanza: Box::new(stanza),
                 state,
             },

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use super::Pair;
-use super::callee::refuse;
+use super::agreeing::refuse;
 use crate::gateway::Gateway;
 use crate::gateway::delivery::{Carries, Delivery, Link, Payload, SipPeer, Trace};
 use crate::gateway::receipts::Asking;
@@ -113,7 +113,14 @@ impl<O> Gateway<O> {
             // What a single message would be, were it not about typing.
             self.respond_ok(&arrival.request, arrival.origin);
             match arrival.carries {
-                Carries::State(stanza, activity) => self.peer_types(now, &pair, *stanza, activity),
+                Carries::State(stanza, activity) => {
+                    self.types_alone(
+                        now,
+                        &pair,
+                        (*stanza, activity),
+                        (&arrival.peer, &arrival.rest.back),
+                    );
+                }
                 Carries::Receipt(receipt, id) => {
                     self.receipt_of_sip(now, &pair, receipt, &id, arrival.rest.trace);
                 }

@@ -5,24 +5,21 @@
 
 use std::time::{Duration, Instant};
 
+use super::agreeing::{accepted, refreshed, refuse, with_timer};
 use super::arrival::Arrival;
-use super::caller::{ALLOW, SUPPORTED};
 use super::names::contact;
+use super::takes::Takes;
 use super::{Pair, Phase, SESSIONS, Session};
 use crate::gateway::answer::{Answers, Trouble};
 use crate::gateway::delivery::{Carries, Link};
 use crate::gateway::event::Output;
 use crate::gateway::rejection::tag;
 use crate::gateway::{Gateway, after};
-use crate::interwork::embedded::{self, TEXT_FORMAT};
-use crate::interwork::error::refusal_to_sip;
-use crate::interwork::invitation::{self, Invitation, MessageMedia};
-use crate::mime::MediaType;
+use crate::interwork::embedded;
 use crate::policy;
-use crate::refusal::Refuse;
 use crate::sip::dialog::{self, Dialog, DialogId, Received};
 use crate::sip::session_timer::SessionTimer;
-use crate::sip::{Flaw, Method, Request, Response, StatusCode};
+use crate::sip::{Method, Request, Response, StatusCode};
 
 impl<O> Gateway<O> {
     pub(super) fn invited(&mut self, now: Instant, arrival: Arrival<O>) {
@@ -51,7 +48,7 @@ impl<O> Gateway<O> {
                 return self.respond(origin, response);
             }
         };
-        let has_share = self.conversations.has_share(&pair);
+        let has_share = self.conversations.has_share(&pair) && self.conversations.has_octets();
         let conversation = has_share
             .then(|| self.converse(now, &pair, &to_sip, &rest.back, &peer))
             .flatten();
@@ -77,9 +74,12 @@ impl<O> Gateway<O> {
             excess = Some(conversation.sessions.remove(open));
         }
         conversation.sessions.push(Session {
+            weight: dialog.weight(),
             dialog,
             timer,
-            phase: Phase::Offered,
+            phase: Phase::Offered { text: None },
+            takes: Takes::new().hear(request.headers(), request.body()),
+            offer: None,
             first: None,
         });
         if let Some(excess) = excess {
@@ -151,15 +151,9 @@ impl<O> Gateway<O> {
 
     /// The session that an INVITE has begun and that was not accepted yet.
     fn offered(&mut self, pair: &Pair, request: &Request) -> Option<(&mut Session, crate::sip::proxy::Face)> {
-        let headers = request.headers();
-        let tag = headers.from().tag().unwrap_or_default();
         let conversation = self.conversations.by_pair.get_mut(pair)?;
         let face = conversation.peer.face.clone();
-        let session = conversation.sessions.iter_mut().find(|session| {
-            let id = session.dialog.id();
-            session.phase == Phase::Offered && id.call_id() == headers.call_id() && id.remote_tag() == tag
-        })?;
-        Some((session, face))
+        conversation.offered(request).map(|session| (session, face))
     }
 
     pub(super) fn peer_acknowledged(&mut self, now: Instant, arrival: &Arrival<O>) {
@@ -187,7 +181,7 @@ impl<O> Gateway<O> {
             ..
         } = arrival;
         let id = DialogId::of_request(&request);
-        let quiet_at = after(now, self.limits.conversation);
+        let quiet_at = self.quiet_from(now);
         let session = self
             .conversations
             .by_pair
@@ -230,7 +224,8 @@ impl<O> Gateway<O> {
                 let response = refreshed(session, now, &request, &host);
                 self.respond(origin, response);
             }
-            (_, Carries::State(stanza, activity)) => {
+            (method, Carries::State(stanza, activity)) => {
+                session.takes.typed_by(method);
                 self.respond_ok(&request, origin);
                 self.peer_types(now, &pair, *stanza, activity);
             }
@@ -271,73 +266,6 @@ impl<O> Gateway<O> {
             });
         }
     }
-}
-
-/// The answer that accepts an INVITE.
-fn accepted(
-    session: &Session,
-    request: &Request,
-    host: &crate::sip::Host,
-    is_consumed: bool,
-) -> Result<Response, Flaw> {
-    let description = match invitation::judge(request) {
-        Ok(Invitation::Messages(streams)) => {
-            invitation::answer(host, &streams, request.headers().from().uri())
-        }
-        Ok(Invitation::Offerless) | Err(_) => invitation::offer(host, MessageMedia::Message),
-    };
-    // Whoever sees the tag does not send the text again.
-    let supported = if is_consumed {
-        format!("{SUPPORTED}, {TEXT_FORMAT}")
-    } else {
-        SUPPORTED.to_owned()
-    };
-    session
-        .dialog
-        .answer(request, StatusCode::OK, "")
-        .with_header("Allow", ALLOW)?
-        .with_header("Supported", &supported)
-        .map(|response| response.with_body(MediaType::plain("application", "sdp"), description))
-}
-
-fn with_timer(
-    timer: &mut SessionTimer,
-    now: Instant,
-    request: &Request,
-    mut response: Response,
-) -> Result<Response, Flaw> {
-    timer.answer(now, request, &mut response)?;
-    Ok(response)
-}
-
-/// The answer to a re-INVITE or an UPDATE: the session goes on as it is, or the request is refused and it does so too.
-fn refreshed(session: &mut Session, now: Instant, request: &Request, host: &crate::sip::Host) -> Response {
-    if let Err(small) = session.timer.check(request) {
-        return small.response(request, session.dialog.local().tag().unwrap_or_default());
-    }
-    let is_invite = *request.method() == Method::Invite;
-    let mut response = session.dialog.answer(request, StatusCode::OK, "");
-    if is_invite || !request.body().is_empty() {
-        let description = match invitation::judge(request) {
-            Ok(Invitation::Messages(streams)) => {
-                invitation::answer(host, &streams, request.headers().from().uri())
-            }
-            Ok(Invitation::Offerless) => invitation::offer(host, MessageMedia::Message),
-            Err(refused) => return refuse(request, &refused),
-        };
-        response = response.with_body(MediaType::plain("application", "sdp"), description);
-    }
-    match with_timer(&mut session.timer, now, request, response) {
-        Ok(response) => response,
-        Err(_) => {
-            let status = StatusCode::SERVER_INTERNAL_ERROR;
-            request.response(status, status.reason(), None)
-        }
-    }
-}
-
-pub(super) fn refuse(request: &Request, refusal: &dyn Refuse) -> Response {
-    refusal_to_sip(refusal, "").response(request, &tag(request))
 }
 
 /// RFC 3261 §13.3.1.4: 64*T1, until an ACK has to come.

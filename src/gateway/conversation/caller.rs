@@ -2,19 +2,21 @@
 
 use std::time::Instant;
 
-use super::{Invited, Mode, Pair, Purpose};
+use super::{Heard, Mode, Pair, Purpose};
 use crate::gateway::answer::Trouble;
 use crate::gateway::delivery::{Link, SipPeer, Trace};
 use crate::gateway::event::Output;
 use crate::gateway::pending::Token;
 use crate::gateway::waiting::{Waiting, WaitingKind};
 use crate::gateway::{Gateway, after};
+use crate::interwork::composing::{self, ChatState};
 use crate::interwork::passage;
 use crate::interwork::profile::Sessions;
 use crate::mime::MediaType;
 use crate::route::Route;
-use crate::sip::dialog::{Damage, ForkInput};
-use crate::sip::{Flaw, Method, Request, Response, StatusCode};
+use crate::sip::dialog::Damage;
+use crate::sip::{Flaw, Headers, Method, Request, Response, StatusCode};
+use crate::xmpp::Jid;
 
 /// What is to be done with a text for SIP.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -35,14 +37,13 @@ impl<O> Gateway<O> {
         &mut self,
         now: Instant,
         pair: &Pair,
-        from: &crate::xmpp::Jid,
+        (from, state): (&Jid, Option<ChatState>),
         (link, route, peer): (&Link, &Route, &std::sync::Arc<SipPeer>),
     ) -> Way {
         let Some(conversation) = self.converse(now, pair, link, route, peer) else {
             return Way::Alone { may_change: false };
         };
-        // Whoever writes has stopped typing, at the other end too (RFC 3994 §3.3).
-        conversation.typing.wrote();
+        conversation.typing.wrote(state.is_some());
         if !from.is_bare() {
             conversation.device = Some(from.clone());
         }
@@ -70,11 +71,11 @@ impl<O> Gateway<O> {
         }
     }
 
-    /// A text was sent on its own, by a peer who might want it in a session.
+    /// A text was sent on its own.
     pub(in crate::gateway) fn sent_alone(&mut self, pair: &Pair, token: Token) {
-        self.conversations
-            .requests
-            .insert(token, (pair.clone(), Purpose::Text));
+        if self.conversations.by_pair.contains_key(pair) {
+            self.requests_text(pair, token);
+        }
     }
 
     /// A text does not wait any more: its time was over, or it was given back.
@@ -121,7 +122,7 @@ impl<O> Gateway<O> {
                 // A session is on its way.
                 break;
             }
-            if self.invite(now, pair, token).is_err() {
+            if !self.conversations.has_octets() || self.invite(now, pair, token).is_err() {
                 self.lose_text(now, token);
                 continue;
             }
@@ -207,71 +208,6 @@ impl<O> Gateway<O> {
         });
     }
 
-    /// Takes a response to a request of a conversation; gives it back where it belongs to none.
-    pub(in crate::gateway) fn heard(&mut self, now: Instant, token: Token, response: &Response) -> Heard {
-        let Some((pair, purpose)) = self.conversations.requests.get(&token).cloned() else {
-            return Heard::Elsewhere;
-        };
-        if !matches!(purpose, Purpose::Invite | Purpose::Text) {
-            self.conversations.requests.remove(&token);
-        }
-        match purpose {
-            Purpose::Invite => self.invite_answered(now, &pair, token, response),
-            Purpose::Text => return self.text_answered(now, &pair, token, response),
-            Purpose::Refresh(id) => self.refresh_answered(now, &pair, &id, Some(response)),
-            Purpose::Other(id) => {
-                if let Some(conversation) = self.conversations.by_pair.get_mut(&pair)
-                    && let Some(session) = conversation.session(&id)
-                    && session.dialog.receive_response(response) != Damage::Transaction
-                {
-                    conversation.take_session(&id);
-                    self.advance(now, &pair);
-                }
-            }
-        }
-        self.conversations.schedule(&pair);
-        Heard::Done
-    }
-
-    /// A request of a conversation was not answered, or not sent; says whether that was all there is to do.
-    pub(in crate::gateway) fn unheard(&mut self, now: Instant, token: Token, trouble: Trouble) -> Heard {
-        let Some((pair, purpose)) = self.conversations.requests.remove(&token) else {
-            return Heard::Elsewhere;
-        };
-        match purpose {
-            Purpose::Invite => {
-                if let Some(conversation) = self.conversations.by_pair.get_mut(&pair)
-                    && let Some(mut inviting) = conversation.take_inviting(token)
-                {
-                    inviting.forks.handle(now, ForkInput::Failed);
-                    if inviting.state == Invited::Waiting {
-                        self.fail_queue(&pair, |gateway, waiting| gateway.fall(now, waiting, trouble));
-                    }
-                }
-            }
-            Purpose::Text => {
-                if let Some(conversation) = self.conversations.by_pair.get_mut(&pair) {
-                    conversation.queue.retain(|queued| *queued != token);
-                    let sent = conversation.sent.take_if(|(sent, _)| *sent == token);
-                    //= rfc3261#12.2.1.2
-                    //# A UAC SHOULD also terminate a dialog if no response at all is received for the request
-                    let dead = sent
-                        .filter(|_| trouble == Trouble::Timeout)
-                        .and_then(|(_, id)| conversation.take_session(&id));
-                    if let Some(dead) = dead {
-                        self.end_dialog(now, &pair, dead.dialog);
-                    }
-                    self.advance(now, &pair);
-                }
-                return Heard::Elsewhere;
-            }
-            Purpose::Refresh(id) => self.refresh_answered(now, &pair, &id, None),
-            Purpose::Other(_) => {}
-        }
-        self.conversations.schedule(&pair);
-        Heard::Done
-    }
-
     /// No session is to be had: what waits goes as single messages, in its order.
     pub(super) fn send_all_alone(&mut self, pair: &Pair) {
         let Some(conversation) = self.conversations.by_pair.get_mut(pair) else {
@@ -293,18 +229,30 @@ impl<O> Gateway<O> {
         self.conversations.schedule(pair);
     }
 
-    fn text_answered(&mut self, now: Instant, pair: &Pair, token: Token, response: &Response) -> Heard {
+    pub(super) fn text_answered(
+        &mut self,
+        now: Instant,
+        pair: &Pair,
+        token: Token,
+        response: &Response,
+    ) -> Heard {
         let status = response.status();
+        let quiet_at = self.quiet_from(now);
         let Some(conversation) = self.conversations.by_pair.get_mut(pair) else {
             self.conversations.requests.remove(&token);
             return Heard::Elsewhere;
         };
-        conversation.quiet_at = after(now, self.limits.conversation);
+        conversation.quiet_at = quiet_at;
         let Some((_, id)) = conversation.sent.take_if(|(sent, _)| *sent == token) else {
             // It went on its own.
             self.conversations.requests.remove(&token);
+            if accepts_typing(response.headers()) {
+                conversation.typing.is_taken();
+            }
             if status.is_success() {
-                conversation.mode = Mode::Page;
+                if conversation.mode != Mode::Session {
+                    conversation.mode = Mode::Page;
+                }
                 return Heard::Elsewhere;
             }
             // Of several that were on their way together the first has changed it already.
@@ -407,16 +355,6 @@ impl<O> Gateway<O> {
     }
 }
 
-/// Whether a response was all for a conversation, or is one about a message as well.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[must_use]
-pub(in crate::gateway) enum Heard {
-    /// There is nothing more to do.
-    Done,
-    /// It says what became of a message.
-    Elsewhere,
-}
-
 impl Mode {
     /// Whether the other mode may still be tried.
     pub(super) const fn may_change(self) -> bool {
@@ -425,6 +363,11 @@ impl Mode {
             Self::Unknown(Sessions::Never) | Self::Page | Self::Session => false,
         }
     }
+}
+
+/// Whether somebody lists what says that somebody types among what he accepts.
+pub(super) fn accepts_typing(headers: &Headers) -> bool {
+    headers.list("Accept").any(composing::covers_document)
 }
 
 /// Whether a refusal is about how a message was sent, and not about the message or its receiver.

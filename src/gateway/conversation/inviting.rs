@@ -4,6 +4,7 @@ use std::time::Instant;
 
 use super::caller::{ALLOW, SUPPORTED, wants_other_mode};
 use super::names::contact;
+use super::takes::Takes;
 use super::{Invited, Inviting, Mode, Pair, Phase, Purpose, SESSIONS, Session};
 use crate::gateway::answer::Trouble;
 use crate::gateway::delivery::Trace;
@@ -101,6 +102,7 @@ impl<O> Gateway<O> {
 
     pub(super) fn invite_answered(&mut self, now: Instant, pair: &Pair, token: Token, response: &Response) {
         let Some(conversation) = self.conversations.by_pair.get_mut(pair) else {
+            self.conversations.requests.remove(&token);
             return;
         };
         let Some(inviting) = conversation.inviting(token) else {
@@ -140,7 +142,7 @@ impl<O> Gateway<O> {
                     if first {
                         inviting.state = Invited::Accepted;
                     }
-                    self.acknowledge(now, pair, &dialog, sequence);
+                    self.acknowledge(now, pair, (token, sequence), &dialog);
                     let accepting = response.filter(|response| takes_messages(response));
                     match accepting {
                         Some(response) if first => self.opened(now, pair, token, *dialog, response),
@@ -153,15 +155,10 @@ impl<O> Gateway<O> {
                     }
                 }
                 Fork::Excess(dialog) => {
-                    self.acknowledge(now, pair, &dialog, sequence);
+                    self.acknowledge(now, pair, (token, sequence), &dialog);
                     self.end_dialog(now, pair, *dialog);
                 }
-                Fork::Again(id) => {
-                    if let Some(session) = conversation.session(&id) {
-                        let dialog = session.dialog.clone();
-                        self.acknowledge(now, pair, &dialog, sequence);
-                    }
-                }
+                Fork::Again(id) => self.acknowledge_again(now, pair, token, &id),
                 // Nothing can be sent into it, not even a BYE: the session is none.
                 Fork::Unusable(..) if inviting.state == Invited::Waiting => {
                     inviting.state = Invited::Accepted;
@@ -187,9 +184,12 @@ impl<O> Gateway<O> {
         timer.accepted(now, response);
         conversation.mode = Mode::Session;
         conversation.sessions.push(Session {
+            weight: dialog.weight(),
             dialog,
             timer,
             phase: Phase::Open,
+            takes: Takes::new().hear(response.headers(), response.body()),
+            offer: None,
             first: None,
         });
     }

@@ -7,37 +7,48 @@
 //! Texts for SIP wait in one queue a conversation and go one at a time, so that their order is kept whatever becomes of the
 //! session; each waits among the other messages of the shard too, which bounds them and tells their senders.
 //!
-//! [`caller`] sends texts, [`inviting`] begins sessions for them, [`keeping`] keeps and ends those, [`callee`] takes what a SIP
-//! peer sends, [`states`] carries chat states.
+//! [`table`] holds them; [`caller`] sends texts, [`inviting`] begins sessions for them, [`keeping`] keeps and ends those, [`callee`] takes what a SIP
+//! peer sends, [`states`] carries chat states, [`leaving`] ends what is called back or stopped.
 //! RFC 3261 §12 to §15, RFC 4028, RFC 7573 §5 and §6; Microsoft's sessions of messages.
 
+mod agreeing;
 mod arrival;
 mod callee;
 mod caller;
+mod hearing;
 mod inviting;
 mod keeping;
+mod leaving;
 mod names;
 mod states;
+mod table;
+mod takes;
+mod typing;
 
-use std::collections::{BTreeSet, HashMap, VecDeque};
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-pub(super) use caller::{Heard, Way};
+pub(super) use caller::Way;
+use caller::accepts_typing;
+pub(super) use hearing::Heard;
+pub use leaving::Call;
 pub(super) use names::Names;
+pub(super) use table::Conversations;
+use takes::{Takes, Word};
+use typing::Typing;
 
 use super::Gateway;
 use super::delivery::{Link, SipPeer};
 use super::pending::Token;
 use super::receipts::Asking;
-use crate::domain::Domain;
+use crate::interwork::composing;
 use crate::interwork::embedded::Embedded;
 use crate::interwork::profile::Sessions;
-use crate::limits::GatewayLimits;
 use crate::route::Route;
 use crate::sip::dialog::{Dialog, DialogId, Forks};
 use crate::sip::session_timer::SessionTimer;
-use crate::sip::{CallId, Request};
+use crate::sip::{CallId, Method, Request};
 use crate::xmpp::{Jid, Stanza};
 
 /// A user of XMPP and one of SIP, by their bare addresses.
@@ -47,19 +58,6 @@ pub(super) struct Pair {
     pub(super) xmpp: Jid,
     /// The user of SIP, as XMPP names him.
     pub(super) sip: Jid,
-}
-
-/// The conversations of a shard.
-#[derive(Debug)]
-pub(super) struct Conversations {
-    most: usize,
-    by_pair: HashMap<Pair, Conversation>,
-    /// How many there are with users of each domain of SIP.
-    by_domain: HashMap<Domain, usize>,
-    /// The requests of ours that belong to one, until they are answered.
-    requests: HashMap<Token, (Pair, Purpose)>,
-    /// When each next needs attention.
-    times: BTreeSet<(Instant, Pair)>,
 }
 
 /// What two users have between them.
@@ -80,13 +78,17 @@ pub(super) struct Conversation {
     queue: VecDeque<Token>,
     /// The one that was sent and not answered, and the session that it went in.
     sent: Option<(Token, DialogId)>,
-    typing: states::Typing,
+    /// ACKs of ours that may be wanted again.
+    acknowledged: Vec<Acknowledged>,
+    typing: Typing,
     /// Whether the SIP user's messages ask for receipts in a wrapper, so that he can read one.
     wraps: bool,
     /// When it is forgotten unless something is said before.
     quiet_at: Instant,
     /// When it stands in the table of times.
     wakes_at: Option<Instant>,
+    /// As how heavy it was counted.
+    weighed: usize,
 }
 
 /// How a SIP user takes messages.
@@ -104,8 +106,14 @@ enum Mode {
 #[derive(Debug)]
 struct Session {
     dialog: Dialog,
+    /// Octets that the dialog takes, about.
+    weight: usize,
     timer: SessionTimer,
     phase: Phase,
+    /// What its other end takes.
+    takes: Takes,
+    /// A re-INVITE of ours that waits for its answer.
+    offer: Option<Token>,
     /// What came with the INVITE, where its sender might send it once more, and until when.
     first: Option<(Embedded, Instant)>,
 }
@@ -113,7 +121,10 @@ struct Session {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Phase {
     /// The peer's INVITE waits for what becomes of the text in it.
-    Offered,
+    Offered {
+        /// The text, once it is on its way.
+        text: Option<Token>,
+    },
     /// We accepted; no ACK came yet.
     Accepted { until: Instant },
     /// Both ends know of it.
@@ -150,8 +161,24 @@ enum Purpose {
     Text,
     /// It keeps a session alive.
     Refresh(DialogId),
+    /// The same by a re-INVITE, each 2xx to which is acknowledged.
+    Offer(DialogId),
+    /// It says in a session that somebody types.
+    Typing(DialogId),
+    /// It says so outside of sessions.
+    TypingAlone,
     /// Nothing depends on its answer.
     Other(DialogId),
+}
+
+/// An ACK of a 2xx, which is sent again with each repetition of that.
+#[derive(Debug)]
+struct Acknowledged {
+    /// The INVITE.
+    token: Token,
+    dialog: DialogId,
+    ack: Box<Request>,
+    until: Instant,
 }
 
 impl Pair {
@@ -161,111 +188,6 @@ impl Pair {
             xmpp: xmpp.bare(),
             sip: sip.bare(),
         }
-    }
-}
-
-impl Conversations {
-    /// None yet; at most so many at once.
-    pub(super) fn new(limits: &GatewayLimits) -> Self {
-        Self {
-            most: limits.conversations,
-            by_pair: HashMap::new(),
-            by_domain: HashMap::new(),
-            requests: HashMap::new(),
-            times: BTreeSet::new(),
-        }
-    }
-
-    /// How many there are.
-    pub(super) fn len(&self) -> usize {
-        self.by_pair.len()
-    }
-
-    /// How many sessions they have.
-    pub(super) fn sessions(&self) -> usize {
-        self.by_pair
-            .values()
-            .map(|conversation| conversation.sessions.len())
-            .sum()
-    }
-
-    /// How many of their requests are under way.
-    #[cfg(test)]
-    pub(super) fn under_way(&self) -> usize {
-        self.requests.len()
-    }
-
-    /// The device that an XMPP user answers a SIP user from.
-    pub(super) fn device(&self, pair: &Pair) -> Option<&Jid> {
-        self.by_pair.get(pair)?.device.as_ref()
-    }
-
-    /// A device has refused what was sent to it.
-    pub(super) fn leave_device(&mut self, pair: &Pair) {
-        if let Some(conversation) = self.by_pair.get_mut(pair) {
-            conversation.device = None;
-        }
-    }
-
-    /// When the first needs attention.
-    pub(super) fn next(&self) -> Option<Instant> {
-        self.times.first().map(|(at, _)| *at)
-    }
-
-    /// Whether a peer may begin one more: a part is left to others.
-    fn has_share(&self, pair: &Pair) -> bool {
-        let of_domain = self.by_domain.get(pair.sip.domain()).copied().unwrap_or_default();
-        self.by_pair.contains_key(pair) || of_domain < self.most.div_ceil(SHARE)
-    }
-
-    /// Makes room for one more: what is quiet and has no session is forgotten before its time.
-    fn make_room(&mut self) -> bool {
-        if self.by_pair.len() < self.most {
-            return true;
-        }
-        let quiet = self.times.iter().take(LOOKED_AT).find(|(_, pair)| {
-            self.by_pair
-                .get(pair)
-                .is_some_and(|conversation| conversation.sessions.is_empty() && !conversation.is_busy())
-        });
-        let Some((_, pair)) = quiet.cloned() else {
-            return false;
-        };
-        self.remove(&pair).is_some()
-    }
-
-    fn due(&self, now: Instant) -> Option<Pair> {
-        let (at, pair) = self.times.first()?;
-        (*at <= now).then(|| pair.clone())
-    }
-
-    /// Puts a conversation in the table of times by what it waits for.
-    fn schedule(&mut self, pair: &Pair) {
-        let Some(conversation) = self.by_pair.get_mut(pair) else {
-            return;
-        };
-        let at = conversation.wakes();
-        if conversation.wakes_at == Some(at) {
-            return;
-        }
-        if let Some(before) = conversation.wakes_at.replace(at) {
-            self.times.remove(&(before, pair.clone()));
-        }
-        self.times.insert((at, pair.clone()));
-    }
-
-    fn remove(&mut self, pair: &Pair) -> Option<Conversation> {
-        let conversation = self.by_pair.remove(pair)?;
-        if let Some(count) = self.by_domain.get_mut(pair.sip.domain()) {
-            *count = count.saturating_sub(1);
-            if *count == 0 {
-                self.by_domain.remove(pair.sip.domain());
-            }
-        }
-        if let Some(at) = conversation.wakes_at {
-            self.times.remove(&(at, pair.clone()));
-        }
-        Some(conversation)
     }
 }
 
@@ -283,10 +205,12 @@ impl Conversation {
             inviting: Vec::new(),
             queue: VecDeque::new(),
             sent: None,
-            typing: states::Typing::default(),
+            acknowledged: Vec::new(),
+            typing: Typing::default(),
             wraps: false,
             quiet_at,
             wakes_at: None,
+            weighed: 0,
         }
     }
 
@@ -295,7 +219,7 @@ impl Conversation {
         let sessions = self.sessions.iter().flat_map(|session| {
             let accepted = match session.phase {
                 Phase::Accepted { until } => Some(until),
-                Phase::Offered | Phase::Open => None,
+                Phase::Offered { .. } | Phase::Open => None,
             };
             let first = session.first.as_ref().map(|(_, until)| *until);
             [session.timer.timeout(), accepted, first].into_iter().flatten()
@@ -307,6 +231,7 @@ impl Conversation {
         sessions
             .chain(inviting)
             .chain(self.typing.timeout())
+            .chain(self.acknowledged.iter().map(|acknowledged| acknowledged.until))
             .min()
             .unwrap_or(self.quiet_at)
             .min(self.quiet_at)
@@ -319,6 +244,17 @@ impl Conversation {
             .iter_mut()
             .rev()
             .find(|session| session.phase == Phase::Open)
+    }
+
+    /// The session that an INVITE has begun and that was not accepted yet.
+    fn offered(&mut self, request: &Request) -> Option<&mut Session> {
+        if *request.method() != Method::Invite {
+            return None;
+        }
+        let id = DialogId::of_request(request);
+        self.sessions
+            .iter_mut()
+            .find(|session| matches!(session.phase, Phase::Offered { .. }) && session.is_of(&id))
     }
 
     fn session(&mut self, id: &DialogId) -> Option<&mut Session> {
@@ -356,7 +292,18 @@ impl Conversation {
 
     /// Whether something of it is still under way.
     fn is_busy(&self) -> bool {
-        !self.queue.is_empty() || self.sent.is_some() || !self.inviting.is_empty()
+        !self.queue.is_empty()
+            || self.sent.is_some()
+            || !self.inviting.is_empty()
+            || !self.acknowledged.is_empty()
+    }
+}
+
+impl Session {
+    /// Whether an INVITE of the peer has begun it.
+    fn is_of(&self, invite: &DialogId) -> bool {
+        let id = self.dialog.id();
+        id.call_id() == invite.call_id() && id.remote_tag() == invite.remote_tag()
     }
 }
 
@@ -368,14 +315,25 @@ impl<O> Gateway<O> {
     }
 
     /// A SIP user says something: it is for the device that he was last answered from, where that is known.
-    pub(super) fn says(&mut self, now: Instant, stanza: &mut Stanza) {
-        let quiet_at = super::after(now, self.limits.conversation);
+    /// `request` is what he says it by.
+    pub(super) fn says(&mut self, now: Instant, stanza: &mut Stanza, (request, token): (&Request, Token)) {
+        let quiet_at = self.quiet_from(now);
         let pair = Pair::new(stanza.to(), stanza.from());
         let Some(conversation) = self.conversations.by_pair.get_mut(&pair) else {
             return;
         };
         conversation.typing.said();
         conversation.quiet_at = quiet_at;
+        if accepts_typing(request.headers()) {
+            conversation.typing.is_taken();
+        }
+        let has_states = !conversation.sessions.is_empty() || conversation.typing.composes == Word::Yes;
+        if conversation.typing.marks(has_states) {
+            composing::mark_active(stanza);
+        }
+        if let Some(session) = conversation.offered(request) {
+            session.phase = Phase::Offered { text: Some(token) };
+        }
         if stanza.to().is_bare()
             && let Some(device) = &conversation.device
         {
@@ -414,17 +372,13 @@ impl<O> Gateway<O> {
         route: &Route,
         peer: &Arc<SipPeer>,
     ) -> Option<&mut Conversation> {
-        let quiet_at = super::after(now, self.limits.conversation);
+        let quiet_at = self.quiet_from(now);
         let conversations = &mut self.conversations;
         if !conversations.by_pair.contains_key(pair) {
             if !conversations.make_room() {
                 return None;
             }
-            let count = conversations
-                .by_domain
-                .entry(pair.sip.domain().clone())
-                .or_default();
-            *count = count.saturating_add(1);
+            conversations.count(pair);
         }
         let conversation = conversations
             .by_pair
@@ -444,18 +398,24 @@ impl<O> Gateway<O> {
     pub(super) fn tick_conversations(&mut self, now: Instant) {
         while let Some(pair) = self.conversations.due(now) {
             self.attend(now, &pair);
-            let Some(conversation) = self.conversations.by_pair.get_mut(&pair) else {
+            let Some(conversation) = self.conversations.by_pair.get(&pair) else {
                 continue;
             };
-            if conversation.quiet_at <= now && conversation.is_busy() {
-                conversation.quiet_at = super::after(now, self.limits.conversation);
-            }
             if conversation.quiet_at <= now {
-                self.close(now, &pair);
-                continue;
+                if self.retire(now, &pair) {
+                    continue;
+                }
+                let quiet_at = self.quiet_from(now);
+                if let Some(conversation) = self.conversations.by_pair.get_mut(&pair) {
+                    conversation.quiet_at = quiet_at;
+                }
             }
             // What has been looked after does not wait for the same instant again.
-            let stale = conversation.wakes() <= now;
+            let stale = self
+                .conversations
+                .by_pair
+                .get(&pair)
+                .is_some_and(|conversation| conversation.wakes() <= now);
             self.conversations.schedule(&pair);
             if stale {
                 self.postpone(now, &pair);
@@ -477,9 +437,5 @@ impl<O> Gateway<O> {
 
 /// See [`Gateway::postpone`].
 const AGAIN: Duration = Duration::from_secs(1);
-/// One domain may begin conversations until they are one part in so many of all.
-const SHARE: usize = 4;
-/// Conversations that are looked at for one to forget.
-const LOOKED_AT: usize = 64;
 /// Sessions of one pair at once: more than one where both began at the same time, or a peer's device was changed.
 const SESSIONS: usize = 4;

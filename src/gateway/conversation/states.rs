@@ -2,44 +2,22 @@
 //!
 //! A state never begins a session, and is never kept for later: what nobody can be told now is dropped.
 
-use std::time::{Duration, Instant};
+use std::sync::Arc;
+use std::time::Instant;
 
-use super::{Invited, Pair, Phase, Purpose, Session};
-use crate::gateway::delivery::Link;
-use crate::gateway::delivery::Trace;
+use super::takes::{TypingBy, Word};
+use super::typing::Support;
+use super::{Conversation, Invited, Names, Pair, Phase, Purpose, Session};
+use crate::gateway::delivery::{Delivery, Link, Payload, SipPeer, Trace};
 use crate::gateway::event::Output;
 use crate::gateway::{Gateway, Trouble, after, send};
 use crate::interwork::composing::{self, Activity, ChatState};
-use crate::interwork::profile::PeerKind;
-use crate::sip::Method;
+use crate::interwork::passage;
+use crate::route::Route;
 use crate::sip::dialog::{Dialog, ForkInput};
 use crate::sip::session_timer::SessionTimerOutput;
+use crate::sip::{Mandatory, Method, Request};
 use crate::xmpp::Stanza;
-
-/// Who of a pair is known to be typing.
-#[derive(Debug, Default)]
-pub(super) struct Typing {
-    /// The SIP user, until then; and the state that his XMPP contact saw, to be taken back.
-    sip: Option<(Instant, Box<Stanza>)>,
-    /// What the SIP user was told of the XMPP user last, and when.
-    told: Option<(Instant, composing::Typing)>,
-}
-
-impl Typing {
-    pub(super) fn timeout(&self) -> Option<Instant> {
-        self.sip.as_ref().map(|(until, _)| *until)
-    }
-
-    /// The XMPP user has sent what was being typed.
-    pub(super) fn wrote(&mut self) {
-        self.told = None;
-    }
-
-    /// The SIP user has.
-    pub(super) fn said(&mut self) {
-        self.sip = None;
-    }
-}
 
 impl<O> Gateway<O> {
     /// The SIP user types, or has stopped.
@@ -66,57 +44,65 @@ impl<O> Gateway<O> {
         self.tell_state(now, pair, stanza);
     }
 
-    /// An XMPP user types, has stopped, or has left.
-    pub(in crate::gateway) fn state(&mut self, now: Instant, pair: &Pair, state: ChatState) {
-        let Some(typing) = state.to_typing() else {
-            return self.leave_sessions(now, pair);
+    /// The same outside of sessions: it is remembered that the SIP user knows of such things.
+    pub(super) fn types_alone(
+        &mut self,
+        now: Instant,
+        pair: &Pair,
+        (stanza, activity): (Stanza, Activity),
+        (peer, back): (&Arc<SipPeer>, &Route),
+    ) {
+        let link = Link::Sip {
+            remote: pair.sip.domain().clone(),
         };
+        if self.conversations.has_share(pair)
+            && let Some(conversation) = self.converse(now, pair, &link, back, peer)
+        {
+            conversation.typing.is_taken();
+            self.peer_types(now, pair, stanza, activity);
+        }
+    }
+
+    /// An XMPP user types, has stopped, or has left.
+    pub(in crate::gateway) fn state(&mut self, now: Instant, delivery: Delivery) {
+        let Payload::State {
+            stanza,
+            state,
+            request,
+        } = delivery.payload
+        else {
+            return;
+        };
+        let pair = Pair::new(stanza.from(), stanza.to());
+        let Some(typing) = state.to_typing() else {
+            return self.leave_sessions(now, &pair);
+        };
+        let Some(conversation) = self.conversations.by_pair.get_mut(&pair) else {
+            return;
+        };
+        if request.is_some() {
+            conversation.typing.template = request;
+        }
+        if let Some(typing) = conversation.typing.does(now, typing) {
+            self.tell_typing(now, &pair, typing);
+        }
+        self.conversations.schedule(&pair);
+    }
+
+    /// Tells the SIP user what the XMPP user does: in the session that is open, or else on its own where he is known to
+    /// take that. It begins nothing, is sent once, and nobody hears what becomes of it.
+    fn tell_typing(&mut self, now: Instant, pair: &Pair, typing: composing::Typing) {
         let Some(conversation) = self.conversations.by_pair.get_mut(pair) else {
             return;
         };
-        let told = conversation.typing.told;
-        let is_news = match (told, typing) {
-            // Whatever was said in between.
-            (Some((at, _)), composing::Typing::Active) => after(at, REPEATED) <= now,
-            (None, composing::Typing::Active)
-            | (Some((_, composing::Typing::Active)), composing::Typing::Idle) => true,
-            (None | Some((_, composing::Typing::Idle)), composing::Typing::Idle) => false,
+        let Some((request, purpose)) = says_typing(conversation, &mut self.names, typing) else {
+            return conversation.typing.dropped();
         };
-        if !is_news {
-            return;
-        }
-        let is_microsoft = conversation.peer.profile.kind() == PeerKind::Microsoft;
-        let Ok(via) = self.names.via(&conversation.peer.face) else {
-            return;
-        };
-        let Some(session) = conversation.speaking() else {
-            return;
-        };
-        let (method, (kind, body)) = if is_microsoft {
-            (Method::Info, composing::keyboard_activity(typing))
-        } else {
-            (Method::Message, composing::is_composing(typing, None))
-        };
-        let id = session.dialog.id();
-        let Ok(request) = session.dialog.request(method.clone(), via) else {
-            return;
-        };
-        let since = told
-            .map(|(at, _)| at)
-            .filter(|_| typing == composing::Typing::Idle);
-        conversation.typing.told = Some((since.unwrap_or(now), typing));
+        conversation.typing.told(now, typing);
         let token = self.fresh();
         let until = after(now, self.limits.deliver);
-        self.conversations
-            .requests
-            .insert(token, (pair.clone(), Purpose::Other(id)));
-        self.send_request(
-            pair,
-            request.with_body(kind, body),
-            token,
-            until,
-            Trace::default(),
-        );
+        self.conversations.requests.insert(token, (pair.clone(), purpose));
+        self.send_request(pair, request, token, until, Trace::default());
     }
 
     /// The XMPP user has left the conversation: its sessions end, but for what still waits.
@@ -150,7 +136,18 @@ impl<O> Gateway<O> {
         self.tell_state(now, pair, stanza);
     }
 
+    /// Tells the XMPP user something, where he has shown that he wants to know.
+    //
+    // XEP-0085 §5.1: until he has, and once he has answered without, no state may be sent to him.
     fn tell_state(&mut self, now: Instant, pair: &Pair, mut stanza: Stanza) {
+        let is_wanted = self
+            .conversations
+            .by_pair
+            .get(pair)
+            .is_some_and(|conversation| conversation.typing.support == Support::Shown);
+        if !is_wanted {
+            return;
+        }
         if stanza.to().is_bare()
             && let Some(device) = self.conversations.device(pair)
         {
@@ -178,6 +175,13 @@ impl<O> Gateway<O> {
                 composing::to_stanza(state, seen.from().clone(), seen.to().clone(), thread.as_deref());
             self.tell_state(now, pair, stanza);
         }
+        let Some(conversation) = self.conversations.by_pair.get_mut(pair) else {
+            return;
+        };
+        if let Some(typing) = conversation.typing.due(now) {
+            self.tell_typing(now, pair, typing);
+        }
+        self.forget_acknowledged(now, pair);
         let Some(conversation) = self.conversations.by_pair.get_mut(pair) else {
             return;
         };
@@ -246,7 +250,12 @@ impl<O> Gateway<O> {
             .first()
             .map(|session| session.dialog.id().call_id().as_str().to_owned());
         for session in sessions {
-            self.end_dialog(now, pair, session.dialog);
+            //= rfc3261#15
+            //# the callee's UA MUST NOT send a BYE on a confirmed dialog until it has received an ACK for its 2xx
+            //# response or until the server transaction times out.
+            if session.phase == Phase::Open {
+                self.end_dialog(now, pair, session.dialog);
+            }
         }
         if let Some(thread) = thread {
             self.say_gone(now, pair, &thread);
@@ -255,5 +264,39 @@ impl<O> Gateway<O> {
     }
 }
 
-/// A state is not said again sooner than that.
-const REPEATED: Duration = Duration::from_secs(5);
+/// The request that says it; `None` where the SIP user takes none.
+fn says_typing(
+    conversation: &mut Conversation,
+    names: &mut Names,
+    typing: composing::Typing,
+) -> Option<(Request, Purpose)> {
+    let peer = Arc::clone(&conversation.peer);
+    let via = names.via(&peer.face).ok()?;
+    if let Some(session) = conversation.speaking() {
+        let (method, (kind, body)) = match session.takes.typing(&peer)? {
+            TypingBy::Info => (Method::Info, composing::keyboard_activity(typing)),
+            TypingBy::Document => (Method::Message, composing::is_composing(typing, None)),
+        };
+        let id = session.dialog.id();
+        let request = session.dialog.request(method, via).ok()?;
+        return Some((request.with_body(kind, body), Purpose::Typing(id)));
+    }
+    if conversation.typing.composes != Word::Yes || conversation.is_inviting() {
+        return None;
+    }
+    let template = conversation.typing.template.as_ref()?;
+    let headers = template.headers();
+    let mandatory = Mandatory {
+        via,
+        from: headers.from().clone().with_tag(&names.tag()),
+        to: headers.to().clone(),
+        call_id: names.call_id().ok()?,
+        sequence: 1,
+    };
+    let (kind, body) = composing::is_composing(typing, None);
+    let mut request = Request::new(Method::Message, template.uri().clone(), mandatory).with_body(kind, body);
+    if let Some(value) = headers.get(passage::FIELD) {
+        request.headers_mut().push(passage::FIELD, value).ok()?;
+    }
+    Some((request, Purpose::TypingAlone))
+}

@@ -1,12 +1,16 @@
 //! Sessions of messages, begun by either side, and what a conversation remembers.
 
+mod leaving;
 mod receipts;
+mod refreshing;
+mod typing;
 
 use super::*;
 use crate::limits::GatewayLimits;
 
 const JULIET: &str = "juliet@corp.example/balcony";
 const ROMEO: &str = "romeo@ms.example";
+const STATES: &str = "http://jabber.org/protocol/chatstates";
 const SDP: &str = "v=0\r\no=- 0 0 IN IP4 192.0.2.9\r\ns=session\r\nc=IN IP4 192.0.2.9\r\nt=0 0\r\n\
     m=message 5060 sip null\r\na=accept-types:text/plain\r\n";
 
@@ -80,7 +84,7 @@ impl Bench {
     }
 
     fn write(&mut self, id: &str, body: &str) -> Seen {
-        self.stanza(chat(JULIET, ROMEO, id, body))
+        self.stanza(chat(JULIET, ROMEO, id, body).with_child(Element::new("active", STATES)))
     }
 
     /// A request of the SIP user; gives what it was answered at once with, if at all, and what else is done.
@@ -488,6 +492,8 @@ fn a_session_that_nobody_acknowledges_or_uses_ends() {
 
     let mut bench = Bench::new();
     bench.invited();
+    let active = stanza(Kind::Message(MessageType::Chat), JULIET, ROMEO);
+    bench.stanza(active.with_child(Element::new("active", STATES)));
     assert!(bench.pass(599).is_empty());
     let seen = bench.pass(2);
     assert_eq!(methods(&seen), ["BYE"]);
@@ -748,4 +754,41 @@ fn a_conversation_is_not_over_while_either_writes() {
     }
     bench.pass(601);
     assert_eq!(addressee(&mut bench), "juliet@corp.example");
+}
+
+#[test]
+fn what_conversations_hold_is_bounded_by_its_octets_too() {
+    let limits = GatewayLimits {
+        conversation_bytes: 100_000,
+        ..GatewayLimits::default()
+    };
+    let mut bench = Bench::new();
+    bench.gateway = Gateway::new(0, limits, &speaker(7, UNDELIVERABLE));
+    let long = "x".repeat(10_000);
+    let from = |number: u32| {
+        let more = format!(
+            "{CONTACT}Record-Route: <sip:edge.ms.example;lr;x={long}>\r\nContent-Type: application/sdp\r\n"
+        );
+        let user = format!("sip:u{number}@ms.example");
+        request("INVITE", &user, TO_JULIET, &more, SDP)
+    };
+    let mut statuses = Vec::new();
+    let mut first = None;
+    for number in 0..8 {
+        let (response, _) = bench.request(from(number));
+        let response = response.unwrap();
+        statuses.push(response.status().code());
+        first.get_or_insert(response);
+    }
+    assert_eq!(statuses, [200, 200, 200, 200, 200, 503, 503, 503]);
+    // No session of ours begins either, and who wanted one is told; single messages may still go.
+    let seen = bench.stanza(chat(JULIET, "u0@ms.example", "m1", "hello"));
+    assert!(seen.is_empty(), "in the session that waits for its ACK: {seen:?}");
+    assert_eq!(methods(&bench.write("m2", "hello")), ["MESSAGE"]);
+    // What ends leaves room.
+    let first = first.unwrap();
+    bench.request(within(&first, "ACK", 1, "", ""));
+    let (bye, _) = bench.request(within(&first, "BYE", 2, "", ""));
+    assert_eq!(bye.unwrap().status().code(), 200);
+    assert_eq!(bench.request(from(9)).0.unwrap().status().code(), 200);
 }

@@ -32,7 +32,7 @@ impl Task {
             call_id = request.headers().call_id().as_str(), "SIP request received"
         );
         if *request.method() == Method::Cancel {
-            return self.cancel(transaction, &request, cancels);
+            return self.cancel(transaction, &request, cancels).await;
         }
         let border = self.flow.world.border();
         let edge = Host::parse(border.edge().as_str());
@@ -76,9 +76,13 @@ impl Task {
                     transaction,
                     _under_way: under_way.unwrap_or_default(),
                 };
-                let Some(shard) = self.flow.world.shard_of(delivery.pair()).cloned() else {
+                let pair = delivery.pair();
+                let Some(shard) = self.flow.world.shard_of(pair).cloned() else {
                     return;
                 };
+                if let Some(call) = delivery.call() {
+                    self.calls.insert(transaction, Box::new((pair, call)));
+                }
                 let input = Input::Deliver {
                     delivery: delivery.traced(trace),
                     origin: Some(origin),
@@ -186,8 +190,8 @@ impl Task {
             .unwrap_or(now)
     }
 
-    /// A CANCEL is answered for itself. What can be called back is an INVITE that went on: a message is on its way or was
-    /// answered.
+    /// A CANCEL is answered for itself. What can be called back is an INVITE that went on, or whose first text waits for its
+    /// outcome: another message is on its way or was answered.
     //
     //= rfc3261#9.2
     //# If the UAS did not find a matching transaction for the CANCEL according to the procedure above, it SHOULD
@@ -195,7 +199,12 @@ impl Task {
     //= rfc3261#9.2
     //# A CANCEL request has no effect on the processing of transactions with any other method defined in this
     //# specification.
-    fn cancel(&mut self, transaction: TransactionId, request: &Request, cancels: Option<TransactionId>) {
+    async fn cancel(
+        &mut self,
+        transaction: TransactionId,
+        request: &Request,
+        cancels: Option<TransactionId>,
+    ) {
         // The answers to both have one To tag.
         if let Some(recall) = cancels.and_then(|cancels| self.relayed.get(&cancels)) {
             recall.recall();
@@ -208,6 +217,15 @@ impl Task {
         };
         let response = request.response(status, status.reason(), Some(&tag));
         self.respond(transaction, &response);
+        let Some((pair, call)) = cancels
+            .and_then(|cancels| self.calls.remove(&cancels))
+            .map(|call| *call)
+        else {
+            return;
+        };
+        if let Some(shard) = self.flow.world.shard_of(pair).cloned() {
+            let _gone = shard.send(Input::CalledBack(Box::new(call))).await;
+        }
     }
 
     /// Whether a request of a foreign domain is within the rates of its entry; a further one costs nothing more than that.
