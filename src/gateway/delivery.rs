@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::conversation::Pair;
+use super::hold::Hold;
 use super::receipts::Asking;
 use crate::domain::Domain;
 use crate::interwork::composing::{Activity, ChatState};
@@ -25,6 +26,8 @@ pub struct Delivery {
     pub(super) trace: Trace,
     /// The same message by the next plan of its route, for when this one leads to nobody.
     pub(super) other: Option<Box<Self>>,
+    /// What its sender's side is kept by until the outcome is known.
+    pub(super) hold: Option<Hold>,
 }
 
 /// The correlation id of a message: the same in every log line about it, whatever the protocol.
@@ -189,6 +192,13 @@ impl Delivery {
         if let Some(other) = &mut self.other {
             other.trace = trace;
         }
+        self
+    }
+
+    /// The same message, whose sender's side is kept by `hold` until its outcome is known.
+    #[must_use]
+    pub fn held(mut self: Box<Self>, hold: Option<Hold>) -> Box<Self> {
+        self.hold = hold;
         self
     }
 

@@ -5,6 +5,7 @@ use std::time::Instant;
 use super::answer::Trouble;
 use super::conversation::Call;
 use super::delivery::{Delivery, Link, Outcome, Trace};
+use super::hold::Hold;
 use super::pending::Token;
 use crate::policy::Direction;
 use crate::route::{Protocol, Route};
@@ -27,6 +28,8 @@ pub enum Input<O> {
         stanza: Box<Stanza>,
         /// The correlation id of what is refused.
         trace: Trace,
+        /// What the sender's side is kept by until it has the error.
+        hold: Option<Hold>,
     },
     /// A stanza came that answers something of ours ([`super::AnswerIds::token`]).
     Answer(Box<Stanza>),

@@ -19,6 +19,7 @@ mod conversation;
 mod delivery;
 mod errors;
 mod event;
+mod hold;
 mod kind;
 pub mod link;
 mod notice;
@@ -46,6 +47,7 @@ pub use border::{
 pub use conversation::Call;
 pub use delivery::{Carried, Delivery, Link, Outcome, Trace, pair_of, weight_of};
 pub use event::{Input, Observation, Output};
+pub use hold::Hold;
 pub use pending::Token;
 pub use rejection::{Rejected, RejectedStanza, Unproven};
 pub use service::Version;
@@ -144,7 +146,9 @@ impl<O> Gateway<O> {
     pub fn handle(&mut self, now: Instant, input: Input<O>) {
         match input {
             Input::Deliver { delivery, origin } => self.deliver(now, *delivery, origin),
-            Input::Notice { stanza, trace } => self.send_back(now, *stanza, trace),
+            Input::Notice { stanza, trace, hold } => {
+                self.send_back_held(now, *stanza, trace, hold);
+            }
             Input::Answer(stanza) => self.answered(now, &stanza),
             Input::Written { tokens, epoch } => self.written(now, &tokens, epoch),
             Input::Acknowledged { tokens, epoch } => self.acknowledged(now, &tokens, epoch),
@@ -214,6 +218,7 @@ impl<O> Gateway<O> {
             payload,
             trace,
             other,
+            hold,
         } = delivery;
         let about = About {
             trace,
@@ -298,7 +303,7 @@ impl<O> Gateway<O> {
             // What the far side says of a message goes the same way as what we say of one.
             Payload::Pass {
                 stanza, sender: None, ..
-            } if stanza.kind().is_error() => return self.send_back(now, *stanza, trace),
+            } if stanza.kind().is_error() => return self.send_back_held(now, *stanza, trace, hold),
             Payload::Pass {
                 stanza, sender: None, ..
             } => {
@@ -318,6 +323,7 @@ impl<O> Gateway<O> {
             kind,
             other,
             before,
+            hold,
         };
         let link = waiting.link.clone();
         let confirmed = !matches!(waiting.kind, WaitingKind::Passed { .. });
@@ -404,6 +410,7 @@ impl<O> Gateway<O> {
         let Waiting {
             about,
             kind: WaitingKind::Xmpp { sender, asked, .. },
+            hold,
             ..
         } = waiting
         else {
@@ -426,7 +433,7 @@ impl<O> Gateway<O> {
         if about.answers == policy::Answers::Pass
             && let Some(error) = self.answers.refused_by_sip(&sender, response)
         {
-            self.send_back(now, error, about.trace);
+            self.send_back_held(now, error, about.trace, hold);
         }
     }
 

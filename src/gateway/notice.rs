@@ -14,6 +14,7 @@ use std::time::{Duration, Instant};
 use super::answer::Trouble;
 use super::delivery::{Link, Trace};
 use super::event::Output;
+use super::hold::Hold;
 use super::pending::{Pending, Token, Weighs};
 use super::{Gateway, after, send};
 use crate::limits::GatewayLimits;
@@ -39,6 +40,8 @@ pub(super) struct Notice {
     /// How often it was waited for in vain.
     waits: u32,
     state: State,
+    /// What the sender's side is kept by, unless its link is in trouble: then others would wait with it.
+    hold: Option<Hold>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -129,6 +132,11 @@ impl<O> Gateway<O> {
     /// Sends an error to the user whose stanza it is about, over the link that the stanza could have come by, until it
     /// has arrived.
     pub(super) fn send_back(&mut self, now: Instant, stanza: Stanza, trace: Trace) {
+        self.send_back_held(now, stanza, trace, None);
+    }
+
+    /// The same, where the sender's side is kept until it has the error.
+    pub(super) fn send_back_held(&mut self, now: Instant, stanza: Stanza, trace: Trace, hold: Option<Hold>) {
         let link = Link::Xmpp {
             local: stanza.from().domain().clone(),
             remote: stanza.to().domain().clone(),
@@ -144,6 +152,7 @@ impl<O> Gateway<O> {
             until: after(now, life),
             waits: 0,
             state: State::Queued,
+            hold,
         };
         self.hand_over(now, notice);
     }
@@ -202,6 +211,7 @@ impl<O> Gateway<O> {
             return false;
         };
         self.leave(&notice.link, |link| link.left(token));
+        drop(notice.hold.take());
         match trouble {
             // The error says all that has to be said; what it is about may go.
             Trouble::TooLarge => {

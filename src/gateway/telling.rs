@@ -49,7 +49,11 @@ impl<O> Gateway<O> {
 
     pub(super) fn fail(&mut self, now: Instant, waiting: Waiting<O>, trouble: Trouble) {
         let Waiting {
-            about, kind, before, ..
+            about,
+            kind,
+            before,
+            hold,
+            ..
         } = waiting;
         // That there is nothing by this protocol says less than why the other led to nobody.
         let trouble = match before {
@@ -77,21 +81,21 @@ impl<O> Gateway<O> {
             }
             WaitingKind::Xmpp { sender, .. } => {
                 if let Some(error) = self.answers.troubled_sender(&sender, trouble, about.answers) {
-                    self.send_back(now, error, about.trace);
+                    self.send_back_held(now, error, about.trace, hold);
                 }
                 (Protocol::Xmpp, Protocol::Sip)
             }
             WaitingKind::Passed { sender } => {
                 self.asked.forget(&sender);
                 if let Some(error) = self.answers.troubled_sender(&sender, trouble, about.answers) {
-                    self.send_back(now, error, about.trace);
+                    self.send_back_held(now, error, about.trace, hold);
                 }
                 return;
             }
             WaitingKind::Forwarded { sender } => {
                 self.told_by_us(now, &sender);
                 if let Some(error) = self.answers.troubled_sender(&sender, trouble, about.answers) {
-                    self.send_back(now, error, about.trace);
+                    self.send_back_held(now, error, about.trace, hold);
                 }
                 (Protocol::Xmpp, Protocol::Xmpp)
             }

@@ -4,6 +4,7 @@ use std::time::Instant;
 
 use super::answer::Trouble;
 use super::delivery::{Delivery, Link, Trace, weight_of};
+use super::hold::Hold;
 use super::pending::Weighs;
 use crate::interwork::profile::Profile;
 use crate::interwork::receipt;
@@ -26,6 +27,8 @@ pub(super) struct Waiting<O> {
     pub(super) other: Option<Box<Delivery>>,
     /// Why the plan before this one led to nobody.
     pub(super) before: Option<Trouble>,
+    /// What its sender's side is kept by.
+    pub(super) hold: Option<Hold>,
 }
 
 /// What is told of a message wherever it is told of.

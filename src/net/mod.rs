@@ -30,6 +30,7 @@ pub mod xmpp_driver;
 pub mod xmpp_link;
 pub mod xmpp_machine;
 pub mod xmpp_places;
+mod xmpp_settling;
 pub mod xmpp_stream;
 pub mod xmpp_terms;
 pub mod xmpp_verify;

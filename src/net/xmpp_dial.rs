@@ -143,6 +143,7 @@ async fn opened(mut driver: Driver, target: &Target) -> Result<(Driver, Event), 
             Event::Stanza(_)
             | Event::Acknowledged(_)
             | Event::Answer(_)
+            | Event::Unanswered
             | Event::PairRefused { .. }
             | Event::Ending
             | Event::Closed(_) => {}

@@ -192,6 +192,17 @@ impl Driver {
         self.machine.is_acknowledged()
     }
 
+    /// How many stanzas have to be settled before the far end's oldest request can be answered.
+    pub fn owes(&self) -> Option<u64> {
+        self.machine.owes()
+    }
+
+    /// So many stanzas in all are settled.
+    pub fn settled(&mut self, total: u64) {
+        self.tell(Input::Settled(total));
+        self.absorb();
+    }
+
     /// What it means that TLS failed, in the handshake or by an alert after it.
     #[must_use]
     pub const fn tls_failure(&self) -> Option<Trouble> {
@@ -362,7 +373,7 @@ impl Driver {
     /// taken by our owner: we acknowledge nothing that is only on its way there.
     fn absorb(&mut self) {
         let one_way = matches!(self.machine, Machine::Receiving(_));
-        while !(one_way && self.has_stanza())
+        while !(one_way && matches!(self.events.back(), Some(Event::Stanza(_))))
             && let Some(output) = self.machine.poll()
         {
             match output {
@@ -389,10 +400,6 @@ impl Driver {
                 Output::Ask(question) => self.answer(question),
             }
         }
-    }
-
-    fn has_stanza(&self) -> bool {
-        matches!(self.events.back(), Some(Event::Stanza(_)))
     }
 
     fn answer(&mut self, question: Question) {

@@ -361,14 +361,17 @@ impl Relation {
         match event {
             // A component hears everything on its one stream; on a stream that we opened to a server only what is for
             // the pair that was proven on it.
-            Event::Stanza(stanza) => xmpp_stream::take(&self.world, side, stanza).await,
-            Event::Answer(stanza) => xmpp_stream::answer(&self.world, stanza, xmpp_stream::trace()).await,
+            Event::Stanza(stanza) => xmpp_stream::take(&self.world, side, stanza, None).await,
+            Event::Answer(stanza) => {
+                xmpp_stream::answer(&self.world, stanza, xmpp_stream::trace(), None).await;
+            }
             Event::Authenticated { .. }
             | Event::PairRefused { .. }
             | Event::Refused(_)
             | Event::Closed(_)
             | Event::Verified(_)
             | Event::Acknowledged(_)
+            | Event::Unanswered
             | Event::Ending => {}
         }
     }

@@ -47,6 +47,14 @@ impl Machine {
         }
     }
 
+    /// How many stanzas have to be settled before the far end's oldest request can be answered.
+    pub(super) fn owes(&self) -> Option<u64> {
+        match self {
+            Self::Receiving(machine) => machine.owes(),
+            Self::Initiating(_) | Self::Component(_) => None,
+        }
+    }
+
     /// When [`Input::Timer`] does something.
     pub(super) fn timeout(&self) -> Option<Instant> {
         match self {

@@ -12,8 +12,9 @@ use super::world::{self, StreamPlace, World};
 use super::xmpp_driver::{Driver, FAREWELL, Secure, Turn};
 use super::xmpp_machine::Machine;
 use super::xmpp_places::XmppPlace;
+use super::xmpp_settling::Settling;
 use crate::domain::Domain;
-use crate::gateway::{AdmittedStanza, Input, Link, Trace, pair_of};
+use crate::gateway::{AdmittedStanza, Hold, Input, Link, Trace, pair_of};
 use crate::observe::metrics::Alive;
 use crate::policy::rate::Exceeded;
 use crate::refusal::{Fault, Refuse};
@@ -34,8 +35,11 @@ pub async fn accepted(
     let side = accepted.side();
     let mut driver = receiving(world, wire, accepted, proof);
     let mut streams = HashMap::new();
+    let settling = Settling::default();
     loop {
+        let owed = driver.owes();
         tokio::select! {
+            settled = settling.reach(owed.unwrap_or_default()), if owed.is_some() => driver.settled(settled),
             turn = driver.next() => match turn {
                 None => break,
                 Some(Turn::Written) => {}
@@ -55,7 +59,7 @@ pub async fn accepted(
                             }
                         }
                     }
-                    observe(world, side, &driver, event).await;
+                    observe(world, side, (&driver, &settling), event).await;
                 }
             },
             () = world.close_streams.cancelled(), if !driver.is_closing() => {
@@ -86,7 +90,8 @@ fn receiving(world: &Arc<World>, wire: Wire, accepted: &Accepted, proof: Proof) 
         (Transport::Tcp | Transport::Udp, _) => Start::Plain,
     };
     let ids = [0; 3].map(|_: u8| u128::from_le_bytes(world::random()));
-    let machine = Receiving::new(world::now(), start, ids, world.dialback.clone(), &world.limits());
+    let machine =
+        Receiving::new(world::now(), start, ids, world.dialback.clone(), &world.limits()).settle_later();
     let secure = context.map_or(Secure::Never, Secure::Server);
     let place = (accepted.side(), accepted.flow, accepted.remote);
     let machine = Machine::Receiving(Box::new(machine));
@@ -117,23 +122,26 @@ async fn within_rate(world: &World, domain: &Domain, of: Of) -> Result<(), Excee
 }
 
 /// Takes what happened on a stream that we only receive on.
-async fn observe(world: &Arc<World>, side: Side, driver: &Driver, event: Event) {
+async fn observe(world: &Arc<World>, side: Side, (driver, settling): (&Driver, &Settling), event: Event) {
+    let hold = || Some(settling.hold());
     match event {
         Event::Stanza(stanza) if side == Side::Outside => {
             // Nothing more is read from it meanwhile.
             match within_rate(world, stanza.from().domain(), Of::Stanzas).await {
-                Ok(()) => take(world, side, stanza).await,
+                Ok(()) => take(world, side, stanza, hold()).await,
                 Err(exceeded) => {
                     world.metrics.refused(side, Protocol::Xmpp, exceeded.class());
                     let rejected = world.border().refuse_stanza_for_overload(&stanza);
+                    let hold = hold();
                     if let Some(reply) = rejected.into_reply() {
-                        answer(world, *reply, trace()).await;
+                        answer(world, *reply, trace(), hold).await;
                     }
                 }
             }
         }
-        Event::Stanza(stanza) => take(world, side, stanza).await,
-        Event::Answer(stanza) => answer(world, stanza, trace()).await,
+        Event::Stanza(stanza) => take(world, side, stanza, hold()).await,
+        Event::Answer(stanza) => answer(world, stanza, trace(), hold()).await,
+        Event::Unanswered => drop(hold()),
         Event::Authenticated { .. } | Event::PairRefused { .. } | Event::Refused(_) | Event::Closed(_) => {
             driver.log(&event);
         }
@@ -142,7 +150,7 @@ async fn observe(world: &Arc<World>, side: Side, driver: &Driver, event: Event) 
 }
 
 /// Takes a stanza of a proven pair through the checks, and answers it or hands it to its shard.
-pub async fn take(world: &Arc<World>, side: Side, stanza: Stanza) {
+pub async fn take(world: &Arc<World>, side: Side, stanza: Stanza, hold: Option<Hold>) {
     if let Some(token) = stanza.id().and_then(|id| world.ids.token(id))
         && is_answer(stanza.kind())
     {
@@ -172,13 +180,13 @@ pub async fn take(world: &Arc<World>, side: Side, stanza: Stanza) {
             };
             // The stream is held back while the shard is busy: its octets wait in the peer's socket.
             let deliver = Input::Deliver {
-                delivery: delivery.traced(trace),
+                delivery: delivery.traced(trace).held(hold),
                 origin: None,
             };
             // Boxed: a stream that waits for its next stanza needs no room for one.
             let _gone = Box::pin(shard.send(deliver)).await;
         }
-        Ok(AdmittedStanza::Answer(stanza)) => answer(world, *stanza, trace).await,
+        Ok(AdmittedStanza::Answer(stanza)) => answer(world, *stanza, trace, hold).await,
         Ok(AdmittedStanza::Ignore) => {
             tracing::debug!(%trace, "stanza without counterpart, for which nobody waits");
         }
@@ -189,19 +197,19 @@ pub async fn take(world: &Arc<World>, side: Side, stanza: Stanza) {
             }
             tracing::info!(%trace, %side, %from, %to, class = rejected.class(), why = %rejected, "stanza refused");
             if let Some(reply) = rejected.into_reply() {
-                answer(world, *reply, trace).await;
+                answer(world, *reply, trace, hold).await;
             }
         }
     }
 }
 
 /// Sends an answer of the edge itself over the link to its addressee. An error is kept by a gateway until it has arrived.
-pub(super) async fn answer(world: &Arc<World>, stanza: Stanza, trace: Trace) {
+pub(super) async fn answer(world: &Arc<World>, stanza: Stanza, trace: Trace, hold: Option<Hold>) {
     if stanza.kind().is_error()
         && let Some(shard) = world.shard_of(pair_of(&stanza))
     {
         let stanza = Box::new(stanza);
-        let _gone = Box::pin(shard.send(Input::Notice { stanza, trace })).await;
+        let _gone = Box::pin(shard.send(Input::Notice { stanza, trace, hold })).await;
         return;
     }
     let link = Link::Xmpp {
@@ -269,6 +277,7 @@ impl Driver {
             Event::Stanza(_)
             | Event::Acknowledged(_)
             | Event::Answer(_)
+            | Event::Unanswered
             | Event::Verified(_)
             | Event::Ending => {}
         }

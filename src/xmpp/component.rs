@@ -88,6 +88,8 @@ impl Component {
                 Ok(()) => self.pump(now),
                 Err(refusal) => self.wire.refuse(refusal),
             },
+            // What comes on it counts as handled at once.
+            Input::Settled(_) => return Err(Misuse::Unasked),
             Input::Timer => {
                 if let Err(refusal) = self.wire.on_timer(now) {
                     self.wire.refuse(refusal);

@@ -5,6 +5,8 @@
 //!
 //! XEP-0198 §3 (enabling), §4 (acknowledgements).
 
+use std::collections::VecDeque;
+
 use crate::xml::Element;
 use crate::xmpp::error::Condition;
 use crate::xmpp::ns;
@@ -41,9 +43,14 @@ pub(super) struct Sent {
     since: u32,
 }
 
-/// What we received since stream management is on.
+/// What we received since stream management is on, and the requests that are not answered yet.
 #[derive(Debug, Default)]
-pub(super) struct Handled(u32);
+pub(super) struct Handled {
+    /// Stanzas that came before it was on.
+    before: u64,
+    /// For each request, how many stanzas had come when it came.
+    owed: VecDeque<u64>,
+}
 
 /// The far end claims to have handled more than it was sent, or less than it said before.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -104,14 +111,43 @@ impl Sent {
 }
 
 impl Handled {
-    /// A stanza was handled.
-    pub(super) const fn handled(&mut self) {
-        self.0 = self.0.wrapping_add(1);
+    /// It is on after so many stanzas.
+    pub(super) const fn since(before: u64) -> Self {
+        Self {
+            before,
+            owed: VecDeque::new(),
+        }
     }
 
-    /// The answer to a request.
-    pub(super) fn answer(&self) -> Element {
-        Element::new("a", ns::MANAGEMENT).with_attribute("h", self.0.to_string())
+    /// The answer to a request, where so many stanzas of the stream are handled.
+    pub(super) fn answer(&self, handled: u64) -> Element {
+        //= xep0198#4
+        //# when the value of 'h' is 2^32 - 1, the next one is zero
+        let number = handled.saturating_sub(self.before) & u64::from(u32::MAX);
+        Element::new("a", ns::MANAGEMENT).with_attribute("h", number.to_string())
+    }
+
+    /// A request came behind so many stanzas, of which not all are handled: says whether its answer can wait.
+    pub(super) fn owe(&mut self, given: u64) -> bool {
+        let has_room = self.owed.len() < MOST_OWED;
+        if has_room {
+            self.owed.push_back(given);
+        }
+        has_room
+    }
+
+    /// How many stanzas have to be handled before the next answer.
+    pub(super) fn owes(&self) -> Option<u64> {
+        self.owed.front().copied()
+    }
+
+    /// Takes out a request whose answer need not wait any more.
+    pub(super) fn pay(&mut self, handled: u64) -> bool {
+        let is_due = self.owes().is_some_and(|owed| owed <= handled);
+        if is_due {
+            self.owed.pop_front();
+        }
+        is_due
     }
 }
 
@@ -150,6 +186,8 @@ fn count(text: &str) -> Option<u32> {
 
 /// Stanzas between two requests at most: what a stream that breaks leaves in doubt is little more than that.
 const EVERY: u32 = 16;
+/// Requests whose answers may wait; one more is answered with what is handled so far.
+const MOST_OWED: usize = 64;
 
 #[cfg(test)]
 mod tests {
@@ -200,9 +238,9 @@ mod tests {
         assert_eq!(sent.acknowledged(u32::MAX), Ok(1));
         assert_eq!(sent.acknowledged(1), Ok(2));
         assert_eq!(sent.acknowledged(2), Ok(1));
-        let mut handled = Handled(u32::MAX);
-        handled.handled();
-        assert_eq!(handled.answer().attribute("h"), Some("0"));
+        let handled = Handled::since(5);
+        let answer = handled.answer(u64::from(u32::MAX) + 6);
+        assert_eq!(answer.attribute("h"), Some("0"));
     }
 
     #[test]
@@ -212,7 +250,7 @@ mod tests {
             (enabled(), Word::Enabled),
             (failed(Condition::UnexpectedRequest), Word::Failed),
             (request(), Word::Request),
-            (Handled(7).answer(), Word::Answer(Some(7))),
+            (Handled::since(2).answer(9), Word::Answer(Some(7))),
             (Element::new("resume", ns::MANAGEMENT), Word::Resume),
             (Element::new("sm", ns::MANAGEMENT), Word::Unknown),
         ] {

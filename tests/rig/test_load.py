@@ -8,7 +8,7 @@ import faults
 
 BINARY = os.environ["VESTIBULE_BINARY"]
 SECONDS, RATE = 10, 500
-NODE_KILLS = 10
+PROXY_KILLS, NODE_KILLS = 20, 10
 
 
 class Load(unittest.TestCase):
@@ -20,6 +20,12 @@ class Load(unittest.TestCase):
         for way in faults.WAYS:
             self.assertEqual(counted.sent(way), counted[f"{way}_accepted"])
             self.assertGreaterEqual(counted.sent(way), RATE * SECONDS)
+
+    def test_killing_the_proxy_amid_messages_loses_none_in_silence_and_doubles_none(self):
+        counted, crossed = faults.kill_proxy(BINARY, None, PROXY_KILLS)
+        self.assertEqual([], counted.faults())
+        self.assertEqual(PROXY_KILLS, len(crossed))
+        self.assertGreater(sum(counted[f"{way}_broken"] for way in faults.WAYS), 0, "nothing was amid")
 
     def test_killing_one_of_two_nodes_amid_messages_loses_none_in_silence_and_the_other_carries_on(self):
         counted, crossed = faults.kill_node(BINARY, None, NODE_KILLS)

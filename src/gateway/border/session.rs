@@ -117,6 +117,7 @@ impl Border {
             payload,
             trace: Trace::default(),
             other: None,
+            hold: None,
         })))
     }
 

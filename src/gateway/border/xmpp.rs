@@ -293,6 +293,7 @@ impl Border {
             payload,
             trace: Trace::default(),
             other: None,
+            hold: None,
         })))
     }
 }
@@ -343,6 +344,7 @@ fn forward(stanza: Stanza, permit: Permit, route: Route, part: Part) -> Delivery
         payload,
         trace: Trace::default(),
         other: None,
+        hold: None,
     }
 }
 

@@ -57,6 +57,7 @@ impl Rest {
             },
             trace: self.trace,
             other: None,
+            hold: None,
         }
     }
 }

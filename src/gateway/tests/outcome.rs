@@ -136,6 +136,53 @@ fn refusal(letter: &Letter, by: &str, condition: Condition) -> Stanza {
 }
 
 #[test]
+fn a_senders_side_is_kept_until_the_outcome_is_known_and_an_error_has_arrived() {
+    let kept = std::sync::Arc::new(());
+    let is_kept = || std::sync::Arc::strong_count(&kept) > 1;
+    let say = |bench: &mut Bench, to| {
+        let stanza = chat("juliet@corp.example/x", to, "m1", "hi");
+        let Ok(AdmittedStanza::Deliver(delivery)) =
+            bench.border.admit_stanza(Side::Inside, stanza, today(), &[7; 32])
+        else {
+            panic!("not let through")
+        };
+        let delivery = delivery.held(Some(Box::new(std::sync::Arc::clone(&kept))));
+        let origin = None;
+        bench.handle(Input::Deliver { delivery, origin })
+    };
+    let answer = |bench: &mut Bench, seen: &mut Seen, code| {
+        let (token, request, _) = seen.requests.remove(0);
+        let response = Box::new(request.response(StatusCode::new(code).unwrap(), "x", Some("t")));
+        bench.handle(Input::Response { token, response })
+    };
+
+    let mut bench = Bench::new();
+    let mut seen = say(&mut bench, "alice@partner.example");
+    assert!(is_kept());
+    answer(&mut bench, &mut seen, 200);
+    assert!(!is_kept(), "delivered");
+
+    let mut seen = say(&mut bench, "alice@partner.example");
+    let error = answer(&mut bench, &mut seen, 480).sent.remove(0);
+    assert!(is_kept(), "nobody has the error");
+    let ping = bench.written(&[error.token()], 1).pings.remove(0);
+    assert!(is_kept());
+    bench.answered(pong(&ping));
+    assert!(!is_kept(), "the error has arrived");
+
+    let mut seen = say(&mut bench, "alice@partner.example");
+    let error = answer(&mut bench, &mut seen, 480).sent.remove(0);
+    bench.returned(error.token(), Trouble::Unreachable);
+    assert!(!is_kept(), "a link in trouble keeps nobody waiting");
+
+    let seen = say(&mut bench, "romeo@friend.example");
+    assert!(is_kept());
+    let (tokens, epoch) = (vec![seen.sent[0].token()], 1);
+    bench.handle(Input::Acknowledged { tokens, epoch });
+    assert!(!is_kept(), "taken by the far end");
+}
+
+#[test]
 fn a_request_is_answered_200_when_the_ping_behind_it_is_answered() {
     let mut bench = Bench::new();
     let (letter, ping) = bench.ask(1);

@@ -122,6 +122,8 @@ impl Initiating {
                 self.pump(now);
             }
             Input::Verdict(_) => return Err(Misuse::Unasked),
+            // What comes on it counts as handled at once.
+            Input::Settled(_) => return Err(Misuse::Unasked),
             Input::Timer => {
                 if let Err(refusal) = self.wire.on_timer(now) {
                     self.refuse(refusal);

@@ -48,6 +48,9 @@ pub enum Input<'a> {
     Verdict(Verdict),
     /// A stanza to send; only after [`Event::Authenticated`] for its pair, and before [`Event::Ending`].
     Send(&'a Stanza),
+    /// Of the stanzas that came, each told by [`Event::Stanza`], [`Event::Answer`] or [`Event::Unanswered`], so many in
+    /// all need the peer no more, in their order.
+    Settled(u64),
     /// The instant of `timeout` has come.
     Timer,
     /// The connection was cut.
@@ -215,6 +218,8 @@ pub enum Event {
     Acknowledged(u32),
     /// The error that is owed to the sender of a malformed stanza: to be routed like any stanza of ours.
     Answer(Stanza),
+    /// A malformed stanza came whose sender is owed no error.
+    Unanswered,
     /// The answer to a [`Purpose::Verify`]; the stream is closing.
     Verified(DialbackAnswer),
     /// One pair was refused; the stream goes on.

@@ -107,7 +107,7 @@ impl Open {
             }
             ("message" | "presence" | "iq", ns::SERVER) => {
                 self.stanza(wire, Stanza::from_element(element, ns::SERVER))?;
-                wire.has_handled();
+                wire.has_given();
                 Ok(())
             }
             (_, ns::MANAGEMENT) => self.manage(wire, now, &element),
@@ -131,7 +131,7 @@ impl Open {
         wire.has_moved(now);
         self.stanza(wire, Stanza::from_oversized(element, ns::SERVER))?;
         // Its sender counts it all the same (XEP-0198 §4).
-        wire.has_handled();
+        wire.has_given();
         Ok(())
     }
 
@@ -207,9 +207,8 @@ impl Open {
                 if refused.to().is_some_and(|to| !is_pair(refused.from(), to)) {
                     return Err(StreamRefusal::ToUnproven);
                 }
-                if let Some(answer) = refused.error_reply(&Jid::from(self.to.clone())) {
-                    wire.event(Event::Answer(answer));
-                }
+                let answer = refused.error_reply(&Jid::from(self.to.clone()));
+                wire.event(answer.map_or(Event::Unanswered, Event::Answer));
                 return Ok(());
             }
         };

@@ -91,13 +91,29 @@ impl Receiving {
         }
     }
 
+    /// The same, where what comes is acknowledged only once [`Input::Settled`] says so.
+    #[must_use]
+    pub const fn settle_later(mut self) -> Self {
+        self.wire.settle_later();
+        self
+    }
+
+    /// How many stanzas in all have to be settled before the peer's oldest request for acknowledgement can be answered;
+    /// `None` where it waits for nothing.
+    #[must_use]
+    pub fn owes(&self) -> Option<u64> {
+        self.wire.owes()
+    }
+
     /// Takes an input; poll afterwards.
     ///
     /// # Errors
     /// [`Misuse`] if our own side asks for what cannot be done; nothing has changed then.
     pub fn handle(&mut self, now: Instant, input: Input<'_>) -> Result<(), Misuse> {
         match input {
-            Input::Bytes(_) | Input::Timer | Input::Eof | Input::Close(_) if self.wire.has_ended() => {}
+            Input::Bytes(_) | Input::Timer | Input::Eof | Input::Close(_) | Input::Settled(_)
+                if self.wire.has_ended() => {}
+            Input::Settled(total) => self.wire.has_settled(total),
             Input::Send(_) => return Err(Misuse::OneWay),
             Input::TlsDone(_) | Input::Verdict(_) if self.wire.has_ended() => return Err(Misuse::Ended),
             Input::Bytes(bytes) => self.read(now, bytes),

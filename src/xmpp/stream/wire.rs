@@ -39,6 +39,10 @@ pub(in crate::xmpp) struct Wire {
     sent: Option<Sent>,
     /// Where we acknowledge the peer's.
     handled: Option<Handled>,
+    /// Stanzas that the peer sent, each of which was told by one event.
+    given: u64,
+    /// How many of them our owner has done with, where it says so; else each is handled once it is given out.
+    settled: Option<u64>,
     peer: PeerLimits,
 }
 
@@ -107,6 +111,8 @@ impl Wire {
             life: Life::Alive,
             sent: None,
             handled: None,
+            given: 0,
+            settled: None,
             peer: PeerLimits::default(),
         }
     }

@@ -121,6 +121,7 @@ proptest! {
                 }
                 Event::Verified(_)
                 | Event::Acknowledged(_)
+                | Event::Unanswered
                 | Event::PairRefused { .. }
                 | Event::Ending
                 | Event::Refused(_)

@@ -68,6 +68,7 @@ fn acknowledged(end: &End<Initiating>) -> Vec<u32> {
         Event::Authenticated { .. }
         | Event::Stanza(_)
         | Event::Answer(_)
+        | Event::Unanswered
         | Event::Verified(_)
         | Event::PairRefused { .. }
         | Event::Ending
@@ -95,6 +96,39 @@ fn section_3_it_is_enabled_after_the_proof_and_both_ends_count_alike_however_the
         assert_eq!(here.stanzas(), 5);
         assert_eq!(acknowledged(&there).iter().sum::<u32>(), 5, "{}", here.sent);
     }
+}
+
+#[test]
+fn section_4_a_request_is_answered_once_what_stood_before_it_is_settled_and_never_with_more() {
+    let mut here = accepted();
+    here.machine = here.machine.settle_later();
+    // What came before it was on does not count, but is settled like the rest.
+    here.feed(MESSAGE).feed(ENABLE);
+    assert_eq!(here.said(), "<enabled xmlns='urn:xmpp:sm:3'/>");
+    assert_eq!(here.machine.owes(), None);
+    here.feed(MESSAGE).feed(REQUEST).feed(MESSAGE).feed(REQUEST);
+    assert_eq!((here.said().as_str(), here.machine.owes()), ("", Some(2)));
+    here.input(Input::Settled(1)).unwrap();
+    assert_eq!(here.said(), "");
+    here.input(Input::Settled(2)).unwrap();
+    assert_eq!((here.said(), here.machine.owes()), (answer(1), Some(3)));
+    here.feed(MESSAGE);
+    here.input(Input::Settled(9)).unwrap();
+    assert_eq!(here.said(), answer(3), "no more than there were");
+    here.feed(REQUEST);
+    assert_eq!(here.said(), answer(3));
+
+    // A peer that asks and asks gets its answers, with what is settled.
+    let mut here = accepted();
+    here.machine = here.machine.settle_later();
+    here.feed(ENABLE).feed(MESSAGE);
+    for _ in 0..65 {
+        here.feed(REQUEST);
+    }
+    assert!(here.said().ends_with(&answer(0)));
+    // Whoever ends in good order has taken what it has taken.
+    here.input(Input::Close(None)).unwrap();
+    assert_eq!(here.said(), format!("{}</stream:stream>", answer(1)));
 }
 
 #[test]

@@ -314,7 +314,15 @@ impl World {
             let shards = u64::try_from(edge.shards.len()).unwrap();
             let shard = usize::try_from(pair_of(&stanza) % shards).unwrap();
             let (stanza, trace) = (Box::new(stanza), Trace::new(trace));
-            return self.enqueue(number, shard, Input::Notice { stanza, trace });
+            return self.enqueue(
+                number,
+                shard,
+                Input::Notice {
+                    stanza,
+                    trace,
+                    hold: None,
+                },
+            );
         }
         let name = (stanza.from().domain().clone(), stanza.to().domain().clone());
         let until = self.now() + self.edges[number].limits.gateway.deliver;

@@ -102,6 +102,7 @@ fn the_far_sides_errors_and_our_refusals_are_kept_as_our_own_are() {
     let seen = bench.handle(Input::Notice {
         stanza: Box::new(error.clone()),
         trace: Trace::new(1),
+        hold: None,
     });
     assert_eq!(seen.sent[0].stanza, error);
     assert_eq!(bench.gateway.telling(), 2);
@@ -113,6 +114,7 @@ fn the_far_sides_errors_and_our_refusals_are_kept_as_our_own_are() {
     let notice = || Input::Notice {
         stanza: Box::new(error.clone()),
         trace: Trace::new(1),
+        hold: None,
     };
     let letter = bench.handle(notice()).sent.remove(0);
     assert!(bench.returned(letter.token(), Trouble::Overload).is_empty());

@@ -17,7 +17,35 @@ impl Wire {
 
     /// We acknowledge the peer's stanzas from now on.
     pub(in crate::xmpp) fn manage_handled(&mut self) {
-        self.handled = Some(Handled::default());
+        self.handled = Some(Handled::since(self.given));
+    }
+
+    /// Nothing counts as handled before our owner says so.
+    pub(in crate::xmpp) const fn settle_later(&mut self) {
+        self.settled = Some(0);
+    }
+
+    /// Our owner has done with so many of the peer's stanzas.
+    pub(in crate::xmpp) fn has_settled(&mut self, total: u64) {
+        self.settled = self.settled.map(|before| before.max(total));
+        let settled = self.settled();
+        while let Some(handled) = &mut self.handled
+            && handled.pay(settled)
+        {
+            let answer = handled.answer(settled);
+            if self.is_writable() {
+                self.send(&answer);
+            }
+        }
+    }
+
+    /// How many stanzas our owner must have done with before the peer's oldest request can be answered.
+    pub(in crate::xmpp) fn owes(&self) -> Option<u64> {
+        self.handled.as_ref().and_then(Handled::owes)
+    }
+
+    fn settled(&self) -> u64 {
+        self.settled.unwrap_or(self.given).min(self.given)
     }
 
     /// Whether our stanzas are acknowledged.
@@ -31,22 +59,26 @@ impl Wire {
     }
 
     /// A stanza of the peer was given out.
-    pub(in crate::xmpp) fn has_handled(&mut self) {
-        if let Some(handled) = &mut self.handled {
-            handled.handled();
-        }
+    pub(in crate::xmpp) const fn has_given(&mut self) {
+        self.given = self.given.saturating_add(1);
     }
 
     /// Takes a request or an acknowledgement on a stream that has them.
     pub(in crate::xmpp) fn acknowledgement(&mut self, now: Instant, word: Word) -> Result<(), StreamRefusal> {
+        let (given, settled) = (self.given, self.settled());
         match (word, &mut self.sent) {
             //= xep0198#4
             //# When an <r/> element ("request") is received, the recipient MUST acknowledge it by sending an <a/>
             (Word::Request, sent) => {
-                let answer = match (&self.handled, sent) {
-                    (Some(handled), _) => handled.answer(),
+                let answer = match (&mut self.handled, sent) {
+                    (Some(handled), _) => {
+                        if settled < given && handled.owe(given) {
+                            return Ok(());
+                        }
+                        handled.answer(settled)
+                    }
                     // The peer sends us nothing on this stream.
-                    (None, Some(_)) => Handled::default().answer(),
+                    (None, Some(_)) => Handled::default().answer(0),
                     (None, None) => return Err(StreamRefusal::UnexpectedElement),
                 };
                 if self.is_writable() {
@@ -81,9 +113,9 @@ impl Wire {
         Ok(())
     }
 
-    /// Says, at the end of a stream, what we took on it.
+    /// Says, at the end of a stream, what we took on it: whoever ends in good order does with it what is to be done.
     pub(super) fn acknowledge_last(&mut self) {
-        if let Some(answer) = self.handled.as_ref().map(Handled::answer) {
+        if let Some(answer) = self.handled.as_ref().map(|handled| handled.answer(self.given)) {
             self.send(&answer);
         }
     }
