@@ -12,6 +12,8 @@ from pki import Authority
 from vestibule import Vestibule
 
 WAYS = ("to_xmpp", "to_sip")
+WINDOW = 512
+"""Messages each way whose outcome may be unknown at a time: what a machine that was busy elsewhere is behind with does not come as a flood."""
 PEER = 'protocol = "sip"\nprofile = "simple"\ntls = "public"\nroutes = [{{ next_hop = "{}", port = 5061, transport = "tls" }}]'
 
 
@@ -41,7 +43,7 @@ class Exchange:
         outside = detour("sip-target", rig.address("edge_outside"), 5061)
         inside = detour("xmpp-target", rig.address("edge_inside"), 5269)
         options = {"chain": identity.chain, "key": identity.key, "ca": authority.certificate, "from_domain": "outside.lan",
-                   "to_domain": "inside.lan", "server_name": "edge.lan", "rate": rate, "messages": messages, "faults": int(faults),
+                   "to_domain": "inside.lan", "server_name": "edge.lan", "rate": rate, "messages": messages, "faults": int(faults), "window": WINDOW,
                    "xmpp_target": "{}:{}".format(*inside)}
         roles = ["node", "node2"][:nodes]
         self.nodes, self._load = {}, load

@@ -19,7 +19,7 @@ FIRST = 1000
 def held(binary, logs, rate, seconds):
     """L3: a rate each way for a time. Gives what was counted, the CPU microseconds a message of the proxy and the load, and MiB."""
     with rigs.Rig(logs=logs) as rig:
-        exchange = Exchange(rig, binary, beside(binary), rate, rate * seconds).start()
+        exchange = Exchange(rig, binary, beside(binary), rate, rate * seconds, faults=True).start()
         proxy, load = exchange.edge.process.cpu_seconds(), rigs.group_cpu_seconds(exchange.load.pid)
         exchange.order("run")
         counted = exchange.counted()
