@@ -52,14 +52,14 @@ class User(Peer):
     def say(self, to, text, asks=None):
         """Sends a text, in a wrapper where it asks for something; gives the final response."""
         if asks is None:
-            return self._page(to, text, "text/plain;charset=UTF-8")
+            return self.page(to, text, "text/plain;charset=UTF-8")
         self.last = f"id-{next(_numbers)}"
-        return self._page(to, self._wrap(to, f"imdn.Message-ID: {self.last}\r\nimdn.Disposition-Notification: {asks}\r\n",
+        return self.page(to, self._wrap(to, f"imdn.Message-ID: {self.last}\r\nimdn.Disposition-Notification: {asks}\r\n",
                                          "text/plain;charset=UTF-8", text), "message/cpim")
 
     def type(self, to, state):
         """Says that the user types (`active`) or has stopped (`idle`)."""
-        return self._page(to, f'<?xml version="1.0"?><isComposing xmlns="{COMPOSING}"><state>{state}</state></isComposing>',
+        return self.page(to, f'<?xml version="1.0"?><isComposing xmlns="{COMPOSING}"><state>{state}</state></isComposing>',
                           "application/im-iscomposing+xml")
 
     def notify(self, heard, note, word):
@@ -69,7 +69,16 @@ class User(Peer):
         body = (f'<?xml version="1.0"?><imdn xmlns="{IMDN}"><message-id>{identifier}</message-id><datetime>2026-11-21T10:00:00Z</datetime>'
                 f"<{note}-notification><status><{word}/></status></{note}-notification></imdn>")
         wrapped = self._wrap(sender, f"imdn.Message-ID: n-{next(_numbers)}\r\n", "message/imdn+xml", body)
-        return self._page(sender, wrapped, "message/cpim")
+        return self.page(sender, wrapped, "message/cpim")
+
+    def page(self, to, body, kind):
+        """Sends whatever it is in a MESSAGE, text or octets; gives the final response."""
+        return self._ask("MESSAGE", to, (), body, kind)
+
+    def invite(self, to, header, description):
+        """Sends an INVITE with one more header field; gives the final response, or `None` where the connection is closed instead."""
+        contact = f"Contact: <sip:{self.user}@{self.address};transport=tls>".replace(f"@{self.name}@", "@")
+        return self._ask("INVITE", to, [contact, header], description, "application/sdp")
 
     def hear(self, kind, text=None, within=DEADLINE):
         """Waits for the next that comes of a kind, with a text, and takes it."""
@@ -104,14 +113,24 @@ class User(Peer):
         return (f"From: <sip:{self.user}>\r\nTo: <sip:{to}>\r\nDateTime: 2026-11-21T10:00:00+01:00\r\nNS: imdn <urn:ietf:params:imdn>\r\n"
                 f"{head}\r\nContent-Type: {kind}\r\n\r\n{body}")
 
-    def _page(self, to, body, kind):
-        called = self.send("MESSAGE", f"sip:{to}", self.user, to, body=body, kind=kind)
+    def ended(self, connection):
+        """Whoever waits on a connection that ends has no answer."""
+        super().ended(connection)
+        if connection is self.connection:
+            self._finals.put(None)
+
+    def _ask(self, method, to, headers, body, kind):
+        called = f"simple-{next(_numbers)}"
+        try:
+            self.send(method, f"sip:{to}", self.user, to, headers, body, call_id=called, kind=kind)
+        except OSError:
+            pass  # closed while it was being written: whoever reads says so
         while True:
             try:
                 final = self._finals.get(timeout=DEADLINE)
             except queue.Empty:
                 raise Failed(f"{self.user} got no answer in {DEADLINE} s") from None
-            if final.get("Call-ID") == called:
+            if final is None or final.get("Call-ID") == called:
                 return final
 
 

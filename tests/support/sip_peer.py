@@ -289,8 +289,9 @@ class Peer:
                  f"To: <sip:{to}>" + (f";tag={to_tag}" if to_tag else ""), f"Call-ID: {call_id}", f"CSeq: {cseq} {method}", *headers]
         if body:
             lines.append(f"Content-Type: {kind}")
-        lines.append(f"Content-Length: {len(body.encode())}")
-        self.connection.send("\r\n".join(lines) + "\r\n\r\n" + body)
+        octets = body if isinstance(body, bytes) else body.encode()
+        lines.append(f"Content-Length: {len(octets)}")
+        self.connection.send(("\r\n".join(lines) + "\r\n\r\n").encode() + octets)
         return call_id
 
     def answer(self, request, status=200, reason="OK", headers=(), body="", tag=None, kind="text/plain"):
