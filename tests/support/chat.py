@@ -37,15 +37,15 @@ class Client:
             raise RuntimeError(f"{jid} cannot log in: {failed[0][1]}")
 
     def send(self, to, body, identifier=None, kind="chat", extension=None):
-        """Sends a message, with an extension element if its XML is given; returns the stanza's id."""
+        """Sends a message, with an extension element if its XML is given, or with several; returns the stanza's id."""
         sent = {}
 
         def work():
             message = self._xmpp.make_message(mto=to, mbody=body, mtype=kind)
             message["id"] = identifier or self._xmpp.new_id()
             sent["id"] = message["id"]
-            if extension:
-                message.xml.append(ElementTree.fromstring(extension))
+            for element in [extension] if isinstance(extension, str) else extension or ():
+                message.xml.append(ElementTree.fromstring(element))
             message.send()
         self._do(work)
         return sent["id"]

@@ -10,15 +10,21 @@ import threading
 import unicodedata
 
 import chat
+import microsoft
 import prosody
 import resolver
 import rig as rigs
+import simple
 from baresip import Baresip
 from pki import Authority
 from vestibule import Vestibule
 
 WIDTH = 74
 """Columns of one side of the comparison."""
+
+RECEIPTS, STATES = "urn:xmpp:receipts", "http://jabber.org/protocol/chatstates"
+ASKING = f'<request xmlns="{RECEIPTS}"/>', f'<active xmlns="{STATES}"/>'
+"""What clients put beside a text: they want a receipt, and know of chat states."""
 
 
 def main():
@@ -63,23 +69,24 @@ class Steps:
 
 def _run(arguments, step, run):
     component = arguments.link == "component"
-    step("a throw-away certificate authority; certificates for the edge, the inside node and two SIP user agents")
+    step("a throw-away certificate authority; certificates for the edge, the inside node and each partner")
     authority = Authority(run)
     node_identity = authority.issue("node", ["example.lan"])
 
     step(f"Prosody at {run.address('node')}, the inside node of example.lan, with the users bob and carol, linked by {arguments.link}")
     secret = secrets.token_hex(16)
     resolver.start(run, {"example.lan": run.address("node")}, None if component else run.address("edge_inside"))
-    node = prosody.Prosody(run, "example.lan", node_identity, authority, components=["contoso.lan"] if component else [], secret=secret)
+    node = prosody.Prosody(run, "example.lan", node_identity, authority, components=["contoso.lan", "northwind.lan", "adatum.lan"] if component else [], secret=secret)
     passwords = {user: secrets.token_hex(8) for user in ("bob", "carol")}
     for user, password in passwords.items():
         node.register(user, password)
     node.start()
 
-    step(f"vestibule: outside {run.address('edge_outside')}, inside {run.address('edge_inside')}, default deny, one federated domain: contoso.lan")
+    step(f"vestibule: outside {run.address('edge_outside')}, inside {run.address('edge_inside')}, default deny, three federated domains: contoso.lan, northwind.lan, adatum.lan")
     edge = Vestibule(run, arguments.binary, authority, "example.lan", {
-        "contoso.lan": f'protocol = "sip"\nprofile = "simple"\ntls = "public"\n'
-                       f'routes = [{{ next_hop = "{run.address("alice")}", port = 5061, transport = "tls" }}]',
+        domain: f'protocol = "sip"\nprofile = "{profile}"\ntls = "public"\n'
+                f'routes = [{{ next_hop = "{run.address(who)}", port = 5061, transport = "tls" }}]'
+        for domain, profile, who in (("contoso.lan", "simple", "alice"), ("northwind.lan", "simple", "simone"), ("adatum.lan", "microsoft", "lyn"))
     }, arguments.link, secret).start()
     step.seen(f"ready at {edge.metrics}/readyz")
 
@@ -90,7 +97,8 @@ def _run(arguments, step, run):
         for user, domain in (("alice", "contoso.lan"), ("mallory", "fabrikam.lan")))
 
     step("bob and carol log in with a real XMPP client (slixmpp)")
-    bob, carol = (chat.Client(run, f"{user}@example.lan", password, node.address, authority) for user, password in passwords.items())
+    bob, carol = (chat.Client(run, f"{user}@example.lan", password, node.address, authority, plugins=("xep_0184",))
+                  for user, password in passwords.items())
     carol.send("bob@example.lan", "carol is here")
     bob.wait_for_message("carol is here")
 
@@ -141,6 +149,11 @@ def _run(arguments, step, run):
     _check(not bounced, f"no message of bob's but that to fabrikam.lan came back: {bounced}")
     step.seen("alice's second message at bob's client; nothing from or to fabrikam.lan")
 
+    _single_messages(step, bob, simple.User(run, run.address("simone"), authority.issue("northwind.lan", ["northwind.lan"]), authority,
+                                            "simone@northwind.lan"), run.address("edge_outside"))
+    _session(step, bob, microsoft.Edge(run, run.address("lyn"), authority.issue("adatum.lan", ["adatum.lan", "edge.adatum.lan"]), authority,
+                                       "adatum.lan", microsoft.LYNC, ["edge.lan"]), run.address("edge_outside"))
+
     print(f"\nEvery step was seen.\n  configuration  {edge.config}{'' if arguments.stay else ' (gone with the run)'}\n  logs           {run.logs}/\n"
           f"  metrics        {edge.metrics}/metrics (readiness: /readyz)")
     for line in [line for line in edge.samples() if not line.endswith(" 0")][:20]:
@@ -149,6 +162,59 @@ def _run(arguments, step, run):
         print(f"\nUp until Ctrl-C. bob@example.lan logs in at {node.address}:5222 with password {passwords['bob']};\n"
               f"alice takes commands at {alice.address}:4444 (baresip's ctrl_tcp).", flush=True)
         threading.Event().wait()
+
+
+def _single_messages(step, bob, simone, edge):
+    simone.dial(edge)
+    step("bob writes to simone@northwind.lan, who takes single messages (SIP SIMPLE), and asks for a receipt (XEP-0184)")
+    sent = bob.send(simone.user, "Lunch?", extension=ASKING)
+    simone.hear("text", "Lunch?")
+    bob.wait_for_element("received", RECEIPTS, simone.user, id=sent)
+    step.seen("simone has it and answered 200; bob's client has the receipt")
+
+    step("simone types and writes, and asks for a receipt (IMDN, RFC 5438)")
+    simone.type(bob.jid, "active")
+    bob.wait_for_element("composing", STATES, simone.user)
+    step.seen("bob's client shows that simone is typing")
+    _check(simone.say(bob.jid, "At noon", "positive-delivery").status == 200, "simone is answered 200")
+    bob.wait_for_message("At noon")
+    told = simone.hear("delivered")
+    _check(told.told == simone.last, "the receipt names another message")
+    receipt = next(text for way, text in reversed(bob.raw) if way == "->" and RECEIPTS in text)
+    step.seen("bob's client shows it and says so; simone has the receipt")
+    _side_by_side(("XMPP, the receipt of bob's client", receipt), ("SIP, the receipt that simone got", str(told.request)))
+
+    step("bob types")
+    bob.send(simone.user, "", extension=f'<composing xmlns="{STATES}"/>')
+    simone.hear("active")
+    step.seen("simone's user agent is told that bob is typing")
+
+
+def _session(step, bob, edge, address):
+    edge.connect(address)
+    lyn = edge.user("lyn", "Lyn")
+    step("bob writes to lyn@adatum.lan behind a server as Microsoft makes them (Lync 2013, scripted), and asks for a receipt")
+    sent = bob.send(lyn.address, "Are you there?", extension=ASKING)
+    heard = lyn.hear("message", "Are you there?")
+    bob.wait_for_element("received", RECEIPTS, lyn.address, id=sent)
+    step.seen("an INVITE was accepted and the message arrived in its session; bob's client has the receipt")
+
+    step("lyn types and answers in the session, and bob types")
+    _check(heard.session.type().status == 200, "lyn's typing is answered 200")
+    bob.wait_for_element("composing", STATES, lyn.address)
+    _check(heard.session.say("I am").status == 200, "lyn is answered 200")
+    bob.wait_for_message("I am")
+    bob.send(lyn.address, "", extension=f'<composing xmlns="{STATES}"/>')
+    typing = lyn.hear("typing")
+    step.seen("each saw the other typing; lyn's message was answered 200, which is the receipt that her client knows, when bob's server had it")
+    _side_by_side(("XMPP, bob is typing", next(text for way, text in reversed(bob.raw) if way == "->" and "composing" in text)),
+                  ("SIP, as lyn's server was told", str(typing.request)))
+
+    step("lyn closes the window")
+    _check(heard.session.close().status == 200, "lyn's BYE is answered 200")
+    bob.wait_for_element("gone", STATES, lyn.address)
+    step.seen("bob's client is told that lyn has left")
+    edge.check()
 
 
 def _check(holds, what):
