@@ -76,6 +76,15 @@ pub const LINK_BYTES: usize = 2_048;
 /// Changes of direction within changes of direction on one line of a text (125: UAX #9, BD2); further ones are left out.
 pub const DIRECTION_DEPTH: usize = 125;
 
+/// Devices of one user whose presence is kept (32); further ones are not shown.
+pub const PRESENCE_DEVICES: usize = 32;
+
+/// Characters of a note about presence (1,024); what comes after them is cut off.
+pub const NOTE_CHARACTERS: usize = 1_024;
+
+/// Octets of a presence document (65,536: as a whole request may have).
+pub const PRESENCE_BYTES: usize = 65_536;
+
 /// Messages that one too long for a peer is split into (32); a longer one is refused.
 pub const MESSAGE_PARTS: usize = 32;
 

@@ -30,8 +30,8 @@ pub use self::sip::{
     Hop, Seed, Sending, Threading, from_session, from_sip, octets, parties, parties_within, say, to_sip,
     to_sip_in_parts,
 };
-pub(super) use self::xmpp::stamp;
 pub use self::xmpp::{from_xmpp, to_xmpp};
+pub(super) use self::xmpp::{read_stamp, stamp};
 
 use super::address::Party;
 use super::error::breaks_lines;
@@ -243,7 +243,7 @@ impl Text {
         }
     }
 
-    fn line(text: &str, language: Option<Language>) -> Self {
+    pub(super) fn line(text: &str, language: Option<Language>) -> Self {
         Self {
             language,
             text: line(text),
@@ -303,7 +303,7 @@ fn preferred<'a>(texts: &'a [Text], language: Option<&Language>) -> Option<&'a T
         .or_else(|| texts.first())
 }
 
-fn add(texts: &mut Vec<Text>, text: Text) {
+pub(super) fn add(texts: &mut Vec<Text>, text: Text) {
     let is_new = !texts.iter().any(|known| known.language == text.language);
     if is_new && !text.text.is_empty() && texts.len() < LANGUAGES_OF_A_TEXT {
         texts.push(text);

@@ -20,6 +20,7 @@ pub mod invitation;
 pub mod message;
 pub mod passage;
 mod percent;
+pub mod presence;
 pub mod profile;
 pub mod receipt;
 

@@ -117,8 +117,12 @@ fn element(name: &str, text: &Text) -> Element {
 
 /// The time in an XEP-0203 delay; one that cannot be read is none.
 fn delayed(stanza: &Stanza) -> Option<Date> {
-    let stamp = stanza.child("delay", DELAY)?.attribute("stamp")?;
-    let time = OffsetDateTime::parse(stamp, &Rfc3339).ok()?;
+    read_stamp(stanza.child("delay", DELAY)?.attribute("stamp")?)
+}
+
+/// A time as XEP-0082 and RFC 3339 write it.
+pub(in crate::interwork) fn read_stamp(stamp: &str) -> Option<Date> {
+    let time = OffsetDateTime::parse(stamp.trim(), &Rfc3339).ok()?;
     Date::from_unix_seconds(time.unix_timestamp())
 }
 
