@@ -33,6 +33,12 @@ class Load(unittest.TestCase):
         self.assertEqual(NODE_KILLS, len(crossed))
         self.assertGreater(counted["to_xmpp_accepted"], counted["to_xmpp_refused"])
 
+    def test_a_network_that_stalls_swallows_and_resets_on_either_leg_loses_none_in_silence(self):
+        counted = faults.break_network(BINARY, None, faults.NETWORK[:3], seconds=0.7)
+        self.assertEqual([], counted.faults())
+        for way in faults.WAYS:
+            self.assertGreater(counted[f"{way}_broken"], 0, "nothing was amid")
+
 
 if __name__ == "__main__":
     unittest.main()

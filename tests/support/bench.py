@@ -204,7 +204,7 @@ def main():
     if "L4" in (arguments.only or []):
         import soak  # it needs what stands here
         return soak.run(arguments)
-    if {"L3", "R1", "R2"} & set(arguments.only or []):
+    if {"L3", "R1", "R2", "R5"} & set(arguments.only or []):
         import faults  # as above
         return faults.run(arguments)
     if "L6" in (arguments.only or []):
@@ -347,6 +347,7 @@ def _arguments():
     parser.add_argument("--rate", type=int, default=5000, help="messages a second each way of L3")
     parser.add_argument("--seconds", type=int, default=60, help="how long L3 lasts")
     parser.add_argument("--times", type=int, help="how often R1 and R2 kill")
+    parser.add_argument("--fault-seconds", type=float, default=5.0, help="how long each fault of R5 lasts")
     return parser.parse_args()
 
 

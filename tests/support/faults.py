@@ -1,4 +1,4 @@
-"""Faults under load, and what became of each message: R1 and R2 of the list of qualities, and the load without faults (L3).
+"""Faults under load, and what became of each message: R1, R2 and R5 of the list of qualities, and the load without faults (L3).
 
 `scripts/bench --only R2` does many, the rig a few. A message is lost when its sender was told that it was accepted, or nothing at all, and it
 is not there; a connection that ends before anything was said of it is told too: SIP sees the transport fail, XMPP the stream end before the
@@ -11,6 +11,7 @@ import time
 
 import rig as rigs
 from exchange import WAYS, Exchange, beside
+from fault_proxy import Relay
 
 FIRST = 1000
 """Milliseconds until the first message has to cross each way."""
@@ -67,6 +68,39 @@ def kill_node(binary, logs, times, rate=1000, between=1.25):
         return exchange.counted(), crossed
 
 
+NETWORK = (("stall",), ("swallow",), ("reset", 3001), ("delay", 0.05), ("slow", 8192), *(("reset", octets) for octets in (1, 250, 700, 1900, 20_011)))
+"""Faults of a network; resets come within handshakes and amid messages."""
+
+
+def break_network(binary, logs, profiles=NETWORK, rate=100, seconds=1.0):
+    """R5: each fault for a time on the SIP leg, on the XMPP leg, and on both, amid messages both ways; what was swallowed is reset afterwards.
+    Gives what was counted."""
+    with rigs.Rig(logs=logs) as rig:
+        relays = {}
+
+        def detour(name, address, port):
+            place = {"sip-target": (rig.address("dead"), 5061), "xmpp-target": (rig.address("dead"), 5269),
+                     "sip-listen": (rig.address("mallory"), 5061), "xmpp-listen": (address, 5270)}[name]
+            relays[name] = Relay(rig, place, (address, port))
+            return place
+        exchange = Exchange(rig, binary, beside(binary), rate, faults=True, detour=detour).start()
+        exchange.order("start")
+        for legs in (("sip",), ("xmpp",), ("sip", "xmpp")):
+            for profile in profiles:
+                hit = [relay for name, relay in relays.items() if name.partition("-")[0] in legs]
+                for relay in hit:
+                    relay.fault = profile
+                time.sleep(seconds)  # so long the fault lasts; nothing is waited for
+                for relay in hit:
+                    relay.fault = None
+                    if profile == ("swallow",):
+                        relay.cut()
+                exchange.order("mark")
+                exchange.crossed()
+        exchange.order("stop")
+        return exchange.counted()
+
+
 def run(arguments):
     """The one that --only names; prints what was seen and the verdict, and gives the exit code."""
     code = 0
@@ -74,6 +108,11 @@ def run(arguments):
         logs = os.path.join(arguments.logs, name)
         if name == "L3":
             code |= _held(arguments, logs)
+        elif name == "R5":
+            counted = break_network(arguments.binary, logs, seconds=arguments.fault_seconds)
+            print(f"R5: {len(NETWORK)} faults of {arguments.fault_seconds} s on each leg and on both, amid 100 messages a second each way")
+            _show(counted)
+            code |= _verdict(name, counted.faults())
         elif name in ("R1", "R2"):
             times = arguments.times or {"R1": 100, "R2": 200}[name]
             counted, crossed = {"R1": kill_node, "R2": kill_proxy}[name](arguments.binary, logs, times)
