@@ -175,6 +175,54 @@ class Conversation(Fixture):
         self.assertEqual([], shown)
         self.assertEqual(200, session.close().status)
 
+    def test_invitations_that_cross_are_one_conversation(self):
+        for edge, alice in self.alices():
+            with self.subTest(edge.model.name):
+                name, alice.invited = edge.model.name, "ring"
+                self.bob.send(alice.address, f"{name}: hello")
+                ringing = alice.hear("invited").session
+                session = alice.invite(BOB, f"{name}: me too")
+                self.bob.wait_for_message(f"{name}: me too")
+                self.assertIs(session, alice.hear("message", f"{name}: hello").session)
+                ringing.accept()
+                alice.hear("acknowledged")
+                self.bob.send(alice.address, f"{name}: once")
+                alice.hear("message", f"{name}: once")
+                self.assertEqual(200, session.say(f"{name}: and back").status)
+                self.bob.wait_for_message(f"{name}: and back")
+                self.assertEqual([], alice.has_heard("message"))
+
+    def test_of_devices_that_accept_the_first_is_kept(self):
+        for edge, alice in self.alices():
+            with self.subTest(edge.model.name):
+                alice.invited = "ring"
+                self.bob.send(alice.address, "who takes it?")
+                first = alice.hear("invited").session
+                first.accept()
+                self.assertIs(first, alice.hear("message", "who takes it?").session)
+                edge.answer(first.invite, 200, "OK", [("Contact", f"<{alice.contact}>")], alice.session_text(), "second", "application/sdp",
+                            reversed(first.hops))
+                for method in ("ACK", "BYE"):
+                    wait_until(lambda: any(seen.method == method and seen.tag("To") == "second" for seen in list(edge.seen)),
+                               f"the second device of {edge.model.name} gets {method}")
+                self.bob.send(alice.address, "go on")
+                self.assertIs(first, alice.hear("message", "go on").session)
+
+    def test_what_is_no_conversation_of_two_is_refused_in_words(self):
+        three = f"<sip:{BOB}>, <sip:b@x.lan>, <sip:c@x.lan>"
+        for edge, alice in self.alices():
+            for status, words, how in ((488, "two people", {"more": [("EndPoints", three)]}),
+                                       (488, "two people", {"more": [("TriggeredInvite", "TRUE")]}),
+                                       (488, "two people", {"more": [("Require", "com.microsoft.rtc-multiparty")]}),
+                                       (488, "meetings", {"body": b"<Conferencing/>", "kind": "application/ms-conf-invite+xml"}),
+                                       (603, "files", {"body": b"Application-Name: File Transfer", "kind": "text/x-msmsgsinvite"})):
+                with self.subTest(f"{edge.model.name} {how}"):
+                    session = alice.invite(BOB, **how)
+                    self.assertTrue(session.over)
+                    answer = session.asked.final()
+                    self.assertEqual(status, answer.status)
+                    self.assertIn(words, answer.start)
+
 
 class Stop(Fixture):
     """An orderly stop in the middle of conversations."""

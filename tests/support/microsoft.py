@@ -411,10 +411,10 @@ class User:
         transaction = self.edge.request("MESSAGE", f"sip:{to}", fields, text.encode(), kind)
         return transaction.final() if wait else transaction
 
-    def invite(self, to, text=None, wait=True, within=DEADLINE):
+    def invite(self, to, text=None, wait=True, within=DEADLINE, **more):
         """Begins a session; the text is said in the INVITE where the model does so, and else, or where nobody took it, in a MESSAGE."""
         session = Session(self, to)
-        session.call(text)
+        session.call(text, **more)
         if wait:
             session.await_answer(within)
         return session
@@ -532,21 +532,22 @@ class Session(Dialog):
 
     # -- as the caller
 
-    def call(self, text):
-        """Sends the INVITE."""
+    def call(self, text, more=(), body=None, kind="application/sdp"):
+        """Sends the INVITE, with further fields, and about something else where a body is given."""
         self.text = text
         far = f"sip:{self.to}"
         fields = [("Contact", f"<{self.user.contact}>"), *(("Supported", value) for value in CALLER), ("Ms-Conversation-ID", _word(22)),
                   ("Roster-Manager", f"sip:{self.user.address}"), ("EndPoints", f"<sip:{self.user.address}>, <{far}>"),
                   ("Allow", ALLOW), ("ms-sender", f"sip:{self.user.address}"), ("Session-Expires", str(self.edge.model.session_expires)),
                   ("Min-SE", "90"), ("history-info", f"<{far}>;index=1")]
+        fields = [field for field in fields if field[0] not in [name for name, _ in more]] + list(more)
         if text is not None and self.edge.model.embeds_first:
             fields.append(("ms-text-format", f"text/plain; charset=UTF-8;msgr={FONT};ms-body={_encoded(text)}"))
             for form in self.edge.model.formats:
                 fields.append(("ms-im-format", f"{form}; charset=UTF-8;ms-body={_encoded(_as(form, text))}"))
         self.cseq = 1
         whole = [("From", self.own), ("To", self.far), ("Call-ID", self.call_id), ("CSeq", "1 INVITE"), *fields, *self.user.about()]
-        self.asked = self.edge.request("INVITE", far, whole, self.user.session_text(), "application/sdp", record=self.hops)
+        self.asked = self.edge.request("INVITE", far, whole, self.user.session_text() if body is None else body, kind, record=self.hops)
 
     def await_answer(self, within=DEADLINE):
         """Waits until the far side accepts, acknowledges that, and says the first text where it has not been taken; the answer."""

@@ -106,6 +106,7 @@ impl<O> Gateway<O> {
             return;
         };
         let Some(inviting) = conversation.inviting(token) else {
+            self.conversations.requests.remove(&token);
             return;
         };
         inviting

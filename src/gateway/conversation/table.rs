@@ -3,7 +3,7 @@
 use std::collections::{BTreeSet, HashMap};
 use std::time::Instant;
 
-use super::{Conversation, Pair, Purpose, Session};
+use super::{Conversation, Invited, Pair, Purpose, Session};
 use crate::domain::Domain;
 use crate::gateway::delivery::weight_of;
 use crate::gateway::pending::Token;
@@ -146,6 +146,13 @@ impl Conversations {
         }
         for acknowledged in &conversation.acknowledged {
             self.requests.remove(&acknowledged.token);
+        }
+        let answered = conversation
+            .inviting
+            .iter()
+            .filter(|inviting| inviting.state == Invited::Accepted);
+        for inviting in answered {
+            self.requests.remove(&inviting.token);
         }
         Some(conversation)
     }

@@ -468,16 +468,26 @@ fn what_is_no_conversation_of_two_is_refused_with_a_reason() {
     let audio = SDP.replace("m=message 5060 sip null", "m=audio 4000 RTP/AVP 0");
     let more = format!("{CONTACT}Content-Type: application/sdp\r\n");
     let call = request("INVITE", FROM_ROMEO, TO_JULIET, &more, &audio);
+    let of = |kind: &str| {
+        let more = format!("{CONTACT}Content-Type: {kind}\r\n");
+        request("INVITE", FROM_ROMEO, TO_JULIET, &more, "x")
+    };
     for (request, code) in [
         (call, 488),
         (invite("EndPoints: <sip:a@x>, <sip:b@x>, <sip:c@x>\r\n"), 488),
         (invite("TriggeredInvite: TRUE\r\n"), 488),
         (invite("Require: com.microsoft.rtc-multiparty\r\n"), 488),
+        (of("application/ms-conf-invite+xml"), 488),
+        (of("text/x-msmsgsinvite"), 603),
+        (of("application/ms-filetransfer+xml"), 603),
     ] {
         let mut bench = Bench::new();
         let (response, seen) = bench.request(request);
         let response = response.unwrap();
         assert_eq!(response.status().code(), code, "{}", octets(&response));
+        assert!(
+            response.reason().contains("with this contact") || response.reason().contains("to this contact")
+        );
         assert!(seen.is_empty() && bench.gateway.conversations() == (0, 0));
     }
 }
@@ -791,4 +801,31 @@ fn what_conversations_hold_is_bounded_by_its_octets_too() {
     let (bye, _) = bench.request(within(&first, "BYE", 2, "", ""));
     assert_eq!(bye.unwrap().status().code(), 200);
     assert_eq!(bench.request(from(9)).0.unwrap().status().code(), 200);
+}
+
+#[test]
+fn invitations_that_cross_are_one_conversation_in_which_each_text_goes_once() {
+    let mut bench = Bench::new();
+    let (token, ours, _) = bench.write("m1", "hello").requests.remove(0);
+    let (accepted, seen) = bench.request(invite(""));
+    assert_eq!(accepted.as_ref().unwrap().status().code(), 200);
+    assert!(seen.is_empty());
+    let accepted = accepted.unwrap();
+    let (_, mut seen) = bench.request(within(&accepted, "ACK", 1, "", ""));
+    assert_eq!(bodies(&seen), ["hello"], "in the session that is there first");
+    let (text, hello, _) = seen.requests.remove(0);
+    let seen = bench.answer(token, &ours, &OK);
+    assert_eq!(methods(&seen), ["ACK"], "and not again");
+    assert_eq!(bench.gateway.conversations(), (1, 2));
+    assert_eq!(
+        bench.answer(text, &hello, &status(200)).outcomes,
+        [Outcome::Delivered]
+    );
+    let (_, seen) = bench.request(within(&accepted, "MESSAGE", 2, PLAIN, "and you"));
+    assert_eq!(texts(&seen), ["and you"]);
+    assert_eq!(seen.sent[0].stanza.to(), &jid(JULIET));
+    // One of them may end without the other.
+    let (bye, seen) = bench.request(within(&accepted, "BYE", 3, "", ""));
+    assert_eq!((bye.unwrap().status().code(), seen.sent.len()), (200, 0));
+    assert_eq!(bodies(&bench.write("m2", "still here")), ["still here"]);
 }

@@ -43,6 +43,12 @@ enum Event {
     Final { which: u8, status: u16 },
     /// A SIP request of ours fails.
     Lost { which: u8, trouble: u8 },
+    /// An inside user types, or stops, or leaves.
+    Types { user: u8, domain: u8, state: u8 },
+    /// A SIP user shows that he types.
+    Shows { user: u8, types: bool },
+    /// An orderly stop begins.
+    Stop { seconds: u8 },
     /// Time passes.
     Wait { milliseconds: u16 },
 }
@@ -189,7 +195,11 @@ impl World {
                     trace,
                     ..
                 } => {
-                    if *request.method() == sip::Method::Message {
+                    let is_typing = request
+                        .headers()
+                        .content_type()
+                        .is_some_and(|kind| kind.is("application", "im-iscomposing+xml"));
+                    if *request.method() == sip::Method::Message && !is_typing {
                         self.tokens.insert(token, self.traces[&trace]);
                     }
                     if *request.method() != sip::Method::Ack {
@@ -463,6 +473,45 @@ impl World {
                     self.handle(Input::Returned { token, trouble });
                 }
             }
+            Event::Types { user, domain, state } => {
+                let to = ["romeo@partner.example", "u1@partner.example", "romeo@ms.example"];
+                let state = *pick(&["composing", "paused", "active", "gone"], state).unwrap();
+                let stanza = stanza(
+                    Kind::Message(MessageType::Chat),
+                    &format!("j{}@corp.example/x", user % 3),
+                    to[usize::from(domain) % 3],
+                )
+                .with_child(Element::new(state, "http://jabber.org/protocol/chatstates"));
+                match self.border.admit_stanza(Side::Inside, stanza, today(), &[7; 32]) {
+                    Ok(AdmittedStanza::Deliver(delivery)) => self.handle(Input::Deliver {
+                        delivery,
+                        origin: None,
+                    }),
+                    other => panic!("{other:?}"),
+                }
+            }
+            Event::Shows { user, types } => {
+                let state = if types { "active" } else { "idle" };
+                let body = format!(
+                    "<isComposing xmlns=\"urn:ietf:params:xml:ns:im-iscomposing\"><state>{state}</state></isComposing>"
+                );
+                let more = "Max-Forwards: 70\r\nContent-Type: application/im-iscomposing+xml\r\n";
+                let to = format!("sip:j{}@corp.example", user % 3);
+                let request = request("MESSAGE", "sip:romeo@partner.example", &to, more, &body);
+                let mut peer = Proven(&["partner.example"]);
+                match self.border.admit_sip(Side::Outside, request, &mut peer, today()) {
+                    // Its answer is no message's, so it has no origin here.
+                    Ok(Admitted::Deliver(delivery)) => self.handle(Input::Deliver {
+                        delivery,
+                        origin: None,
+                    }),
+                    other => panic!("{other:?}"),
+                }
+            }
+            Event::Stop { seconds } => {
+                let by = self.now + Duration::from_secs(u64::from(seconds));
+                self.handle(Input::Stop { by });
+            }
             Event::Wait { milliseconds } => self.wait(Duration::from_millis(milliseconds.into())),
         }
     }
@@ -693,6 +742,9 @@ fn event() -> impl Strategy<Value = Event> {
         1 => (n(), prop::sample::select(vec![200_u16, 202, 302, 404, 408, 480, 500, 603]))
             .prop_map(|(which, status)| Event::Final { which, status }),
         1 => (n(), n()).prop_map(|(which, trouble)| Event::Lost { which, trouble }),
+        2 => (n(), n(), n()).prop_map(|(user, domain, state)| Event::Types { user, domain, state }),
+        1 => (n(), any::<bool>()).prop_map(|(user, types)| Event::Shows { user, types }),
+        1 => (1..20_u8).prop_map(|seconds| Event::Stop { seconds }),
         2 => prop_oneof![0..500_u16, 2_000..4_000_u16, 20_000..40_000_u16]
             .prop_map(|milliseconds| Event::Wait { milliseconds }),
     ]
