@@ -30,7 +30,6 @@ use crate::observe::health::Phase;
 use crate::observe::{Health, Metrics};
 use crate::pki::{Contexts, PkiError};
 use crate::route::{self, Nodes, Secret, Side};
-use crate::sip::proxy::Veil;
 use crate::sip::transaction::Register;
 use crate::supervise::Supervisor;
 use crate::xmpp::DialbackSecret;
@@ -51,7 +50,7 @@ pub(crate) struct Live {
     border: watch::Sender<Arc<Border>>,
     contexts: watch::Sender<Arc<Contexts>>,
     default_tls: watch::Sender<DefaultTls>,
-    veil: Veil,
+    secret: Secret,
 }
 
 /// Starts everything, or tells what is in the way.
@@ -147,8 +146,7 @@ impl Live {
         self.contexts.send_replace(Arc::new(contexts));
         self.default_tls.send_replace(default_tls(settings));
         self.limits.send_replace(Arc::new(settings.limits.clone()));
-        self.border
-            .send_replace(Arc::new(border(settings, self.veil.clone())));
+        self.border.send_replace(Arc::new(border(settings, &self.secret)));
         world.health.expect_nodes(nodes(settings));
         keep_components_up(world, settings);
     }
@@ -214,9 +212,8 @@ pub(crate) fn assemble(
         .dialback_secret
         .clone()
         .unwrap_or_else(random_secret);
-    // One secret of the edge serves both: neither can be computed from the other.
-    let veil = Veil::new(secret.expose().as_bytes());
-    let (border, border_seen) = watch::channel(Arc::new(border(settings, veil.clone())));
+    // One secret of the edge serves dialback and all that is hidden from the outside: neither can be computed from the other.
+    let (border, border_seen) = watch::channel(Arc::new(border(settings, &secret)));
     let (contexts, contexts_seen) = watch::channel(Arc::new(contexts));
     let (default_tls, default_tls_seen) = watch::channel(default_tls(settings));
     let world = World {
@@ -256,19 +253,19 @@ pub(crate) fn assemble(
             border,
             contexts,
             default_tls,
-            veil,
+            secret,
         },
         inputs,
     ))
 }
 
-fn border(settings: &Settings, veil: Veil) -> Border {
+fn border(settings: &Settings, secret: &Secret) -> Border {
     Border::new(
         settings.edge.name.clone(),
         settings.rules.clone(),
         settings.table.clone(),
         settings.limits.clone(),
-        settings.conduct(veil),
+        settings.conduct(secret.expose().as_bytes()),
     )
 }
 

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use crate::domain::Domain;
 pub use crate::gateway::Translation;
 use crate::gateway::{Conduct, Unasked, Version};
+use crate::interwork::passage::Mark;
 use crate::limits::Limits;
 use crate::net::settings::{Listener, Secret, TlsContext, TlsName};
 use crate::observe::log::Format;
@@ -48,11 +49,12 @@ pub struct Settings {
 }
 
 impl Settings {
-    /// What the border does beyond policy and routes; `veil` hides what the outside is not to see.
+    /// What the border does beyond policy and routes; what the outside is not to see is hidden by `secret`.
     #[must_use]
-    pub fn conduct(&self, veil: Veil) -> Conduct {
+    pub fn conduct(&self, secret: &[u8]) -> Conduct {
         Conduct {
-            proxy: self.proxy(veil).map(Arc::new),
+            proxy: self.proxy(Veil::new(secret)).map(Arc::new),
+            mark: Mark::new(secret, &self.edge.name),
             translation: self.interworking.translation,
             version: self.xmpp.version,
             unasked: self.xmpp.unasked,

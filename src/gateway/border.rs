@@ -21,6 +21,7 @@ use super::rejection::Unproven;
 use super::service::Version;
 use crate::domain::Domain;
 use crate::identity::Authenticated;
+use crate::interwork::passage::Mark;
 use crate::interwork::profile::{PeerKind, Profile};
 use crate::limits::Limits;
 use crate::policy::Rules;
@@ -52,6 +53,8 @@ pub struct Conduct {
     pub undeliverable: Arc<str>,
     /// How requests go on from SIP to SIP; `None` where no node speaks it.
     pub proxy: Option<Arc<Proxy>>,
+    /// What stands for us on what we translate.
+    pub mark: Mark,
     /// Where each side reaches us over SIP.
     pub faces: Arc<[(Side, Face)]>,
 }
@@ -177,13 +180,14 @@ impl Border {
 impl Conduct {
     /// The defaults: translation, and nothing told that need not be.
     #[must_use]
-    pub fn new(translation: Translation, undeliverable: &str) -> Self {
+    pub fn new(translation: Translation, undeliverable: &str, mark: Mark) -> Self {
         Self {
             translation,
             version: Version::default(),
             unasked: Unasked::Dropped,
             undeliverable: undeliverable.into(),
             proxy: None,
+            mark,
             faces: Arc::default(),
         }
     }

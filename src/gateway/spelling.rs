@@ -2,14 +2,16 @@
 //! own server may need both to find him again (RFC 3261 §19.1.4: user parts are case-sensitive).
 //!
 //! Whoever a SIP user has written to writes back to the address that came, in its last spelling. It is never an identity: those
-//! are JIDs. Only what differs from the JID's own SIP address is kept, and the oldest is forgotten for the newest.
+//! are JIDs. Only what differs from the JID's own SIP address is kept, and the oldest is forgotten for the newest: that of the
+//! same domain, where it has its share.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use super::conversation::Pair;
 use super::delivery::{Delivery, Payload};
-use crate::interwork::address::Party;
-use crate::interwork::address::{self, Sips};
+use crate::domain::Domain;
+use crate::interwork::address::{self, Party, Sips};
+use crate::interwork::message;
 use crate::limits::{FOREIGN_ID_BYTES, GatewayLimits};
 use crate::sip::{NameAddr, Request, Scheme, SipUri, Uri};
 
@@ -19,7 +21,10 @@ pub(super) struct Spellings {
     most: usize,
     seen: HashMap<Pair, SipUri>,
     /// The same, in the order in which they came.
-    order: VecDeque<Pair>,
+    order: BTreeMap<u64, Pair>,
+    /// The same by the domain of SIP.
+    by_domain: HashMap<Domain, BTreeSet<u64>>,
+    count: u64,
 }
 
 impl Spellings {
@@ -28,7 +33,9 @@ impl Spellings {
         Self {
             most: limits.conversations,
             seen: HashMap::new(),
-            order: VecDeque::new(),
+            order: BTreeMap::new(),
+            by_domain: HashMap::new(),
+            count: 0,
         }
     }
 
@@ -39,9 +46,20 @@ impl Spellings {
                 self.note(&Pair::new(stanza.to(), stanza.from()), request);
             }
             Payload::InSession { request, ends, .. } => self.note(ends, request),
-            Payload::ToSip { request, sender, .. } => {
+            Payload::ToSip {
+                request,
+                sender,
+                peer,
+                ..
+            } => {
                 if let Some(spelling) = self.seen.get(&Pair::new(sender.from(), sender.to())) {
+                    let usual = (request.uri().clone(), request.headers().to().clone());
                     spell(request, sender.to().resource(), spelling);
+                    // It was measured under the usual one.
+                    if message::octets(request) > peer.profile.message_bytes() {
+                        request.set_uri(usual.0);
+                        request.headers_mut().set_to(usual.1);
+                    }
                 }
             }
             Payload::State {
@@ -77,13 +95,37 @@ impl Spellings {
             }
             (None, None) => {}
             (None, Some(spelling)) => {
-                if self.order.len() >= self.most
-                    && let Some(oldest) = self.order.pop_front()
-                {
-                    self.seen.remove(&oldest);
-                }
+                self.make_room(pair.sip.domain());
+                self.count = self.count.wrapping_add(1);
                 self.seen.insert(pair.clone(), spelling);
-                self.order.push_back(pair.clone());
+                self.order.insert(self.count, pair.clone());
+                let of_domain = self.by_domain.entry(pair.sip.domain().clone());
+                of_domain.or_default().insert(self.count);
+            }
+        }
+    }
+
+    /// Whoever writes from many addresses pushes out his own first.
+    fn make_room(&mut self, domain: &Domain) {
+        let of_domain = self.by_domain.get(domain);
+        let is_crowded = of_domain.is_some_and(|numbers| numbers.len() >= self.most.div_ceil(SHARE));
+        let oldest = if is_crowded {
+            of_domain.and_then(|numbers| numbers.first().copied())
+        } else if self.order.len() >= self.most {
+            self.order.keys().next().copied()
+        } else {
+            None
+        };
+        let Some((number, pair)) =
+            oldest.and_then(|number| self.order.remove(&number).map(|pair| (number, pair)))
+        else {
+            return;
+        };
+        self.seen.remove(&pair);
+        if let Some(numbers) = self.by_domain.get_mut(pair.sip.domain()) {
+            numbers.remove(&number);
+            if numbers.is_empty() {
+                self.by_domain.remove(pair.sip.domain());
             }
         }
     }
@@ -121,3 +163,6 @@ fn spell(request: &mut Request, device: Option<&str>, spelling: &SipUri) {
         request.headers_mut().set_to(to);
     }
 }
+
+/// The part of all that users of one domain may have is one of so many.
+const SHARE: usize = 4;

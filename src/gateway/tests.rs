@@ -18,6 +18,7 @@ mod simulation;
 use super::*;
 use crate::domain::{Domain, DomainPattern};
 use crate::identity::Authenticated;
+use crate::interwork::passage::{self, Mark};
 use crate::limits::{Limits, SipLimits};
 use crate::policy::{
     Action, Block, Blocked, Direction, Directions, Exception, FederatedDomain, Party, RuleSet, Rules, Source,
@@ -98,13 +99,22 @@ struct Setting {
     nodes: route::Profile,
 }
 
+fn conduct(translation: Translation) -> Conduct {
+    Conduct::new(translation, UNDELIVERABLE, own_mark())
+}
+
+/// What stands for us on what we translate.
+fn own_mark() -> Mark {
+    Mark::new(b"secret", &domain("edge.corp.example"))
+}
+
 impl Default for Setting {
     fn default() -> Self {
         Self {
             default: Action::Deny,
             exceptions: Vec::new(),
             blocks: Vec::new(),
-            conduct: Conduct::new(Translation::On, UNDELIVERABLE),
+            conduct: conduct(Translation::On),
             unlisted: None,
             terms: Terms::default(),
             microsoft: Terms::default(),

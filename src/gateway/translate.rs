@@ -4,6 +4,7 @@ use crate::domain::Domain;
 use crate::interwork::address::{Party, Sips};
 use crate::interwork::composing::{self, ChatState};
 use crate::interwork::message::{self, Hop, Im, ImKind, MessageError, Seed, Sending, Threading};
+use crate::interwork::passage::Passage;
 use crate::interwork::profile::Profile;
 use crate::sip::{Date, Host, Request, Scheme, Transport};
 use crate::xml::Element;
@@ -37,7 +38,9 @@ pub(super) fn to_request(
         threading: Threading::Keep,
         profile,
     };
-    message::to_sip(&im, &sending).map(Some)
+    let mut request = message::to_sip(&im, &sending)?;
+    Passage::of_stanza(stanza).mark_request(&mut request);
+    message::fitting(request, profile).map(Some)
 }
 
 /// The MESSAGE that says for a stanza without a text what its sender does, once it is filled; `None` where there is none.
@@ -49,8 +52,9 @@ pub(super) fn to_template(
 ) -> Option<Request> {
     let (from, to) = (stanza.from().clone(), stanza.to().clone());
     let text = Element::new("body", ns::STANZA).with_text("-");
-    let stanza = Stanza::new(Kind::Message(MessageType::Chat), from, to).with_child(text);
-    to_request(&stanza, profile, edge, random).ok().flatten()
+    let mut template = Stanza::new(Kind::Message(MessageType::Chat), from, to).with_child(text);
+    Passage::of_stanza(stanza).mark_stanza(&mut template);
+    to_request(&template, profile, edge, random).ok().flatten()
 }
 
 /// Who sends a request of a session, and to whom: within it the Request-URI is a place, and To says who is meant.

@@ -16,7 +16,7 @@ use vestibule::config::{self, Loaded, Report};
 use vestibule::domain::Domain;
 use vestibule::policy::{Direction, Kind, Party, Query};
 use vestibule::route::{Link, Nodes, Protocol};
-use vestibule::sip::proxy::{Bodies, Sessions, Veil};
+use vestibule::sip::proxy::{Bodies, Sessions};
 
 /// Whom the certificates of the tests name: the edge, and every local domain of the configurations here.
 const NAMES: [&str; 4] = [
@@ -609,11 +609,7 @@ fn nodes_that_are_found_by_srv_records_are_hidden_by_the_name_of_these() {
             "{BASE}{LISTEN}tls = \"public\"\n[[listen]]\nzone = \"inside\"\nprotocol = \"sip\"\ntls = \"public\"\n\
              [[local]]\ndomain = \"voice.example.com\"\nprotocol = \"sip\"\nsrv = \"{srv}\"\n"
         );
-        let conduct = etc
-            .read(&text_of, &[])
-            .unwrap()
-            .settings
-            .conduct(Veil::new(b"secret"));
+        let conduct = etc.read(&text_of, &[]).unwrap().settings.conduct(b"secret");
         let proxy = conduct.proxy.unwrap();
         assert_eq!(proxy.inner().is_shown_in(text), is_hidden, "{srv} {text}");
         let warning = "the nodes are not known by name here";

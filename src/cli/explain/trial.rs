@@ -11,7 +11,6 @@ use crate::net::settings::Protocol;
 use crate::net::world;
 use crate::policy::Kind;
 use crate::route::{Federated, Local, Route, Side};
-use crate::sip::proxy::Veil;
 use crate::sip::{self, Message, Request};
 use crate::xml::Element;
 use crate::xmpp::stanza::{self, IqType, MessageType, PresenceType};
@@ -71,7 +70,7 @@ pub(super) fn of(
         settings.rules.clone(),
         settings.table.clone(),
         settings.limits.clone(),
-        settings.conduct(Veil::new(b"explain")),
+        settings.conduct(b"explain"),
     );
     match origin {
         Protocol::Sip => by_sip(settings, &border, (from, to), kind, side),

@@ -11,6 +11,7 @@ use crate::gateway::answer::{Answers, Trouble};
 use crate::gateway::delivery::{Link, Trace};
 use crate::gateway::rejection::{RETRY_AFTER, Refused, Rejected, tag};
 use crate::identity::Authenticated;
+use crate::interwork::passage;
 use crate::limits::XmlLimits;
 use crate::policy::{self, Permit};
 use crate::route::{Federated, Route, Side};
@@ -118,9 +119,12 @@ impl Border {
             // A dialog without answers is none.
             return Err(Rejected::of(&request, &Refused::OneWay));
         }
+        let gateways = passage::Passage::of_request(&request);
         let passage = proxy
             .forward(way(side), arrived, &mut request, &ends, &over)
             .map_err(|not| Rejected::of(&request, &Refused::NotPassed(not)))?;
+        // Marks name nobody, and whoever made one has to meet it again.
+        gateways.mark_request(&mut request);
         self.vouch(&mut request, &route, (&entry, &sender))
             .map_err(|flaw| Rejected::of(&request, &Refused::Internal(flaw)))?;
         let remote = match side {

@@ -53,7 +53,7 @@ impl Border {
             remote: parties.to(side).domain().clone(),
         };
         let passage = Passage::of_request(&request)
-            .through(&self.edge)
+            .through(self.conduct.mark)
             .map_err(|circling| Rejected::of(&request, &Refused::Circling(circling)))?;
         let is_alone = *request.method() == Method::Message
             && request.headers().to().tag().is_none()

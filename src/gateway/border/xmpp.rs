@@ -34,7 +34,7 @@ impl Border {
     pub fn admit_stanza(
         &self,
         side: Side,
-        stanza: Stanza,
+        mut stanza: Stanza,
         now: Date,
         random: &[u8; 32],
     ) -> Result<AdmittedStanza, RejectedStanza> {
@@ -78,12 +78,15 @@ impl Border {
                 self,
             ));
         }
+        let passage = Passage::of_stanza(&stanza);
         // An error may repeat what it is about.
         if matches!(stanza.kind(), stanza::Kind::Message(kind) if kind != MessageType::Error) {
-            Passage::of_stanza(&stanza)
-                .through(&self.edge)
+            passage
+                .clone()
+                .through(self.conduct.mark)
                 .map_err(|circling| RejectedStanza::of(&stanza, &Refused::Circling(circling), self))?;
         }
+        passage.mark_stanza(&mut stanza);
         let permit = permit.map_err(|refusal| RejectedStanza::as_offline(&stanza, &refusal))?;
         let speaks = route
             .plans()
@@ -250,10 +253,7 @@ impl Border {
             return reject(&Refused::NoMessages(entry.pattern.clone()));
         }
         let request = match translate::to_request(&stanza, &profile, &self.edge, random) {
-            Ok(request) => request.map(|mut request| {
-                Passage::of_stanza(&stanza).mark_request(&mut request);
-                request
-            }),
+            Ok(request) => request,
             Err(error) => return Err(RejectedStanza::of(&stanza, &error, self)),
         };
         let link = Link::Sip {
@@ -276,10 +276,7 @@ impl Border {
                 id,
             },
             (None, None, Some(state)) => Payload::State {
-                request: translate::to_template(&stanza, &profile, &self.edge, random).map(|mut request| {
-                    Passage::of_stanza(&stanza).mark_request(&mut request);
-                    Box::new(request)
-                }),
+                request: translate::to_template(&stanza, &profile, &self.edge, random).map(Box::new),
                 stanza: Box::new(stanza),
                 state,
             },

@@ -256,7 +256,7 @@ fn options_are_answered_by_the_edge_to_those_who_may_send_and_to_none_else() {
     for translation in [Translation::On, Translation::Off] {
         for to in ["sip:corp.example", BOB, "sip:rooms.corp.example"] {
             let setting = Setting {
-                conduct: Conduct::new(translation, UNDELIVERABLE),
+                conduct: conduct(translation),
                 ..Setting::default()
             };
             let Ok(Admitted::Answer(response)) = fares(setting, Side::Outside, options(ALICE, to)) else {
@@ -286,7 +286,7 @@ fn options_are_answered_by_the_edge_to_those_who_may_send_and_to_none_else() {
 #[test]
 fn without_translation_nothing_crosses_and_xmpp_is_still_forwarded() {
     let off = || Setting {
-        conduct: Conduct::new(Translation::Off, UNDELIVERABLE),
+        conduct: conduct(Translation::Off),
         ..allowing("friend.example", Directions::Both)
     };
     assert_eq!(

@@ -749,6 +749,60 @@ fn who_has_written_is_answered_under_the_spelling_of_his_own_address_until_he_wr
 }
 
 #[test]
+fn whoever_writes_from_many_addresses_pushes_out_no_other_domains_spelling() {
+    let limits = GatewayLimits {
+        conversations: 8,
+        ..GatewayLimits::default()
+    };
+    let mut bench = Bench {
+        gateway: Gateway::new(0, limits, &speaker(7, UNDELIVERABLE)),
+        ..Bench::new()
+    };
+    let hears = |bench: &mut Bench, from: &str| {
+        let (_, seen) = bench.request(message(from, "sip:juliet@corp.example", "hello"));
+        assert_eq!(seen.sent.len(), 1, "{from}");
+    };
+    let spelled = |bench: &mut Bench, to: &str| {
+        let seen = bench.stanza(chat(JULIET, to, "m1", "hello"));
+        seen.requests[0].1.uri().to_string()
+    };
+    hears(&mut bench, "sip:Romeo@ms.example");
+    for number in 0..20 {
+        hears(&mut bench, &format!("sip:U{number}@partner.example"));
+    }
+    assert_eq!(spelled(&mut bench, "romeo@ms.example"), "sip:Romeo@ms.example");
+    for (number, expected) in [(19, "sip:U19@"), (18, "sip:U18@"), (17, "sip:u17@")] {
+        let user = format!("u{number}@partner.example");
+        let uri = spelled(&mut bench, &user);
+        assert!(uri.starts_with(expected), "{uri}");
+    }
+}
+
+#[test]
+fn a_text_that_fits_the_usual_address_only_goes_to_that() {
+    let partner = "+4930123@partner.example";
+    let phone = "sip:+4930123;phone-context=example.com@partner.example;user=phone";
+    let mut bench = Bench::new();
+    let longest = (0..1_300)
+        .rev()
+        .map(|length| "x".repeat(length))
+        .find(|text| {
+            let stanza = chat(JULIET, partner, "m1", text);
+            let admitted = bench.border.admit_stanza(Side::Inside, stanza, today(), &[7; 32]);
+            admitted.is_ok()
+        })
+        .unwrap();
+    bench.request(message(phone, "sip:juliet@corp.example", "hello"));
+    for (text, is_spelled) in [(&*longest, false), ("short", true)] {
+        let seen = bench.stanza(chat(JULIET, partner, "m1", text));
+        let request = &seen.requests[0].1;
+        assert_eq!(request.uri().to_string() == phone, is_spelled);
+        assert_eq!(request.headers().to().uri(), request.uri());
+        assert!(crate::interwork::message::octets(request) <= 1_300);
+    }
+}
+
+#[test]
 fn a_conversation_is_not_over_while_either_writes() {
     let mut bench = Bench::new();
     let partner = "romeo@partner.example";

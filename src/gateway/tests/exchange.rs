@@ -528,6 +528,56 @@ fn what_comes_back_to_where_it_came_from_ends_there() {
     }
 }
 
+const PASSED: &str = "urn:vestibule:passage:0";
+
+fn passed(stanza: Stanza, by: &str) -> Stanza {
+    stanza.with_child(Element::new("passed", PASSED).with_attribute("by", by))
+}
+
+fn admitted(side: Side, stanza: Stanza) -> Result<Box<Delivery>, RejectedStanza> {
+    let bench = Bench::new(Setting::open());
+    match bench.border.admit_stanza(side, stanza, today(), &[7; 32])? {
+        AdmittedStanza::Deliver(delivery) => Ok(delivery),
+        other @ (AdmittedStanza::Answer(_) | AdmittedStanza::Ignore) => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn marks_of_gateways_go_outside_and_names_do_not() {
+    let other = Mark::new(b"another", &domain("gw2.corp.lan")).to_string();
+    let inner = |to: &str| passed(passed(chat(JULIET, to, "m1", "hi"), "gw2.corp.lan"), &other);
+    let delivery = admitted(Side::Inside, inner("alice@partner.example")).unwrap();
+    let Carried::Request(request) = delivery.carried() else {
+        panic!("{delivery:?}")
+    };
+    assert_eq!(request.headers().get(passage::FIELD), Some(&*other));
+    let delivery = admitted(Side::Inside, inner(ROMEO)).unwrap();
+    let Carried::Stanza(stanza) = delivery.carried() else {
+        panic!("{delivery:?}")
+    };
+    let marks = stanza.element().children().filter(|child| child.ns() == PASSED);
+    let marks: Vec<_> = marks.filter_map(|mark| mark.attribute("by")).collect();
+    assert_eq!(marks, [&*other]);
+    // Our own comes back to nobody but us.
+    let back = passed(
+        chat(JULIET, "alice@partner.example", "m1", "hi"),
+        &own_mark().to_string(),
+    );
+    assert_eq!(admitted(Side::Inside, back).unwrap_err().class(), "loop");
+}
+
+#[test]
+fn a_text_that_fits_without_its_marks_and_not_with_them_is_refused() {
+    let text = |length: usize| chat(JULIET, "alice@partner.example", "m1", &"x".repeat(length));
+    let longest = (0..1_300)
+        .rev()
+        .find(|length| admitted(Side::Inside, text(*length)).is_ok())
+        .unwrap();
+    let other = Mark::new(b"another", &domain("gw2.corp.lan")).to_string();
+    assert!(admitted(Side::Inside, passed(text(longest), &other)).is_err());
+    assert!(admitted(Side::Inside, passed(text(longest - 60), &other)).is_ok());
+}
+
 #[test]
 fn no_error_is_ever_answered_by_an_error() {
     let silent = [

@@ -140,6 +140,28 @@ fn requests_pass_between_a_peer_and_a_node_of_sip_both_ways() {
     }
 }
 
+#[test]
+fn a_request_that_goes_on_keeps_the_marks_of_gateways_and_no_names_of_them() {
+    let mark = own_mark();
+    for (side, from, to) in [
+        (Side::Outside, ALICE, DESK),
+        (Side::Inside, DESK, "sip:alice@partner.example"),
+    ] {
+        let more = format!("Max-Forwards: 70\r\nPassed-Gateways: {mark}, gw2.corp.lan\r\n");
+        let relay = passes(
+            relays(),
+            side,
+            &["partner.example", "phones.corp.example"],
+            request("MESSAGE", from, to, &more, ""),
+        );
+        assert_eq!(
+            relay.request().headers().get(passage::FIELD),
+            Some(&*mark.to_string()),
+            "{side}"
+        );
+    }
+}
+
 fn written(request: &Request) -> String {
     let mut octets = Vec::new();
     sip::write::request(request, &mut octets);

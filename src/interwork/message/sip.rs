@@ -261,10 +261,14 @@ fn part(im: &Im, sending: &Sending<'_>, number: u32) -> Result<Request, MessageE
     say(im, Request::new(Method::Message, to.uri().clone(), mandatory))
 }
 
+/// A request on its own that its peer takes.
+///
+/// # Errors
+/// [`MessageError::TooLarge`] for any other.
 //= rfc3428#8
 //# The size of MESSAGE requests outside of a media session MUST NOT
 //# exceed 1300 bytes, unless the UAC has positive knowledge
-fn fitting(request: Request, profile: &Profile) -> Result<Request, MessageError> {
+pub fn fitting(request: Request, profile: &Profile) -> Result<Request, MessageError> {
     let octets = octets(&request);
     if octets > profile.message_bytes() {
         return Err(MessageError::TooLarge {

@@ -10,6 +10,7 @@ use vestibule::gateway::{
     AdmittedStanza, AnswerIds, Border, Conduct, Gateway, Input, Link, Outcome, Output, Speaker, Token, Trace,
     Translation, Trouble, pair_of,
 };
+use vestibule::interwork::passage::Mark;
 use vestibule::limits::Limits;
 use vestibule::policy::{Action, RuleSet, Rules, Source};
 use vestibule::route::{self, Federated, Local, Node, Nodes, Role, Side, Table};
@@ -546,12 +547,13 @@ fn border(name: Domain, number: usize, limits: &Limits) -> Border {
         federated: Vec::new(),
     });
     let table = Table::new(vec![local], vec![foreign], None).unwrap();
+    let mark = Mark::new(b"secret", &name);
     Border::new(
         name,
         rules,
         table,
         limits.clone(),
-        Conduct::new(Translation::Off, ""),
+        Conduct::new(Translation::Off, "", mark),
     )
 }
 
