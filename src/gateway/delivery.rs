@@ -88,11 +88,7 @@ pub(super) enum Payload {
         request: Option<Box<Request>>,
     },
     /// From XMPP to SIP: what became of a message of SIP, which nobody waits for.
-    Receipt {
-        stanza: Box<Stanza>,
-        receipt: Receipt,
-        id: String,
-    },
+    Receipt { stanza: Box<Stanza> },
     /// From XMPP to XMPP, a message: `sender` is the stanza without its payload, to answer with an error.
     Forward {
         stanza: Box<Stanza>,

@@ -56,7 +56,7 @@ pub use speaker::Speaker;
 use answer::Answers;
 use asked::Asked;
 use confirm::{Confirmation, Manners};
-use conversation::{Conversations, Heard, Names, Pair, Way};
+use conversation::{Conversations, Names, Pair, Way};
 use delivery::Payload;
 use errors::{Errors, News};
 use notice::Notices;
@@ -65,11 +65,7 @@ use receipts::Receipts;
 use spelling::Spellings;
 use waiting::{About, State, Waiting, WaitingKind};
 
-use crate::interwork::receipt::{self, Receipt};
 use crate::limits::GatewayLimits;
-use crate::policy;
-use crate::route::Protocol;
-use crate::sip::{Response, StatusCode};
 use crate::xmpp::Stanza;
 use crate::xmpp::stanza::{IqType, Kind, MessageType};
 
@@ -204,8 +200,36 @@ impl<O> Gateway<O> {
             | Payload::Pass { stanza, .. } => self.hear(stanza),
             Payload::ToXmpp { .. } => {}
             Payload::InSession { .. } => return self.in_session(now, delivery, origin),
-            Payload::State { .. } => return self.state(now, delivery),
-            Payload::Receipt { .. } => return self.receipt_of_xmpp(now, delivery),
+            Payload::State { stanza, .. } => {
+                let is_known = self
+                    .conversations
+                    .is_known(&Pair::new(stanza.from(), stanza.to()));
+                return match delivery.other.take() {
+                    Some(other) if !is_known => {
+                        self.deliver_until(now, *other.held(delivery.hold.take()), None, until, before);
+                    }
+                    Some(_) | None => self.state(now, delivery),
+                };
+            }
+            Payload::Receipt { .. } => {
+                // Of a message that went by the other protocol, it goes by that too.
+                if let Some(Delivery {
+                    other: Some(other),
+                    hold,
+                    ..
+                }) = self.receipt_of_xmpp(now, delivery)
+                {
+                    self.deliver_until(now, *other.held(hold), None, until, before);
+                }
+                return;
+            }
+        }
+        // Where a domain is reached by both protocols, a receipt may be about a message of the other.
+        if matches!(delivery.payload, Payload::Forward { .. }) && self.receipts.len() > 0 {
+            let Some(elsewhere) = self.receipt_of_xmpp(now, delivery) else {
+                return;
+            };
+            delivery = elsewhere;
         }
         if !self.has_part(now, &mut delivery) || self.meet_error(now, &delivery) == News::No {
             return;
@@ -237,7 +261,7 @@ impl<O> Gateway<O> {
                 let Some(origin) = origin else { return };
                 let mut stanza = Box::new(stanza.with_id(&self.answers.id(token)));
                 if let Some(asking) = asking {
-                    self.asked_by_sip(now, token, asking, &mut stanza);
+                    self.asked_by_sip(now, token, (asking, about.way), &mut stanza);
                 }
                 self.says(now, &mut stanza, (&request, token));
                 let (from, to) = (stanza.from().clone(), stanza.to().clone());
@@ -262,12 +286,14 @@ impl<O> Gateway<O> {
             } => {
                 let pair = Pair::new(sender.from(), sender.to());
                 let way = self.writes(now, &pair, (sender.from(), state), (&link, &route, &peer));
-                let asked =
-                    asked.and_then(|asked| self.asked_by_xmpp(now, token, asked, (&sender, &mut request)));
+                let asked = asked.and_then(|asked| {
+                    self.asked_by_xmpp(now, token, (asked, about.way), (&sender, &mut request))
+                });
                 in_conversation = Some((pair, way));
                 match way {
                     Way::Alone { may_change } => {
-                        let text = may_change.then(|| request.clone());
+                        // What is wrapped may have to go without.
+                        let text = (may_change || self.receipts.holds(token)).then(|| request.clone());
                         let output = Output::Request {
                             link: link.clone(),
                             route,
@@ -315,6 +341,7 @@ impl<O> Gateway<O> {
             Payload::InSession { .. } | Payload::State { .. } | Payload::Receipt { .. } => return,
         };
         let waiting = Waiting {
+            token,
             about,
             until,
             link,
@@ -383,57 +410,6 @@ impl<O> Gateway<O> {
             )
             | Kind::Presence(_)
             | Kind::Iq(IqType::Get | IqType::Set) => {}
-        }
-    }
-
-    fn responded(&mut self, now: Instant, token: Token, response: &Response) {
-        if self.heard(now, token, response) == Heard::Done {
-            return;
-        }
-        let Some(Waiting {
-            kind: WaitingKind::Xmpp { .. },
-            ..
-        }) = self.waiting.get(token)
-        else {
-            return;
-        };
-        if !response.status().is_success() {
-            self.receipts.forget(token);
-        }
-        if let Some(waiting) = self.end(token) {
-            self.answered_by_sip(now, waiting, response);
-        }
-    }
-
-    /// The SIP side has said what became of a text.
-    fn answered_by_sip(&mut self, now: Instant, waiting: Waiting<O>, response: &Response) {
-        let Waiting {
-            about,
-            kind: WaitingKind::Xmpp { sender, asked, .. },
-            hold,
-            ..
-        } = waiting
-        else {
-            return;
-        };
-        if response.status().is_success() {
-            self.observe(about, Protocol::Xmpp, Protocol::Sip, Outcome::Delivered);
-            // 202 says only that somebody keeps it (RFC 3428 §7).
-            if let Some(asked) = asked
-                && response.status() == StatusCode::OK
-                && about.answers == policy::Answers::Pass
-                && asked.includes(Receipt::Delivered)
-            {
-                let (from, to) = (sender.to().clone(), sender.from().clone());
-                self.tell_receipt(now, receipt::to_stanza(Receipt::Delivered, asked.id(), from, to));
-            }
-            return;
-        }
-        self.observe(about, Protocol::Xmpp, Protocol::Sip, Outcome::Failed);
-        if about.answers == policy::Answers::Pass
-            && let Some(error) = self.answers.refused_by_sip(&sender, response)
-        {
-            self.send_back_held(now, error, about.trace, hold);
         }
     }
 

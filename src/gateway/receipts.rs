@@ -1,14 +1,15 @@
 //! What users asked to be told of their messages, until they are told: XEP-0184 and XEP-0333 on one side, IMDN (RFC 5438) on
 //! the other.
 //!
-//! A message bears a name of ours on its other side, which nobody can guess, so that only who got it can say anything of
-//! it. Each is told of once in each way (RFC 5438 §7.2.1), and nobody who did not ask is told anything. What nobody answers
-//! is forgotten after [`GatewayLimits::receipt`], or before that where there are too many.
+//! A message bears a name of ours on its other side; who tells of it is believed where he is the one to whom it went. Each is
+//! told of once in each way (RFC 5438 §7.2.1), and nobody who did not ask is told anything, nor who was told already that his
+//! message failed. What nobody answers is forgotten after [`GatewayLimits::receipt`], or before that where there are too many.
 //!
-//! SIP users who ask by a CPIM wrapper are taken to understand one, and texts to them ask in the same way; of texts to others
-//! the answer 200 is the receipt.
+//! SIP users who ask by a CPIM wrapper are taken to understand one, and texts to them ask in the same way; who refuses one gets
+//! it without, and of texts without the answer 200 is the receipt.
 
 use std::collections::{BTreeSet, HashMap};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::conversation::Pair;
@@ -20,8 +21,9 @@ use crate::domain::Domain;
 use crate::interwork::message;
 use crate::interwork::receipt::{self, Asked, Parties, Receipt};
 use crate::limits::GatewayLimits;
+use crate::policy::Direction;
 use crate::route::Route;
-use crate::sip::{Request, Uri};
+use crate::sip::Request;
 use crate::xmpp::{Jid, Stanza};
 
 /// What was asked for and not told yet, by the name that the message bears on its other side.
@@ -30,14 +32,16 @@ pub(super) struct Receipts {
     most: usize,
     keep: Duration,
     promises: Pending<Promise>,
-    /// What users of each domain of SIP have part in, the oldest first.
+    /// What users of each domain outside have part in, the oldest first.
     by_domain: HashMap<Domain, BTreeSet<Token>>,
 }
 
 /// That somebody is to be told of a message.
 #[derive(Debug)]
-pub(super) struct Promise {
+struct Promise {
     pair: Pair,
+    /// Whose user is outside.
+    domain: Domain,
     asked: Asked,
     who: Who,
 }
@@ -45,41 +49,31 @@ pub(super) struct Promise {
 /// Who asked.
 #[derive(Debug)]
 enum Who {
-    /// A user of SIP.
-    Sip(Box<Asking>),
+    /// A user of SIP, from that device.
+    Sip { asking: Box<Asking>, device: Jid },
     /// A user of XMPP; he hears it from the address that he wrote to.
     Xmpp { device: Jid, from: Jid },
 }
 
-/// How a user of SIP who asks is reached.
+/// What a user of SIP asks, and how he is reached.
 #[derive(Debug)]
 pub(super) struct Asking {
     pub(super) asked: Asked,
-    pub(super) peer: std::sync::Arc<SipPeer>,
+    pub(super) peer: Arc<SipPeer>,
     pub(super) back: Route,
-    /// He, and whom he wrote to.
-    pub(super) parties: (Uri, Uri),
-}
-
-impl Asking {
-    /// What a request asks for.
-    pub(super) fn new(asked: Asked, request: &Request, peer: &std::sync::Arc<SipPeer>, back: Route) -> Self {
-        let headers = request.headers();
-        Self {
-            asked,
-            peer: std::sync::Arc::clone(peer),
-            back,
-            parties: (headers.from().uri().clone(), headers.to().uri().clone()),
-        }
-    }
 }
 
 impl Weighs for Promise {
     fn weight(&self) -> usize {
-        size_of::<Self>().saturating_add(match self.who {
-            Who::Sip(_) => size_of::<Asking>().saturating_add(ADDRESSES),
-            Who::Xmpp { .. } => ADDRESSES,
-        })
+        let octets = |jid: &Jid| jid.to_string().len();
+        let addresses = match &self.who {
+            Who::Sip { device, .. } => octets(device),
+            Who::Xmpp { device, from } => octets(device).saturating_add(octets(from)),
+        };
+        octets(&self.pair.xmpp)
+            .saturating_add(octets(&self.pair.sip))
+            .saturating_add(addresses)
+            .saturating_add(self.asked.weight())
     }
 }
 
@@ -88,20 +82,23 @@ impl Receipts {
         Self {
             most: limits.receipts,
             keep: limits.receipt,
-            promises: Pending::new(limits.receipts, usize::MAX),
+            promises: Pending::new(limits.receipts, limits.receipts.saturating_mul(PROMISE_BYTES)),
             by_domain: HashMap::new(),
         }
     }
 
     /// How many are kept.
-    #[cfg(test)]
     pub(super) fn len(&self) -> usize {
         self.promises.len()
     }
 
-    fn promise(&mut self, now: Instant, token: Token, promise: Promise) {
+    /// Remembers a promise; `false` where it takes more memory than one may.
+    fn promise(&mut self, now: Instant, token: Token, promise: Promise) -> bool {
+        if promise.weight() > PROMISE_BYTES {
+            return false;
+        }
         self.expire(now);
-        let domain = promise.pair.sip.domain().clone();
+        let domain = promise.domain.clone();
         // Who asks for much pushes out his own first.
         let of_domain = self.by_domain.get(&domain);
         let crowded = of_domain.is_some_and(|tokens| tokens.len() >= self.most.div_ceil(SHARE));
@@ -115,13 +112,34 @@ impl Receipts {
         if let Some(oldest) = oldest {
             self.forget(oldest);
         }
-        if self
+        let is_kept = self
             .promises
             .insert(token, after(now, self.keep), promise)
-            .is_ok()
-        {
+            .is_ok();
+        if is_kept {
             self.by_domain.entry(domain).or_default().insert(token);
         }
+        is_kept
+    }
+
+    /// Whether one of them is for that message.
+    pub(super) fn holds(&self, token: Token) -> bool {
+        self.promises.get(token).is_some()
+    }
+
+    /// Takes back what was promised of a text that asked in a wrapper: it is told of in another way.
+    pub(super) fn withdraw(&mut self, token: Token) -> Option<Asked> {
+        let Promise {
+            asked,
+            who: Who::Xmpp { .. },
+            ..
+        } = self.promises.get(token)?
+        else {
+            return None;
+        };
+        let asked = asked.clone();
+        self.forget(token);
+        Some(asked)
     }
 
     /// Whatever becomes of that message is told in another way.
@@ -129,11 +147,10 @@ impl Receipts {
         let Some(promise) = self.promises.remove(token) else {
             return;
         };
-        let domain = promise.pair.sip.domain();
-        if let Some(tokens) = self.by_domain.get_mut(domain) {
+        if let Some(tokens) = self.by_domain.get_mut(&promise.domain) {
             tokens.remove(&token);
             if tokens.is_empty() {
-                self.by_domain.remove(domain);
+                self.by_domain.remove(&promise.domain);
             }
         }
     }
@@ -168,67 +185,77 @@ impl Receipts {
 }
 
 impl<O> Gateway<O> {
-    /// A SIP user asks to be told of a message that goes out under that name: so does the stanza.
+    /// A SIP user asks to be told of a message that goes `way` under that name: so does the stanza.
     pub(super) fn asked_by_sip(
         &mut self,
         now: Instant,
         token: Token,
-        asking: Box<Asking>,
+        (asking, way): (Box<Asking>, Direction),
         stanza: &mut Stanza,
     ) {
         let pair = Pair::new(stanza.to(), stanza.from());
-        asking.asked.put(stanza);
         self.learn_wrapper(now, &pair, &asking);
+        let asked = asking.asked.clone();
+        let device = stanza.from().clone();
         let promise = Promise {
             pair,
-            asked: asking.asked.clone(),
-            who: Who::Sip(asking),
+            domain: outside(way, stanza),
+            asked: asked.clone(),
+            who: Who::Sip { asking, device },
         };
-        self.receipts.promise(now, token, promise);
+        if self.receipts.promise(now, token, promise) {
+            asked.put(stanza);
+        }
     }
 
-    /// An XMPP user asks to be told of a text that goes out under that name to a SIP user who knows how: so does the request.
+    /// An XMPP user asks to be told of a text that goes `way` under that name to a SIP user who knows how: so does the request.
     /// Gives back what is still to be told by the answer.
     pub(super) fn asked_by_xmpp(
         &mut self,
         now: Instant,
         token: Token,
-        asked: Box<Asked>,
+        (asked, way): (Box<Asked>, Direction),
         (sender, request): (&Stanza, &mut Request),
     ) -> Option<Box<Asked>> {
         let pair = Pair::new(sender.from(), sender.to());
         let Some(most) = self.takes_wrapper(&pair) else {
             return Some(asked);
         };
-        let Some(wrapped) = wrapped(&asked, &self.answers.id(token), request) else {
+        let Some(wrapped) = wrapped(&asked, &self.answers.id(token), request)
+            .filter(|wrapped| message::octets(wrapped) <= most)
+        else {
             return Some(asked);
         };
-        if message::octets(&wrapped) > most {
-            return Some(asked);
-        }
-        *request = wrapped;
         let promise = Promise {
             pair,
-            asked: asked.with_failure(),
+            domain: outside(way, sender),
+            asked: asked.clone().with_failure(),
             who: Who::Xmpp {
                 device: sender.from().clone(),
                 from: sender.to().clone(),
             },
         };
-        self.receipts.promise(now, token, promise);
+        if !self.receipts.promise(now, token, promise) {
+            return Some(asked);
+        }
+        *request = wrapped;
         None
     }
 
-    /// An XMPP user tells of a message of SIP.
-    pub(super) fn receipt_of_xmpp(&mut self, now: Instant, delivery: Delivery) {
-        let Delivery { payload, trace, .. } = delivery;
-        let Payload::Receipt { stanza, receipt, id } = payload else {
-            return;
+    /// Takes what an XMPP user tells of a message of SIP; gives back what is about another message.
+    pub(super) fn receipt_of_xmpp(&mut self, now: Instant, delivery: Delivery) -> Option<Delivery> {
+        let (Payload::Receipt { stanza } | Payload::Forward { stanza, .. }) = &delivery.payload else {
+            return Some(delivery);
         };
-        if let Some(token) = self.answers.token(&id) {
-            let pair = Pair::new(stanza.from(), stanza.to());
-            self.tell_sip(now, token, &pair, receipt, trace);
-        }
+        let told = receipt::of_stanza(stanza)
+            .and_then(|(receipt, id)| Some((receipt, self.answers.token(&id)?)))
+            .filter(|(_, token)| self.receipts.holds(*token));
+        let Some((receipt, token)) = told else {
+            return Some(delivery);
+        };
+        let pair = Pair::new(stanza.from(), stanza.to());
+        self.tell_sip(now, token, &pair, receipt, delivery.trace);
+        None
     }
 
     /// A message of SIP that was taken to have arrived did not.
@@ -247,26 +274,27 @@ impl<O> Gateway<O> {
     fn tell_sip(&mut self, now: Instant, token: Token, pair: &Pair, receipt: Receipt, trace: Trace) {
         let Some(Promise {
             asked,
-            who: Who::Sip(asking),
+            who: Who::Sip { asking, device },
             ..
         }) = self.receipts.take(token, pair, receipt)
         else {
             return;
         };
-        let Asking {
-            peer,
-            back,
-            parties: (him, us),
-            ..
-        } = &**asking;
         let own = self.names.tag();
-        let body = asked.to_body(receipt, &own, Parties { from: us, to: him });
-        let request = self.names.message(&peer.face, us, him);
-        let route = back.clone();
+        let (us, him) = (message::uri_of(&pair.xmpp), message::addressee(device));
+        let made = us.zip(him).and_then(|(from, to)| {
+            let parties = Parties {
+                from: &from,
+                to: to.uri(),
+            };
+            let body = asked.to_body(receipt, &own, parties)?;
+            let mut request = self.names.message(&asking.peer.face, &from, &to).ok()?;
+            self.spellings.apply(pair, device.resource(), &mut request);
+            Some((request, body))
+        });
+        let route = asking.back.clone();
         self.receipts.settle(token);
-        let (Some(body), Ok(request)) = (body, request) else {
-            return;
-        };
+        let Some((request, body)) = made else { return };
         let Err((kind, body)) = self.say_beside(now, pair, body) else {
             return;
         };
@@ -335,7 +363,15 @@ fn wrapped(asked: &Asked, id: &str, request: &Request) -> Option<Request> {
     Some(request.clone().with_body(kind, body))
 }
 
+/// The domain of the user outside, of the two that a stanza goes between.
+fn outside(way: Direction, stanza: &Stanza) -> Domain {
+    match way {
+        Direction::Inbound => stanza.from().domain().clone(),
+        Direction::Outbound => stanza.to().domain().clone(),
+    }
+}
+
 /// One domain may have one part in so many of all.
 const SHARE: usize = 4;
-/// What addresses and identifiers take, about.
-const ADDRESSES: usize = 512;
+/// Octets of addresses and names that are remembered for one message; of one with longer ones nobody is told.
+const PROMISE_BYTES: usize = 1_024;

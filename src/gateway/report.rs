@@ -80,6 +80,7 @@ impl<O> Gateway<O> {
         match waiting.other.take() {
             Some(other) if unreached && waiting.state == State::Queued && waiting.until > now => {
                 self.no_error_awaited(&waiting.kind);
+                self.receipts.forget(waiting.token);
                 let other = other.held(waiting.hold.take());
                 self.deliver_until(now, *other, None, waiting.until, Some(trouble));
             }

@@ -78,6 +78,13 @@ impl Spellings {
         }
     }
 
+    /// Writes a request to a SIP user under the spelling that was noted of him.
+    pub(super) fn apply(&self, pair: &Pair, device: Option<&str>, request: &mut Request) {
+        if let Some(spelling) = self.seen.get(pair) {
+            spell(request, device, spelling);
+        }
+    }
+
     fn note(&mut self, pair: &Pair, request: &Request) {
         let from = request.headers().from().uri();
         let is_plain = from.sip().is_some_and(|uri| {

@@ -4,17 +4,70 @@ use std::time::Instant;
 
 use super::Gateway;
 use super::answer::{Answers, Trouble};
-use super::conversation::Pair;
+use super::conversation::{Heard, Pair};
 use super::delivery::Outcome;
 use super::event::{Observation, Output};
 use super::pending::Token;
 use super::waiting::{About, Waiting, WaitingKind};
+use crate::interwork::receipt::{self, Receipt};
 use crate::policy;
 use crate::route::Protocol;
-use crate::sip::Method;
+use crate::sip::{Method, Response, StatusCode};
 use crate::xmpp::{Jid, Stanza};
 
 impl<O> Gateway<O> {
+    /// A SIP request of ours got its final response.
+    pub(super) fn responded(&mut self, now: Instant, token: Token, response: &Response) {
+        if self.heard(now, token, response) == Heard::Done {
+            return;
+        }
+        let Some(Waiting {
+            kind: WaitingKind::Xmpp { .. },
+            ..
+        }) = self.waiting.get(token)
+        else {
+            return;
+        };
+        if !response.status().is_success() {
+            self.receipts.forget(token);
+        }
+        if let Some(waiting) = self.end(token) {
+            self.answered_by_sip(now, waiting, response);
+        }
+    }
+
+    /// The SIP side has said what became of a text.
+    pub(super) fn answered_by_sip(&mut self, now: Instant, waiting: Waiting<O>, response: &Response) {
+        let Waiting {
+            about,
+            kind: WaitingKind::Xmpp { sender, asked, .. },
+            hold,
+            ..
+        } = waiting
+        else {
+            return;
+        };
+        if response.status().is_success() {
+            self.observe(about, Protocol::Xmpp, Protocol::Sip, Outcome::Delivered);
+            // 202 says only that somebody keeps it (RFC 3428 §7).
+            if let Some(asked) = asked
+                && response.status() == StatusCode::OK
+                && about.answers == policy::Answers::Pass
+                && asked.includes(Receipt::Delivered)
+            {
+                let (from, to) = (sender.to().clone(), sender.from().clone());
+                self.tell_receipt(now, receipt::to_stanza(Receipt::Delivered, asked.id(), from, to));
+            }
+            return;
+        }
+        self.observe(about, Protocol::Xmpp, Protocol::Sip, Outcome::Failed);
+        if about.answers == policy::Answers::Pass
+            && let Some(error) = self.answers.refused_by_sip(&sender, response)
+        {
+            self.send_back_held(now, error, about.trace, hold);
+        }
+    }
+
     pub(super) fn succeed(&mut self, now: Instant, waiting: Waiting<O>) {
         let Waiting { about, kind, .. } = waiting;
         self.no_error_awaited(&kind);
@@ -49,6 +102,7 @@ impl<O> Gateway<O> {
 
     pub(super) fn fail(&mut self, now: Instant, waiting: Waiting<O>, trouble: Trouble) {
         let Waiting {
+            token,
             about,
             kind,
             before,
@@ -61,6 +115,7 @@ impl<O> Gateway<O> {
             Some(_) | None => trouble,
         };
         self.no_error_awaited(&kind);
+        self.receipts.forget(token);
         let (from, to) = match kind {
             WaitingKind::Sip {
                 origin,

@@ -21,12 +21,12 @@ use crate::identity::Authenticated;
 use crate::interwork::passage::{self, Mark};
 use crate::limits::{Limits, SipLimits};
 use crate::policy::{
-    Action, Block, Blocked, Direction, Directions, Exception, FederatedDomain, Party, RuleSet, Rules, Source,
-    Style,
+    self, Action, Block, Blocked, Direction, Directions, Exception, FederatedDomain, Party, RuleSet, Rules,
+    Source, Style,
 };
-use crate::route::{self, Federated, Local, Node, Nodes, Role, Side, Speaks, Table};
+use crate::route::{self, Federated, Local, Node, Nodes, Protocol, Role, Side, Speaks, Table};
 use crate::sip::proxy::Terms;
-use crate::sip::{self, Date, Message, Request, StatusCode};
+use crate::sip::{self, Date, Message, Request, Response, StatusCode};
 use crate::xml::Element;
 use crate::xmpp::error::{Condition, StanzaError};
 use crate::xmpp::{Jid, ns, ping};

@@ -5,7 +5,7 @@ use std::time::Instant;
 use super::answer::Trouble;
 use super::delivery::{Delivery, Link, Trace, weight_of};
 use super::hold::Hold;
-use super::pending::Weighs;
+use super::pending::{Token, Weighs};
 use crate::interwork::profile::Profile;
 use crate::interwork::receipt;
 use crate::policy::{Answers, Direction};
@@ -15,6 +15,8 @@ use crate::xmpp::{Jid, Stanza};
 /// A message that waits for its outcome.
 #[derive(Debug)]
 pub(super) struct Waiting<O> {
+    /// By which name it is told of.
+    pub(super) token: Token,
     pub(super) about: About,
     /// When it has waited long enough, whatever happens.
     pub(super) until: Instant,

@@ -27,8 +27,8 @@ mod xmpp;
 pub(super) use self::bidi::is_control as is_direction_control;
 pub use self::error::MessageError;
 pub use self::sip::{
-    Hop, Seed, Sending, Threading, fitting, from_session, from_sip, octets, parties, parties_within, say,
-    to_sip, to_sip_in_parts,
+    Hop, Seed, Sending, Threading, addressee, fitting, from_session, from_sip, octets, parties,
+    parties_within, say, to_sip, to_sip_in_parts, unwrapped, uri_of,
 };
 pub use self::xmpp::{from_xmpp, to_xmpp};
 pub(super) use self::xmpp::{read_stamp, stamp};

@@ -115,6 +115,12 @@ impl Asked {
         Self::stamped(id, &receipts, sent.map(str::to_owned).or_else(|| stamp(now))?)
     }
 
+    /// The octets of what it holds.
+    #[must_use]
+    pub fn weight(&self) -> usize {
+        self.id.len().saturating_add(self.sent.len())
+    }
+
     /// The same, and to be told where it fails.
     #[must_use]
     pub fn with_failure(mut self) -> Self {

@@ -135,7 +135,11 @@ impl Border {
             return None;
         }
         let back = self.table.lookup(parties.from(side), Protocol::Sip).ok()?;
-        Some(Box::new(Asking::new(asked, request, peer, back)))
+        Some(Box::new(Asking {
+            asked,
+            peer: Arc::clone(peer),
+            back,
+        }))
     }
 
     /// Where a side reaches us by what carries SIP there.

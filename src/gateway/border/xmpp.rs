@@ -112,13 +112,16 @@ impl Border {
                 Ok(AdmittedStanza::Deliver(Box::new(delivery)))
             }
             Protocol::Sip => {
-                let mut admitted = self.to_sip(stanza, permit, route, (now, random));
-                if let (Ok(AdmittedStanza::Deliver(delivery)), Some((stanza, permit, route))) =
-                    (&mut admitted, other)
-                {
-                    delivery.other = Some(Box::new(forward(stanza, permit, route, Part::Whole)));
+                let other = other.map(|(stanza, permit, route)| forward(stanza, permit, route, Part::Whole));
+                match (self.to_sip(stanza, permit, route, (now, random)), other) {
+                    (Ok(AdmittedStanza::Deliver(mut delivery)), Some(other)) => {
+                        delivery.other = Some(Box::new(other));
+                        Ok(AdmittedStanza::Deliver(delivery))
+                    }
+                    // What SIP has no word for, the other protocol has.
+                    (Ok(AdmittedStanza::Ignore), Some(other)) => Ok(AdmittedStanza::Deliver(Box::new(other))),
+                    (admitted, _) => admitted,
                 }
-                admitted
             }
         }
     }
@@ -270,17 +273,17 @@ impl Border {
                 peer: Arc::new(SipPeer { profile, face }),
             },
             // A message without a text.
-            (None, Some((receipt, id)), _) => Payload::Receipt {
+            (None, Some(_), _) => Payload::Receipt {
                 stanza: Box::new(stanza),
-                receipt,
-                id,
             },
             (None, None, Some(state)) => Payload::State {
                 request: translate::to_template(&stanza, &profile, &self.edge, random).map(Box::new),
                 stanza: Box::new(stanza),
                 state,
             },
-            (None, None, None) if is_invitation(&stanza) => return reject(&Refused::Unsupported),
+            (None, None, None) if is_invitation(&stanza) && route.plans().len() < 2 => {
+                return reject(&Refused::Unsupported);
+            }
             (None, None, None) => return Ok(AdmittedStanza::Ignore),
         };
         Ok(AdmittedStanza::Deliver(Box::new(Delivery {

@@ -44,7 +44,13 @@ impl Rest {
         peer: &Arc<SipPeer>,
     ) -> Delivery {
         let Self { asked, back, .. } = self;
-        let asking = asked.map(|asked| Box::new(Asking::new(*asked, &request, peer, *back)));
+        let asking = asked.map(|asked| {
+            Box::new(Asking {
+                asked: *asked,
+                peer: Arc::clone(peer),
+                back: *back,
+            })
+        });
         Delivery {
             permit: self.permit,
             route: self.route,

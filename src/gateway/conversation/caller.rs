@@ -10,12 +10,13 @@ use crate::gateway::pending::Token;
 use crate::gateway::waiting::{Waiting, WaitingKind};
 use crate::gateway::{Gateway, after};
 use crate::interwork::composing::{self, ChatState};
+use crate::interwork::message;
 use crate::interwork::passage;
 use crate::interwork::profile::Sessions;
 use crate::mime::MediaType;
 use crate::route::Route;
 use crate::sip::dialog::Damage;
-use crate::sip::{Flaw, Headers, Method, Request, Response, StatusCode};
+use crate::sip::{Flaw, Headers, Mandatory, Method, Request, Response, StatusCode};
 use crate::xmpp::Jid;
 
 /// What is to be done with a text for SIP.
@@ -40,6 +41,7 @@ impl<O> Gateway<O> {
         (from, state): (&Jid, Option<ChatState>),
         (link, route, peer): (&Link, &Route, &std::sync::Arc<SipPeer>),
     ) -> Way {
+        let has_octets = self.conversations.has_octets(pair);
         let Some(conversation) = self.converse(now, pair, link, route, peer) else {
             return Way::Alone { may_change: false };
         };
@@ -51,6 +53,8 @@ impl<O> Gateway<O> {
         let way = match conversation.mode {
             // What waits already goes first.
             _ if has_session || !conversation.queue.is_empty() => Way::InSession,
+            // There is no room for one more session.
+            _ if !has_octets => Way::Alone { may_change: false },
             Mode::Session | Mode::Unknown(Sessions::Always) => Way::InSession,
             mode @ (Mode::Page | Mode::Unknown(Sessions::Never | Sessions::Fallback)) => Way::Alone {
                 may_change: mode.may_change(),
@@ -122,7 +126,7 @@ impl<O> Gateway<O> {
                 // A session is on its way.
                 break;
             }
-            if !self.conversations.has_octets() || self.invite(now, pair, token).is_err() {
+            if !self.conversations.has_octets(pair) || self.invite(now, pair, token).is_err() {
                 self.lose_text(now, token);
                 continue;
             }
@@ -215,18 +219,49 @@ impl<O> Gateway<O> {
         };
         let queue = std::mem::take(&mut conversation.queue);
         for token in queue {
-            if let Some(Waiting {
-                kind: WaitingKind::Xmpp { text: Some(text), .. },
-                until,
-                about,
-                ..
-            }) = self.waiting.get(token)
-            {
-                let (request, until, trace) = (Request::clone(text), *until, about.trace);
-                self.send_request(pair, request, token, until, trace);
-            }
+            self.send_alone(pair, token);
         }
         self.conversations.schedule(pair);
+    }
+
+    /// Sends a text on its own.
+    fn send_alone(&mut self, pair: &Pair, token: Token) {
+        if let Some(Waiting {
+            kind: WaitingKind::Xmpp { text: Some(text), .. },
+            until,
+            about,
+            ..
+        }) = self.waiting.get(token)
+        {
+            let (request, until, trace) = (Request::clone(text), *until, about.trace);
+            self.send_request(pair, request, token, until, trace);
+        }
+    }
+
+    /// A text that was refused for the wrapper that it asks in goes without, as all that follow; `false` where it had none.
+    fn unwrap(&mut self, token: Token) -> bool {
+        let Some(Waiting {
+            kind:
+                WaitingKind::Xmpp {
+                    text: Some(text),
+                    asked,
+                    sender,
+                },
+            ..
+        }) = self.waiting.get_mut(token)
+        else {
+            return false;
+        };
+        let pair = Pair::new(sender.from(), sender.to());
+        let (Some(plain), Some(promised)) = (bare(text), self.receipts.withdraw(token)) else {
+            return false;
+        };
+        **text = plain;
+        *asked = Some(Box::new(promised));
+        if let Some(conversation) = self.conversations.by_pair.get_mut(&pair) {
+            conversation.wraps = false;
+        }
+        true
     }
 
     pub(super) fn text_answered(
@@ -249,6 +284,14 @@ impl<O> Gateway<O> {
             if accepts_typing(response.headers()) {
                 conversation.typing.is_taken();
             }
+            if refuses_wrapper(status) && self.unwrap(token) {
+                self.requests_text(pair, token);
+                self.send_alone(pair, token);
+                return Heard::Done;
+            }
+            let Some(conversation) = self.conversations.by_pair.get_mut(pair) else {
+                return Heard::Elsewhere;
+            };
             if status.is_success() {
                 if conversation.mode != Mode::Session {
                     conversation.mode = Mode::Page;
@@ -269,6 +312,13 @@ impl<O> Gateway<O> {
         };
         if damage != Damage::Transaction {
             conversation.take_session(&id);
+        }
+        if refuses_wrapper(status) && self.unwrap(token) {
+            if let Some(conversation) = self.conversations.by_pair.get_mut(pair) {
+                conversation.queue.push_front(token);
+            }
+            self.advance(now, pair);
+            return Heard::Done;
         }
         // The other end has lost the session: what was said into it was heard by nobody.
         let dangles = matches!(
@@ -373,6 +423,27 @@ pub(super) fn accepts_typing(headers: &Headers) -> bool {
 /// Whether a refusal is about how a message was sent, and not about the message or its receiver.
 pub(super) const fn wants_other_mode(status: StatusCode) -> bool {
     matches!(status.code(), 405 | 415 | 488 | 501)
+}
+
+/// Whether a refusal may be about a wrapper.
+const fn refuses_wrapper(status: StatusCode) -> bool {
+    matches!(status.code(), 406 | 415 | 488)
+}
+
+/// The same request without the wrapper, as one of its own.
+fn bare(wrapped: &Request) -> Option<Request> {
+    let (kind, body) = message::unwrapped(wrapped)?;
+    let headers = wrapped.headers();
+    let mandatory = Mandatory {
+        via: headers.top_via().clone(),
+        from: headers.from().clone(),
+        to: headers.to().clone(),
+        call_id: headers.call_id().clone(),
+        // With the same number it would be taken for the same (RFC 3261 §8.2.2.2).
+        sequence: headers.cseq().number().checked_add(1)?,
+    };
+    let request = Request::new(Method::Message, wrapped.uri().clone(), mandatory);
+    Some(with_text(request, wrapped).ok()?.with_body(kind, body))
 }
 
 /// A request within a session with the text of one on its own.

@@ -39,15 +39,20 @@ impl Names {
     }
 
     /// A MESSAGE outside a dialog, without a body (RFC 3428 §4).
-    pub(in crate::gateway) fn message(&mut self, face: &Face, from: &Uri, to: &Uri) -> Result<Request, Flaw> {
+    pub(in crate::gateway) fn message(
+        &mut self,
+        face: &Face,
+        from: &Uri,
+        to: &NameAddr,
+    ) -> Result<Request, Flaw> {
         let mandatory = Mandatory {
             via: self.via(face)?,
             from: NameAddr::new(from.clone()).with_tag(&self.tag()),
-            to: NameAddr::new(to.clone()),
+            to: to.clone(),
             call_id: self.call_id()?,
             sequence: 1,
         };
-        Ok(Request::new(Method::Message, to.clone(), mandatory))
+        Ok(Request::new(Method::Message, to.uri().clone(), mandatory))
     }
 
     fn fresh(&mut self) -> String {

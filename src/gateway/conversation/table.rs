@@ -18,12 +18,19 @@ pub(in crate::gateway) struct Conversations {
     /// What they hold together, about.
     octets: usize,
     pub(super) by_pair: HashMap<Pair, Conversation>,
-    /// How many there are with users of each domain of SIP.
-    by_domain: HashMap<Domain, usize>,
+    /// What users of each domain of SIP have part in.
+    by_domain: HashMap<Domain, Held>,
     /// The requests of ours that belong to one, until they are answered.
     pub(super) requests: HashMap<Token, (Pair, Purpose)>,
     /// When each next needs attention.
     pub(super) times: BTreeSet<(Instant, Pair)>,
+}
+
+/// How many conversations, and about how many octets they hold.
+#[derive(Debug, Clone, Copy, Default)]
+struct Held {
+    count: usize,
+    octets: usize,
 }
 
 impl Conversations {
@@ -43,6 +50,11 @@ impl Conversations {
     /// How many there are.
     pub(in crate::gateway) fn len(&self) -> usize {
         self.by_pair.len()
+    }
+
+    /// Whether a pair has one.
+    pub(in crate::gateway) fn is_known(&self, pair: &Pair) -> bool {
+        self.by_pair.contains_key(pair)
     }
 
     /// How many sessions they have.
@@ -78,35 +90,41 @@ impl Conversations {
 
     /// Whether a peer may begin one more: a part is left to others.
     pub(super) fn has_share(&self, pair: &Pair) -> bool {
-        let of_domain = self.by_domain.get(pair.sip.domain()).copied().unwrap_or_default();
-        self.by_pair.contains_key(pair) || of_domain < self.most.div_ceil(SHARE)
+        let held = self.of_domain(pair);
+        self.by_pair.contains_key(pair) || held.count < self.most.div_ceil(SHARE)
+    }
+
+    fn of_domain(&self, pair: &Pair) -> Held {
+        self.by_domain.get(pair.sip.domain()).copied().unwrap_or_default()
     }
 
     /// Makes room for one more: what is quiet and has no session is forgotten before its time.
     pub(super) fn make_room(&mut self) -> bool {
-        if self.by_pair.len() < self.most && self.has_octets() {
+        if self.by_pair.len() < self.most && self.octets < self.most_octets {
             return true;
         }
         let quiet = self.times.iter().take(LOOKED_AT).find(|(_, pair)| {
             self.by_pair
                 .get(pair)
-                .is_some_and(|conversation| conversation.sessions.is_empty() && !conversation.is_busy())
+                .filter(|conversation| conversation.sessions.is_empty() && !conversation.is_busy())
+                // None is forgotten for nothing.
+                .is_some_and(|it| self.octets.saturating_sub(it.weighed) < self.most_octets)
         });
         let Some((_, pair)) = quiet.cloned() else {
             return false;
         };
-        self.remove(&pair).is_some() && self.has_octets()
+        self.remove(&pair).is_some()
     }
 
-    /// Whether they may hold more.
-    pub(super) const fn has_octets(&self) -> bool {
-        self.octets < self.most_octets
+    /// Whether those with users of the same domain may hold more: a part is left to others.
+    pub(super) fn has_octets(&self, pair: &Pair) -> bool {
+        self.octets < self.most_octets && self.of_domain(pair).octets < self.most_octets.div_ceil(SHARE)
     }
 
     /// Counts one more with users of a domain.
     pub(super) fn count(&mut self, pair: &Pair) {
-        let count = self.by_domain.entry(pair.sip.domain().clone()).or_default();
-        *count = count.saturating_add(1);
+        let held = self.by_domain.entry(pair.sip.domain().clone()).or_default();
+        held.count = held.count.saturating_add(1);
     }
 
     pub(super) fn due(&self, now: Instant) -> Option<Pair> {
@@ -122,6 +140,9 @@ impl Conversations {
         let weight = conversation.weight();
         let before = std::mem::replace(&mut conversation.weighed, weight);
         self.octets = self.octets.saturating_sub(before).saturating_add(weight);
+        if let Some(held) = self.by_domain.get_mut(pair.sip.domain()) {
+            held.octets = held.octets.saturating_sub(before).saturating_add(weight);
+        }
         let at = conversation.wakes();
         if conversation.wakes_at == Some(at) {
             return;
@@ -135,9 +156,10 @@ impl Conversations {
     pub(super) fn remove(&mut self, pair: &Pair) -> Option<Conversation> {
         let conversation = self.by_pair.remove(pair)?;
         self.octets = self.octets.saturating_sub(conversation.weighed);
-        if let Some(count) = self.by_domain.get_mut(pair.sip.domain()) {
-            *count = count.saturating_sub(1);
-            if *count == 0 {
+        if let Some(held) = self.by_domain.get_mut(pair.sip.domain()) {
+            held.count = held.count.saturating_sub(1);
+            held.octets = held.octets.saturating_sub(conversation.weighed);
+            if held.count == 0 {
                 self.by_domain.remove(pair.sip.domain());
             }
         }

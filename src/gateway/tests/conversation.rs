@@ -823,7 +823,8 @@ fn a_conversation_is_not_over_while_either_writes() {
 #[test]
 fn what_conversations_hold_is_bounded_by_its_octets_too() {
     let limits = GatewayLimits {
-        conversation_bytes: 100_000,
+        // A quarter is for one domain.
+        conversation_bytes: 400_000,
         ..GatewayLimits::default()
     };
     let mut bench = Bench::new();
@@ -849,6 +850,10 @@ fn what_conversations_hold_is_bounded_by_its_octets_too() {
     let seen = bench.stanza(chat(JULIET, "u0@ms.example", "m1", "hello"));
     assert!(seen.is_empty(), "in the session that waits for its ACK: {seen:?}");
     assert_eq!(methods(&bench.write("m2", "hello")), ["MESSAGE"]);
+    // Others are not held to account for it.
+    let more = format!("{CONTACT}Content-Type: application/sdp\r\n");
+    let other = request("INVITE", "sip:alice@partner.example", TO_JULIET, &more, SDP);
+    assert_eq!(bench.request(other).0.unwrap().status().code(), 200);
     // What ends leaves room.
     let first = first.unwrap();
     bench.request(within(&first, "ACK", 1, "", ""));

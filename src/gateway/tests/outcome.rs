@@ -1034,3 +1034,22 @@ fn what_may_go_by_two_plans_weighs_what_both_take() {
         "what is kept for later takes room"
     );
 }
+
+#[test]
+fn what_sip_has_no_word_for_goes_by_the_other_protocol_of_a_domain() {
+    let beside = |namespace: &str, name: &str| {
+        let element = Element::new(name, namespace).with_attribute("id", "hers");
+        let kind = Kind::Message(MessageType::Chat);
+        stanza(kind, "bob@corp.example/x", "carol@both.example").with_child(element)
+    };
+    for (namespace, name) in [
+        ("urn:xmpp:receipts", "received"),
+        ("http://jabber.org/protocol/chatstates", "composing"),
+        ("urn:xmpp:hints", "store"),
+    ] {
+        let mut bench = on_both(Some(Protocol::Sip));
+        let seen = bench.say(beside(namespace, name));
+        assert_eq!((seen.sent.len(), seen.requests.len()), (1, 0), "{name}");
+        assert!(seen.sent[0].stanza.child(name, namespace).is_some());
+    }
+}

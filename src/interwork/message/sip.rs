@@ -4,7 +4,9 @@
 //! addresses are written by the URI writer, header values are single lines.
 
 use aws_lc_rs::hmac;
+use bytes::Bytes;
 
+use super::cpim::Cpim;
 use super::{Im, ImKind, Language, MessageError, content, preferred, split};
 use crate::interwork::address::{Party, Sips};
 use crate::interwork::profile::{Oversize, Profile};
@@ -13,6 +15,7 @@ use crate::mime::MediaType;
 use crate::sip::{
     CallId, Date, Host, Mandatory, Method, NameAddr, Request, Scheme, Transport, Uri, Via, write,
 };
+use crate::xmpp::Jid;
 
 /// Our own hop: what the request's Via says of where responses go.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -319,6 +322,26 @@ fn sender(from: &NameAddr) -> Result<Party, MessageError> {
         Some(epid) if party.jid().is_bare() => Ok(party.with_resource(Some(&format!("{ENDPOINT}{epid}")))?),
         Some(_) | None => Ok(party),
     }
+}
+
+/// A user as SIP names him.
+#[must_use]
+pub fn uri_of(jid: &Jid) -> Option<Uri> {
+    let party = Party::from_jid(jid, Scheme::Sip).ok()?;
+    Some(Uri::Sip(party.uri().clone()))
+}
+
+/// A user, or one device of his, as a request to him names him.
+#[must_use]
+pub fn addressee(jid: &Jid) -> Option<NameAddr> {
+    receiver(&Party::from_jid(jid, Scheme::Sip).ok()?).ok()
+}
+
+/// The text that a wrapper of ours holds, as a body of its own.
+#[must_use]
+pub fn unwrapped(request: &Request) -> Option<(MediaType, Bytes)> {
+    let content = Cpim::read(request.body()).ok()?.content;
+    Some((content.kind().clone(), Bytes::copy_from_slice(content.body())))
 }
 
 /// The receiver as To; its URI is the Request-URI too. A Microsoft endpoint is named beside the URI, not in it.

@@ -298,3 +298,91 @@ fn what_is_remembered_is_bounded_and_who_asks_most_is_forgotten_first() {
     }
     assert_eq!(bench.gateway.receipts.len(), 0);
 }
+
+#[test]
+fn who_refuses_a_wrapper_gets_the_text_without_and_his_answer_is_the_receipt() {
+    for code in [406, 415, 488] {
+        let mut bench = Bench::new();
+        bench.asked("display");
+        let text = || chat(JULIET, ALICE, "m1", "well\nthen").with_child(Element::new("request", RECEIPTS));
+        let (token, wrapped, _) = bench.stanza(text()).requests.remove(0);
+        let seen = bench.answer(token, &wrapped, &status(code));
+        assert_eq!(bodies(&seen), ["well\r\nthen"], "{code}");
+        let (token, plain, _) = seen.requests.into_iter().next().unwrap();
+        assert!(plain.headers().content_type().unwrap().is("text", "plain"));
+        assert_eq!(plain.headers().call_id(), wrapped.headers().call_id());
+        assert_ne!(plain.headers().cseq().number(), wrapped.headers().cseq().number());
+        let seen = bench.answer(token, &plain, &status(200));
+        assert_eq!(receipts(&seen), [(Receipt::Delivered, "m1".to_owned())]);
+        assert_eq!(
+            bodies(&bench.stanza(text())),
+            ["well\r\nthen"],
+            "and all that follow"
+        );
+    }
+}
+
+#[test]
+fn of_what_failed_nobody_is_told_again() {
+    let mut bench = Bench::new();
+    bench.asked("display");
+    let text = chat(JULIET, ALICE, "m1", "well").with_child(Element::new("request", RECEIPTS));
+    let (_, request, _) = bench.stanza(text).requests.remove(0);
+    let name = receipt::Asked::of_request(&request, today()).unwrap();
+    assert_eq!(bench.pass(31).errors().len(), 1, "nobody answered");
+    let (_, seen) = bench.request(notification(name.id(), "delivery", "failed"));
+    assert!(seen.is_empty());
+
+    let (none, seen) = bench.request(asking("negative-delivery"));
+    assert!(none.is_none());
+    let stanza = Stanza::clone(&seen.sent[0].stanza);
+    let seen = bench.pass(31);
+    assert_eq!(seen.responses.len(), 1, "nobody confirmed it");
+    let error = StanzaError::new(Condition::RecipientUnavailable);
+    let mut error = stanza.error_reply(&error).unwrap();
+    error.set_from(jid("juliet@corp.example"));
+    assert!(bench.handle(Input::Answer(Box::new(error))).is_empty());
+}
+
+#[test]
+fn addresses_are_told_of_as_policy_saw_them_and_long_ones_are_not_remembered() {
+    let said = |from: &str| {
+        let more = "Max-Forwards: 70\r\nContent-Type: message/cpim\r\n";
+        let body = asking("positive-delivery").body().clone();
+        let mut said = request(
+            "MESSAGE",
+            from,
+            TO_JULIET,
+            more,
+            std::str::from_utf8(&body).unwrap(),
+        );
+        let to = sip::NameAddr::new(sip::Uri::parse("sip:ceo@corp.example").unwrap());
+        said.headers_mut().set_to(to);
+        said
+    };
+    let mut bench = Bench::new();
+    let long = "x".repeat(900);
+    for (from, kept) in [
+        (
+            "sip:alice@partner.example;transport=tcp;maddr=192.0.2.1".to_owned(),
+            1,
+        ),
+        (format!("sip:alice{long}@partner.example"), 0),
+    ] {
+        let (_, seen) = bench.request(said(&from));
+        let stanza = &seen.sent[0].stanza;
+        assert_eq!(stanza.child("request", RECEIPTS).is_some(), kept == 1, "{from}");
+        assert_eq!(bench.gateway.receipts.len(), kept, "{from}");
+        let seen = bench.stanza(told(
+            Receipt::Delivered,
+            stanza.id().unwrap(),
+            JULIET,
+            &stanza.from().to_string(),
+        ));
+        for (_, request, _) in &seen.requests {
+            assert_eq!(request.uri().to_string(), FROM_ALICE);
+            assert_eq!(request.headers().from().uri().to_string(), TO_JULIET);
+        }
+        assert_eq!(seen.requests.len(), kept, "{from}");
+    }
+}
