@@ -39,6 +39,16 @@ pub const FOREIGN_ID_BYTES: usize = 128;
 /// takes.
 pub const REMEMBERED_STANZAS: usize = 16_384;
 
+/// Pings that wait at once, in each shard, until texts before them have their outcome (256), and those of one domain (32); one more
+/// is answered at once.
+pub const WAITING_PINGS: usize = 256;
+/// The same of one domain.
+pub const WAITING_PINGS_OF_DOMAIN: usize = 32;
+
+/// How long a text keeps the answer to a ping behind it waiting (2 s): a phone takes or refuses it in that time, while a user who is
+/// asked for a session may let it ring for minutes, and whoever pings has little patience.
+pub const OUTCOME_WAIT: Duration = Duration::from_secs(2);
+
 /// How often one stanza may come in ten seconds, by its id, addresses and text (32): whoever means it sends it once, and a server
 /// that is not sure sends it again a few times.
 pub const SAME_STANZAS: u32 = 32;

@@ -111,6 +111,8 @@ pub enum Admitted {
 pub enum AdmittedStanza {
     /// The edge answers it by itself.
     Answer(Box<Stanza>),
+    /// The same, for a ping of a domain of SIP: behind what was written there before it.
+    Pong(Box<Stanza>),
     /// It is to be delivered.
     Deliver(Box<Delivery>),
     /// Nobody waits for it, and nothing is lost with it.

@@ -1,5 +1,6 @@
 //! What the gateway core is told, and what it wants done.
 
+use std::sync::Arc;
 use std::time::Instant;
 
 use super::answer::Trouble;
@@ -31,6 +32,9 @@ pub enum Input<O> {
         /// What the sender's side is kept by until it has the error.
         hold: Option<Hold>,
     },
+    /// Somebody pings a domain of SIP: the answer, which every shard gets. Each gives it back by [`Output::Pong`], and the last to do so
+    /// has it sent.
+    Ping(Arc<Stanza>),
     /// A stanza came that answers something of ours ([`super::AnswerIds::token`]).
     Answer(Box<Stanza>),
     /// A link has written these stanzas on its `epoch`-th stream.
@@ -88,6 +92,7 @@ impl<O> Input<O> {
         size_of::<Self>().saturating_add(match self {
             Self::Deliver { delivery, .. } => delivery.weight(),
             Self::Answer(stanza) | Self::Notice { stanza, .. } => stanza.element().weight(),
+            Self::Ping(pong) => pong.element().weight(),
             Self::Response { response, .. } => response.body().len(),
             Self::Written { .. }
             | Self::Acknowledged { .. }
@@ -103,6 +108,8 @@ impl<O> Input<O> {
 /// What is to be done.
 #[derive(Debug)]
 pub enum Output<O> {
+    /// Of this shard nothing more stands before the answer to a ping.
+    Pong(Arc<Stanza>),
     /// Write a stanza on a link; tell what became of it where there is a token.
     Send {
         /// Which link.

@@ -13,6 +13,7 @@
 
 mod answer;
 mod asked;
+mod behind;
 mod border;
 mod confirm;
 mod conversation;
@@ -55,6 +56,7 @@ pub use speaker::Speaker;
 
 use answer::Answers;
 use asked::Asked;
+use behind::Behind;
 use confirm::{Confirmation, Manners};
 use conversation::{Conversations, Names, Pair, Way};
 use delivery::Payload;
@@ -90,6 +92,8 @@ pub struct Gateway<O> {
     notices: Notices,
     /// The queries that wait for their answers.
     asked: Asked,
+    /// The pings that wait for texts.
+    behind: Behind,
     /// What users of SIP and of XMPP have between them.
     conversations: Conversations,
     /// What they asked to be told of their messages.
@@ -110,6 +114,7 @@ impl<O> Gateway<O> {
             errors: Errors::new(limits.pending_messages),
             waiting: Pending::new(limits.pending_messages, limits.pending_bytes),
             asked: Asked::new(limits.queries, limits.query),
+            behind: Behind::default(),
             manners: Manners::new(limits.pending_messages),
             notices: Notices::new(&limits),
             conversations: Conversations::new(&limits),
@@ -145,6 +150,7 @@ impl<O> Gateway<O> {
             Input::Notice { stanza, trace, hold } => {
                 self.send_back_held(now, *stanza, trace, hold);
             }
+            Input::Ping(pong) => self.pinged(now, pong),
             Input::Answer(stanza) => self.answered(now, &stanza),
             Input::Written { tokens, epoch } => self.written(now, &tokens, epoch),
             Input::Acknowledged { tokens, epoch } => self.acknowledged(now, &tokens, epoch),
@@ -161,6 +167,7 @@ impl<O> Gateway<O> {
     pub fn poll(&mut self, now: Instant) -> Option<Output<O>> {
         if self.ready.is_empty() {
             self.ping_where_wanted(now);
+            self.pong_where_free();
         }
         self.ready.pop_front()
     }
@@ -173,6 +180,7 @@ impl<O> Gateway<O> {
             self.notices.next(),
             self.ping_at,
             self.conversations.next(),
+            self.behind.next(),
         ]
         .into_iter()
         .flatten()
@@ -356,6 +364,9 @@ impl<O> Gateway<O> {
         let confirmed = !matches!(waiting.kind, WaitingKind::Passed { .. });
         let gathered =
             matches!(waiting.kind, WaitingKind::Forwarded { .. }).then(|| after(now, self.limits.gather));
+        if let WaitingKind::Xmpp { sender, .. } = &waiting.kind {
+            self.behind.enter(now, sender, token);
+        }
         match self.waiting.insert(token, until, waiting) {
             Ok(()) => {
                 if let (Link::Xmpp { .. }, true) = (&link, confirmed) {
@@ -369,7 +380,10 @@ impl<O> Gateway<O> {
                 }
             }
             // One too many fails at once.
-            Err(waiting) => self.fail(now, waiting, Trouble::Overload),
+            Err(waiting) => {
+                self.left_behind(token, &waiting);
+                self.fail(now, waiting, Trouble::Overload);
+            }
         }
     }
 
@@ -384,6 +398,7 @@ impl<O> Gateway<O> {
     fn end(&mut self, token: Token) -> Option<Waiting<O>> {
         let waiting = self.waiting.remove(token)?;
         self.leave(&waiting.link, |link| link.left(token));
+        self.left_behind(token, &waiting);
         Some(waiting)
     }
 

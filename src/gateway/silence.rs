@@ -66,6 +66,7 @@ impl<O> Gateway<O> {
                     Err(unkept) => waiting = unkept,
                 }
             }
+            self.left_behind(token, &waiting);
             let mut was_heard = false;
             self.leave(&waiting.link, |link| {
                 was_heard = link.was_heard();
@@ -84,6 +85,7 @@ impl<O> Gateway<O> {
         self.tick_conversations(now);
         self.receipts.expire(now);
         self.tick_notices(now);
+        self.behind.tick(now);
     }
 
     /// Whether the silence of its far end means that a message was taken.

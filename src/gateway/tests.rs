@@ -295,6 +295,8 @@ struct Seen {
     recalled: Vec<Token>,
     /// What could not be told.
     untold: usize,
+    /// The pings that may be answered.
+    pongs: usize,
 }
 
 #[derive(Debug, Clone)]
@@ -334,6 +336,7 @@ impl Seen {
             && self.outcomes.is_empty()
             && self.recalled.is_empty()
             && self.untold == 0
+            && self.pongs == 0
     }
 }
 
@@ -376,6 +379,7 @@ fn drain(gateway: &mut Gateway<u32>, now: Instant) -> Seen {
                 ..
             }) => seen.requests.push((token, request, until)),
             Some(Output::Respond { origin, response }) => seen.responses.push((origin, response)),
+            Some(Output::Pong(_)) => seen.pongs += 1,
             Some(Output::Recall { token }) => seen.recalled.push(token),
             Some(Output::Untold { .. }) => seen.untold += 1,
             Some(Output::Observe(seen_outcome)) => seen.outcomes.push(seen_outcome.outcome),

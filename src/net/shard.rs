@@ -12,6 +12,7 @@ use super::queue;
 use super::sip_flow::SipOrigin;
 use super::sip_relay::Recall;
 use super::world::{self, World};
+use super::xmpp_stream;
 use crate::gateway::{Gateway, Input, Link, Observation, Outcome, Output, Token, Trace, Trouble};
 use crate::sip::Method;
 
@@ -122,6 +123,11 @@ fn act(
                 until,
             };
             send(world, gateway, &link, letter);
+        }
+        Output::Pong(pong) => {
+            if let Some(pong) = Arc::into_inner(pong) {
+                xmpp_stream::hand_over(world, pong);
+            }
         }
         Output::Recall { token } => recalls.recall(token),
         Output::Respond { origin, response } => origin.respond(response),

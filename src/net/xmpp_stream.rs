@@ -186,6 +186,15 @@ pub async fn take(world: &Arc<World>, side: Side, stanza: Stanza, hold: Option<H
             // Boxed: a stream that waits for its next stanza needs no room for one.
             let _gone = Box::pin(shard.send(deliver)).await;
         }
+        Ok(AdmittedStanza::Pong(pong)) => {
+            let pong = Arc::new(*pong);
+            for shard in &world.shards {
+                let _gone = Box::pin(shard.send(Input::Ping(Arc::clone(&pong)))).await;
+            }
+            if let Some(pong) = Arc::into_inner(pong) {
+                hand_over(world, pong);
+            }
+        }
         Ok(AdmittedStanza::Answer(stanza)) => answer(world, *stanza, trace, hold).await,
         Ok(AdmittedStanza::Ignore) => {
             tracing::debug!(%trace, "stanza without counterpart, for which nobody waits");
@@ -212,6 +221,11 @@ pub(super) async fn answer(world: &Arc<World>, stanza: Stanza, trace: Trace, hol
         let _gone = Box::pin(shard.send(Input::Notice { stanza, trace, hold })).await;
         return;
     }
+    hand_over(world, stanza);
+}
+
+/// Gives what nobody waits for to the link to its addressee.
+pub(super) fn hand_over(world: &Arc<World>, stanza: Stanza) {
     let link = Link::Xmpp {
         local: stanza.from().domain().clone(),
         remote: stanza.to().domain().clone(),

@@ -122,7 +122,7 @@ fn by_xmpp(
     let kind = border.kind_of_stanza(side, &sent);
     let fate = match border.admit_stanza(side, sent, world::today(), &[0; 32]) {
         Ok(AdmittedStanza::Deliver(delivery)) => delivered(&delivery, Protocol::Xmpp),
-        Ok(AdmittedStanza::Answer(_)) => Fate::Answered,
+        Ok(AdmittedStanza::Answer(_) | AdmittedStanza::Pong(_)) => Fate::Answered,
         Ok(AdmittedStanza::Ignore) => Fate::Dropped,
         Err(rejected) => Fate::Refused {
             why: rejected.to_string(),

@@ -12,11 +12,11 @@ use crate::gateway::translate;
 use crate::interwork::passage::Passage;
 use crate::interwork::profile::{PeerKind, Profile};
 use crate::interwork::{composing, receipt};
-use crate::policy::{Direction, Kind, Kinds, Party, Permit, Query, Refusal};
+use crate::policy::{Answers, Direction, Kind, Kinds, Party, Permit, Query, Refusal};
 use crate::route::{self, Destination, Protocol, Route, Side};
 use crate::sip::{Date, Method, Transport};
 use crate::xmpp::stanza::{self, IqType, MessageType, PresenceType};
-use crate::xmpp::{Jid, Stanza};
+use crate::xmpp::{Jid, Stanza, ping};
 
 /// Both ends of a stanza, as policy asks about them.
 #[derive(Debug, Clone, Copy)]
@@ -231,6 +231,12 @@ impl Border {
             ) => return Ok(AdmittedStanza::Ignore),
             stanza::Kind::Iq(IqType::Get | IqType::Set) => {
                 return match service::answer(&stanza, Asked::SipDomain, self.conduct.version) {
+                    // Where nothing is told of a text, the time of an answer is not to tell of it either.
+                    Some(Ok(answer))
+                        if ping::answer(&stanza).is_some() && permit.answers() == Answers::Pass =>
+                    {
+                        Ok(AdmittedStanza::Pong(Box::new(answer)))
+                    }
                     Some(Ok(answer)) => Ok(AdmittedStanza::Answer(Box::new(answer))),
                     Some(Err(refusal)) => reject(&refusal),
                     None => Ok(AdmittedStanza::Ignore),

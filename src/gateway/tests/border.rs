@@ -452,7 +452,7 @@ fn stanzas_for_a_sip_domain_are_translated_answered_refused_or_dropped() {
     }
 
     let ping = ping::request(jid(JULIET), jid("partner.example"), "q1");
-    let Ok(AdmittedStanza::Answer(pong)) = admit(ping) else {
+    let Ok(AdmittedStanza::Pong(pong)) = admit(ping) else {
         panic!("the ping of a SIP domain is not answered");
     };
     assert_eq!(pong.kind(), Kind::Iq(IqType::Result));

@@ -79,7 +79,7 @@ impl Bench {
                 origin: None,
             }),
             AdmittedStanza::Ignore => Seen::default(),
-            other @ AdmittedStanza::Answer(_) => panic!("{other:?}"),
+            other @ (AdmittedStanza::Answer(_) | AdmittedStanza::Pong(_)) => panic!("{other:?}"),
         }
     }
 

@@ -1,5 +1,6 @@
 //! What becomes of a message, and what its sender is told.
 
+mod behind;
 mod notice;
 
 use super::*;
@@ -84,7 +85,9 @@ impl Bench {
                 delivery,
                 origin: None,
             }),
-            other @ (AdmittedStanza::Answer(_) | AdmittedStanza::Ignore) => panic!("{other:?}"),
+            other @ (AdmittedStanza::Answer(_) | AdmittedStanza::Pong(_) | AdmittedStanza::Ignore) => {
+                panic!("{other:?}")
+            }
         }
     }
 
@@ -1015,7 +1018,9 @@ fn what_may_go_by_two_plans_weighs_what_both_take() {
             .unwrap()
         {
             AdmittedStanza::Deliver(delivery) => delivery.weight(),
-            other @ (AdmittedStanza::Answer(_) | AdmittedStanza::Ignore) => panic!("{other:?}"),
+            other @ (AdmittedStanza::Answer(_) | AdmittedStanza::Pong(_) | AdmittedStanza::Ignore) => {
+                panic!("{other:?}")
+            }
         }
     };
     assert!(weight(&on_both(None)) > weight(&Bench::new()) + 500);

@@ -39,7 +39,7 @@ fn admit(border: &Border, stanza: Stanza) -> Result<AdmittedStanza, RejectedStan
 /// The payload of the answer, or the condition of the error.
 fn answered(border: &Border, stanza: Stanza) -> Result<Option<Element>, Condition> {
     match admit(border, stanza.clone()) {
-        Ok(AdmittedStanza::Answer(answer)) => {
+        Ok(AdmittedStanza::Answer(answer) | AdmittedStanza::Pong(answer)) => {
             assert_eq!(answer.kind(), Kind::Iq(IqType::Result));
             assert_eq!((answer.from(), answer.to()), (stanza.to(), stanza.from()));
             assert_eq!(answer.id(), stanza.id());

@@ -207,7 +207,7 @@ impl World {
                     }
                 }
                 // Too late: the answer is on its way.
-                Output::Recall { .. } => {}
+                Output::Recall { .. } | Output::Pong(_) => {}
                 Output::Respond { origin, response } => self.responded(origin, response.status().code()),
                 Output::Untold { trace, .. } => {
                     let message = &mut self.messages[self.traces[&trace]];
@@ -333,7 +333,8 @@ impl World {
             .admit_stanza(side, chat(from, to, &id, "hi"), today(), &[7; 32])
         {
             Ok(AdmittedStanza::Deliver(delivery)) => self.take(delivery, None, protocols),
-            other @ (Ok(AdmittedStanza::Answer(_) | AdmittedStanza::Ignore) | Err(_)) => {
+            other @ (Ok(AdmittedStanza::Answer(_) | AdmittedStanza::Pong(_) | AdmittedStanza::Ignore)
+            | Err(_)) => {
                 panic!("{other:?}")
             }
         }

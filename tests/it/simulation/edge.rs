@@ -161,7 +161,9 @@ impl World {
                     },
                 );
             }
-            Ok(AdmittedStanza::Answer(answer)) => self.post_answer(number, *answer),
+            Ok(AdmittedStanza::Answer(answer) | AdmittedStanza::Pong(answer)) => {
+                self.post_answer(number, *answer);
+            }
             Ok(AdmittedStanza::Ignore) => {}
             Err(rejected) => {
                 if let Some(reply) = rejected.into_reply() {
@@ -243,6 +245,7 @@ impl World {
                 other @ (Output::Send { .. }
                 | Output::Request { .. }
                 | Output::Recall { .. }
+                | Output::Pong(_)
                 | Output::Respond { .. }) => {
                     self.ledger
                         .faults
