@@ -22,6 +22,8 @@ mod dns_answers;
 mod jid;
 #[path = "../targets/policy.rs"]
 mod policy;
+#[path = "../targets/presence.rs"]
+mod presence;
 #[path = "../targets/sasl.rs"]
 mod sasl;
 #[path = "../targets/sdp.rs"]
@@ -69,7 +71,7 @@ fn chosen() -> Target {
         .1
 }
 
-const TARGETS: [(&str, Target); 23] = [
+const TARGETS: [(&str, Target); 24] = [
     ("address_round_trip", address_round_trip::run),
     ("certificate", certificate::run),
     ("configuration", configuration::run),
@@ -78,6 +80,7 @@ const TARGETS: [(&str, Target); 23] = [
     ("dns_answers", dns_answers::run),
     ("jid", jid::run),
     ("policy", policy::run),
+    ("presence", presence::run),
     ("sasl", sasl::run),
     ("sdp", sdp::run),
     ("sip_dialog", sip_dialog::run),
