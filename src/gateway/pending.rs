@@ -50,7 +50,8 @@ pub(super) struct Pending<T> {
     most: usize,
     most_octets: usize,
     octets: usize,
-    entries: HashMap<Token, (Instant, T)>,
+    /// With when each ends, and the octets that were counted for it.
+    entries: HashMap<Token, (Instant, usize, T)>,
     times: BTreeSet<(Instant, Token)>,
 }
 
@@ -77,30 +78,31 @@ impl<T: Weighs> Pending<T> {
 
     /// Puts an entry in; gives it back where the table is full.
     pub(super) fn insert(&mut self, token: Token, until: Instant, entry: T) -> Result<(), T> {
-        let octets = self.octets.saturating_add(entry.weight());
+        let weight = entry.weight();
+        let octets = self.octets.saturating_add(weight);
         if self.entries.len() >= self.most || octets > self.most_octets {
             return Err(entry);
         }
         self.octets = octets;
         self.times.insert((until, token));
-        if let Some((before, replaced)) = self.entries.insert(token, (until, entry)) {
-            self.octets = self.octets.saturating_sub(replaced.weight());
+        if let Some((before, replaced, _)) = self.entries.insert(token, (until, weight, entry)) {
+            self.octets = self.octets.saturating_sub(replaced);
             self.times.remove(&(before, token));
         }
         Ok(())
     }
 
     pub(super) fn get(&self, token: Token) -> Option<&T> {
-        self.entries.get(&token).map(|(_, entry)| entry)
+        self.entries.get(&token).map(|(.., entry)| entry)
     }
 
     pub(super) fn get_mut(&mut self, token: Token) -> Option<&mut T> {
-        self.entries.get_mut(&token).map(|(_, entry)| entry)
+        self.entries.get_mut(&token).map(|(.., entry)| entry)
     }
 
     /// Lets an entry wait until another time.
     pub(super) fn wait_until(&mut self, token: Token, until: Instant) {
-        if let Some((before, _)) = self.entries.get_mut(&token) {
+        if let Some((before, ..)) = self.entries.get_mut(&token) {
             self.times.remove(&(*before, token));
             *before = until;
             self.times.insert((until, token));
@@ -108,8 +110,9 @@ impl<T: Weighs> Pending<T> {
     }
 
     pub(super) fn remove(&mut self, token: Token) -> Option<T> {
-        let (until, entry) = self.entries.remove(&token)?;
-        self.octets = self.octets.saturating_sub(entry.weight());
+        // What has changed since it was put in weighs what was counted then.
+        let (until, weight, entry) = self.entries.remove(&token)?;
+        self.octets = self.octets.saturating_sub(weight);
         self.times.remove(&(until, token));
         Some(entry)
     }

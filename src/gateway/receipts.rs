@@ -24,7 +24,7 @@ use crate::limits::GatewayLimits;
 use crate::policy::Direction;
 use crate::route::Route;
 use crate::sip::Request;
-use crate::xmpp::{Jid, Stanza};
+use crate::xmpp::{Jid, Stanza, ns};
 
 /// What was asked for and not told yet, by the name that the message bears on its other side.
 #[derive(Debug)]
@@ -242,7 +242,7 @@ impl<O> Gateway<O> {
         None
     }
 
-    /// Takes what an XMPP user tells of a message of SIP; gives back what is about another message.
+    /// Takes what an XMPP user tells of a message of SIP; gives back what is about another message, and what says more.
     pub(super) fn receipt_of_xmpp(&mut self, now: Instant, delivery: Delivery) -> Option<Delivery> {
         let (Payload::Receipt { stanza } | Payload::Forward { stanza, .. }) = &delivery.payload else {
             return Some(delivery);
@@ -253,9 +253,12 @@ impl<O> Gateway<O> {
         let Some((receipt, token)) = told else {
             return Some(delivery);
         };
+        let has_words = stanza.child("body", ns::STANZA).is_some();
         let pair = Pair::new(stanza.from(), stanza.to());
-        self.tell_sip(now, token, &pair, receipt, delivery.trace);
-        None
+        let (trace, fresh) = (delivery.trace, &delivery.route);
+        let route = matches!(delivery.payload, Payload::Receipt { .. }).then(|| fresh.clone());
+        let is_told = self.tell_sip(now, token, &pair, (receipt, route), trace);
+        (has_words || !is_told).then_some(delivery)
     }
 
     /// A message of SIP that was taken to have arrived did not.
@@ -267,18 +270,26 @@ impl<O> Gateway<O> {
         let pair = promise.pair.clone();
         let is_his = by.bare() == pair.xmpp || by.bare() == Jid::from(pair.xmpp.domain().clone());
         if is_his && stanza.to().bare() == pair.sip {
-            self.tell_sip(now, token, &pair, Receipt::Failed, Trace::default());
+            self.tell_sip(now, token, &pair, (Receipt::Failed, None), Trace::default());
         }
     }
 
-    fn tell_sip(&mut self, now: Instant, token: Token, pair: &Pair, receipt: Receipt, trace: Trace) {
+    /// Tells who asked, by that route where it is newer than what was known when he did; `false` where nobody asked for it.
+    fn tell_sip(
+        &mut self,
+        now: Instant,
+        token: Token,
+        pair: &Pair,
+        (receipt, route): (Receipt, Option<Route>),
+        trace: Trace,
+    ) -> bool {
         let Some(Promise {
             asked,
             who: Who::Sip { asking, device },
             ..
         }) = self.receipts.take(token, pair, receipt)
         else {
-            return;
+            return false;
         };
         let own = self.names.tag();
         let (us, him) = (message::uri_of(&pair.xmpp), message::addressee(device));
@@ -292,11 +303,13 @@ impl<O> Gateway<O> {
             self.spellings.apply(pair, device.resource(), &mut request);
             Some((request, body))
         });
-        let route = asking.back.clone();
+        let route = route.unwrap_or_else(|| asking.back.clone());
         self.receipts.settle(token);
-        let Some((request, body)) = made else { return };
+        let Some((request, body)) = made else {
+            return true;
+        };
         let Err((kind, body)) = self.say_beside(now, pair, body) else {
-            return;
+            return true;
         };
         // Nobody is told what becomes of it (RFC 5438 §7.2.1), and so nobody waits for its answer.
         let output = Output::Request {
@@ -310,6 +323,7 @@ impl<O> Gateway<O> {
             trace,
         };
         self.ready.push_back(output);
+        true
     }
 
     /// A SIP user tells of a text of XMPP.

@@ -68,7 +68,6 @@ pub(super) fn refreshed(
         return session.dialog.answer(request, StatusCode::REQUEST_PENDING, "");
     }
     session.weight = session.dialog.weight();
-    session.takes = session.takes.hear(request.headers(), request.body());
     if let Err(small) = session.timer.check(request) {
         return small.response(request, session.dialog.local().tag().unwrap_or_default());
     }
@@ -84,7 +83,10 @@ pub(super) fn refreshed(
         response = response.with_body(MediaType::plain("application", "sdp"), description);
     }
     match with_timer(&mut session.timer, now, request, response) {
-        Ok(response) => response,
+        Ok(response) => {
+            session.takes = session.takes.hear(request.headers(), request.body());
+            response
+        }
         Err(_) => {
             let status = StatusCode::SERVER_INTERNAL_ERROR;
             request.response(status, status.reason(), None)

@@ -129,6 +129,10 @@ impl Open {
         element: Element,
     ) -> Result<(), StreamRefusal> {
         wire.has_moved(now);
+        // As any other, once its sender was told for the last time how many we have taken.
+        if !wire.is_writable() && wire.acknowledges() {
+            return Ok(());
+        }
         self.stanza(wire, Stanza::from_oversized(element, ns::SERVER))?;
         // Its sender counts it all the same (XEP-0198 §4).
         wire.has_given();

@@ -41,7 +41,9 @@ impl Wire {
 
     /// How many stanzas our owner must have done with before the peer's oldest request can be answered.
     pub(in crate::xmpp) fn owes(&self) -> Option<u64> {
-        self.handled.as_ref().and_then(Handled::owes)
+        // Of a stream that has ended nobody hears any more.
+        let handled = self.handled.as_ref().filter(|_| !self.has_ended());
+        handled.and_then(Handled::owes)
     }
 
     fn settled(&self) -> u64 {
