@@ -110,6 +110,8 @@ pub(super) struct SipPeer {
     pub(super) profile: Profile,
     /// Where it reaches us.
     pub(super) face: Face,
+    /// The domain of the one of the pair who is outside.
+    pub(super) outside: Domain,
 }
 
 /// What a request within a session has for the XMPP user.

@@ -112,6 +112,7 @@ impl Border {
         let peer = Arc::new(SipPeer {
             profile: profile.clone(),
             face,
+            outside: parties.foreign.domain().clone(),
         });
         let going = ToXmpp {
             side,

@@ -245,6 +245,10 @@ impl Border {
             stanza::Kind::Message(MessageType::Groupchat)
             | stanza::Kind::Presence(PresenceType::Subscribe) => return reject(&Refused::Unsupported),
         }
+        let outside = match route.destination() {
+            Destination::Foreign(_) => stanza.to().domain().clone(),
+            Destination::Local(_) => stanza.from().domain().clone(),
+        };
         let (profile, side, over) = match route.destination() {
             Destination::Foreign(entry) => (self.profile(entry), Side::Outside, Transport::Tls),
             Destination::Local(local) => (
@@ -276,7 +280,11 @@ impl Border {
                 request: Box::new(request),
                 sender: Box::new(without_payload(stanza)),
                 asked,
-                peer: Arc::new(SipPeer { profile, face }),
+                peer: Arc::new(SipPeer {
+                    profile,
+                    face,
+                    outside,
+                }),
             },
             // A message without a text.
             (None, Some(_), _) => Payload::Receipt {

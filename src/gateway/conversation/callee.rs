@@ -48,7 +48,8 @@ impl<O> Gateway<O> {
                 return self.respond(origin, response);
             }
         };
-        let has_share = self.conversations.has_share(&pair) && self.conversations.has_octets(&pair);
+        let has_share = self.conversations.has_share(&pair, &peer.outside)
+            && self.conversations.has_octets(&peer.outside);
         let conversation = has_share
             .then(|| self.converse(now, &pair, &to_sip, &rest.back, &peer))
             .flatten();

@@ -2,6 +2,7 @@
 
 use std::time::Instant;
 
+use super::wrapper::refuses_wrapper;
 use super::{Heard, Mode, Pair, Purpose};
 use crate::gateway::answer::Trouble;
 use crate::gateway::delivery::{Link, SipPeer, Trace};
@@ -10,13 +11,12 @@ use crate::gateway::pending::Token;
 use crate::gateway::waiting::{Waiting, WaitingKind};
 use crate::gateway::{Gateway, after};
 use crate::interwork::composing::{self, ChatState};
-use crate::interwork::message;
 use crate::interwork::passage;
 use crate::interwork::profile::Sessions;
 use crate::mime::MediaType;
 use crate::route::Route;
 use crate::sip::dialog::Damage;
-use crate::sip::{Flaw, Headers, Mandatory, Method, Request, Response, StatusCode};
+use crate::sip::{Flaw, Headers, Method, Request, Response, StatusCode};
 use crate::xmpp::Jid;
 
 /// What is to be done with a text for SIP.
@@ -41,7 +41,12 @@ impl<O> Gateway<O> {
         (from, state): (&Jid, Option<ChatState>),
         (link, route, peer): (&Link, &Route, &std::sync::Arc<SipPeer>),
     ) -> Way {
-        let has_octets = self.conversations.has_octets(pair);
+        // Our own users have what others leave.
+        let is_guest = *from.domain() == peer.outside;
+        if is_guest && !self.conversations.has_share(pair, &peer.outside) {
+            return Way::Alone { may_change: false };
+        }
+        let has_room = self.conversations.has_room();
         let Some(conversation) = self.converse(now, pair, link, route, peer) else {
             return Way::Alone { may_change: false };
         };
@@ -54,7 +59,7 @@ impl<O> Gateway<O> {
             // What waits already goes first.
             _ if has_session || !conversation.queue.is_empty() => Way::InSession,
             // There is no room for one more session.
-            _ if !has_octets => Way::Alone { may_change: false },
+            _ if !has_room => Way::Alone { may_change: false },
             Mode::Session | Mode::Unknown(Sessions::Always) => Way::InSession,
             mode @ (Mode::Page | Mode::Unknown(Sessions::Never | Sessions::Fallback)) => Way::Alone {
                 may_change: mode.may_change(),
@@ -126,7 +131,7 @@ impl<O> Gateway<O> {
                 // A session is on its way.
                 break;
             }
-            if !self.conversations.has_octets(pair) || self.invite(now, pair, token).is_err() {
+            if !self.conversations.has_room() || self.invite(now, pair, token).is_err() {
                 self.lose_text(now, token);
                 continue;
             }
@@ -236,32 +241,6 @@ impl<O> Gateway<O> {
             let (request, until, trace) = (Request::clone(text), *until, about.trace);
             self.send_request(pair, request, token, until, trace);
         }
-    }
-
-    /// A text that was refused for the wrapper that it asks in goes without, as all that follow; `false` where it had none.
-    fn unwrap(&mut self, token: Token) -> bool {
-        let Some(Waiting {
-            kind:
-                WaitingKind::Xmpp {
-                    text: Some(text),
-                    asked,
-                    sender,
-                },
-            ..
-        }) = self.waiting.get_mut(token)
-        else {
-            return false;
-        };
-        let pair = Pair::new(sender.from(), sender.to());
-        let (Some(plain), Some(promised)) = (bare(text), self.receipts.withdraw(token)) else {
-            return false;
-        };
-        **text = plain;
-        *asked = Some(Box::new(promised));
-        if let Some(conversation) = self.conversations.by_pair.get_mut(&pair) {
-            conversation.wraps = false;
-        }
-        true
     }
 
     pub(super) fn text_answered(
@@ -425,29 +404,8 @@ pub(super) const fn wants_other_mode(status: StatusCode) -> bool {
     matches!(status.code(), 405 | 415 | 488 | 501)
 }
 
-/// Whether a refusal may be about a wrapper.
-const fn refuses_wrapper(status: StatusCode) -> bool {
-    matches!(status.code(), 406 | 415 | 488)
-}
-
-/// The same request without the wrapper, as one of its own.
-fn bare(wrapped: &Request) -> Option<Request> {
-    let (kind, body) = message::unwrapped(wrapped)?;
-    let headers = wrapped.headers();
-    let mandatory = Mandatory {
-        via: headers.top_via().clone(),
-        from: headers.from().clone(),
-        to: headers.to().clone(),
-        call_id: headers.call_id().clone(),
-        // With the same number it would be taken for the same (RFC 3261 §8.2.2.2).
-        sequence: headers.cseq().number().checked_add(1)?,
-    };
-    let request = Request::new(Method::Message, wrapped.uri().clone(), mandatory);
-    Some(with_text(request, wrapped).ok()?.with_body(kind, body))
-}
-
 /// A request within a session with the text of one on its own.
-fn with_text(mut request: Request, text: &Request) -> Result<Request, Flaw> {
+pub(super) fn with_text(mut request: Request, text: &Request) -> Result<Request, Flaw> {
     if let Some(kind) = text.headers().content_type() {
         request = request.with_body(kind.clone(), text.body().clone());
     }

@@ -24,6 +24,7 @@ mod states;
 mod table;
 mod takes;
 mod typing;
+mod wrapper;
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -343,7 +344,7 @@ impl<O> Gateway<O> {
 
     /// A SIP user asks for receipts: that he knows of them is remembered, where there is room.
     pub(super) fn learn_wrapper(&mut self, now: Instant, pair: &Pair, asking: &Asking) {
-        if !self.conversations.has_share(pair) {
+        if !self.conversations.has_share(pair, &asking.peer.outside) {
             return;
         }
         let link = Link::Sip {
@@ -378,7 +379,7 @@ impl<O> Gateway<O> {
             if !conversations.make_room() {
                 return None;
             }
-            conversations.count(pair);
+            conversations.count(&peer.outside);
         }
         let conversation = conversations
             .by_pair

@@ -55,7 +55,7 @@ impl<O> Gateway<O> {
         let link = Link::Sip {
             remote: pair.sip.domain().clone(),
         };
-        if self.conversations.has_share(pair)
+        if self.conversations.has_share(pair, &peer.outside)
             && let Some(conversation) = self.converse(now, pair, &link, back, peer)
         {
             conversation.typing.is_taken();

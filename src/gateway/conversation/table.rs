@@ -18,7 +18,7 @@ pub(in crate::gateway) struct Conversations {
     /// What they hold together, about.
     octets: usize,
     pub(super) by_pair: HashMap<Pair, Conversation>,
-    /// What users of each domain of SIP have part in.
+    /// What users of each domain outside have part in.
     by_domain: HashMap<Domain, Held>,
     /// The requests of ours that belong to one, until they are answered.
     pub(super) requests: HashMap<Token, (Pair, Purpose)>,
@@ -89,18 +89,17 @@ impl Conversations {
     }
 
     /// Whether a peer may begin one more: a part is left to others.
-    pub(super) fn has_share(&self, pair: &Pair) -> bool {
-        let held = self.of_domain(pair);
-        self.by_pair.contains_key(pair) || held.count < self.most.div_ceil(SHARE)
+    pub(super) fn has_share(&self, pair: &Pair, outside: &Domain) -> bool {
+        self.by_pair.contains_key(pair) || self.of_domain(outside).count < self.most.div_ceil(SHARE)
     }
 
-    fn of_domain(&self, pair: &Pair) -> Held {
-        self.by_domain.get(pair.sip.domain()).copied().unwrap_or_default()
+    fn of_domain(&self, outside: &Domain) -> Held {
+        self.by_domain.get(outside).copied().unwrap_or_default()
     }
 
     /// Makes room for one more: what is quiet and has no session is forgotten before its time.
     pub(super) fn make_room(&mut self) -> bool {
-        if self.by_pair.len() < self.most && self.octets < self.most_octets {
+        if self.by_pair.len() < self.most && self.has_room() {
             return true;
         }
         let quiet = self.times.iter().take(LOOKED_AT).find(|(_, pair)| {
@@ -116,14 +115,19 @@ impl Conversations {
         self.remove(&pair).is_some()
     }
 
-    /// Whether those with users of the same domain may hold more: a part is left to others.
-    pub(super) fn has_octets(&self, pair: &Pair) -> bool {
-        self.octets < self.most_octets && self.of_domain(pair).octets < self.most_octets.div_ceil(SHARE)
+    /// Whether they may hold more.
+    pub(super) const fn has_room(&self) -> bool {
+        self.octets < self.most_octets
+    }
+
+    /// Whether a domain outside may have them hold more: a part is left to others.
+    pub(super) fn has_octets(&self, outside: &Domain) -> bool {
+        self.has_room() && self.of_domain(outside).octets < self.most_octets.div_ceil(SHARE)
     }
 
     /// Counts one more with users of a domain.
-    pub(super) fn count(&mut self, pair: &Pair) {
-        let held = self.by_domain.entry(pair.sip.domain().clone()).or_default();
+    pub(super) fn count(&mut self, outside: &Domain) {
+        let held = self.by_domain.entry(outside.clone()).or_default();
         held.count = held.count.saturating_add(1);
     }
 
@@ -140,7 +144,7 @@ impl Conversations {
         let weight = conversation.weight();
         let before = std::mem::replace(&mut conversation.weighed, weight);
         self.octets = self.octets.saturating_sub(before).saturating_add(weight);
-        if let Some(held) = self.by_domain.get_mut(pair.sip.domain()) {
+        if let Some(held) = self.by_domain.get_mut(&conversation.peer.outside) {
             held.octets = held.octets.saturating_sub(before).saturating_add(weight);
         }
         let at = conversation.wakes();
@@ -156,11 +160,12 @@ impl Conversations {
     pub(super) fn remove(&mut self, pair: &Pair) -> Option<Conversation> {
         let conversation = self.by_pair.remove(pair)?;
         self.octets = self.octets.saturating_sub(conversation.weighed);
-        if let Some(held) = self.by_domain.get_mut(pair.sip.domain()) {
+        let outside = &conversation.peer.outside;
+        if let Some(held) = self.by_domain.get_mut(outside) {
             held.count = held.count.saturating_sub(1);
             held.octets = held.octets.saturating_sub(conversation.weighed);
             if held.count == 0 {
-                self.by_domain.remove(pair.sip.domain());
+                self.by_domain.remove(outside);
             }
         }
         if let Some(at) = conversation.wakes_at {
