@@ -129,6 +129,14 @@ fn section_4_a_request_is_answered_once_what_stood_before_it_is_settled_and_neve
     // Whoever ends in good order has taken what it has taken.
     here.input(Input::Close(None)).unwrap();
     assert_eq!(here.said(), format!("{}</stream:stream>", answer(1)));
+
+    // What its end has overtaken is owed to nobody.
+    let mut here = accepted();
+    here.machine = here.machine.settle_later();
+    here.feed(ENABLE).feed(MESSAGE).feed(REQUEST);
+    assert_eq!(here.machine.owes(), Some(1));
+    here.feed("</stream:stream>");
+    assert_eq!(here.machine.owes(), None);
 }
 
 #[test]
