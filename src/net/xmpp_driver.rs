@@ -106,6 +106,8 @@ pub enum Turn {
     Event(Event),
     /// What was sent has been written, so far that there is room again or that nothing waits.
     Written,
+    /// The far end asks what has become of its stanzas ([`Driver::owes`]).
+    Asked,
 }
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Ending {
@@ -166,7 +168,11 @@ impl Driver {
             }
             // A stream that waits keeps no room for events.
             self.events = VecDeque::new();
+            let owed = self.owes();
             self.advance().await;
+            if self.owes() != owed {
+                return Some(Turn::Asked);
+            }
         }
     }
 

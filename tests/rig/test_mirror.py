@@ -79,6 +79,8 @@ class Mirror(unittest.TestCase):
                 self.assertFalse([name for name in inside if name in text], text)
 
     def test_who_types_inside_is_seen_to_type_outside(self):
+        self.dave.send("carol@example.lan", "hello", extension=f'<active xmlns="{STATES}"/>')  # he wants to know (XEP-0085 section 5.1)
+        self.carol.answer(self.carol.request("MESSAGE"), tag="c")
         self.carol.send("MESSAGE", "sip:dave@partner.lan", "carol@example.lan", "dave@partner.lan", kind="application/im-iscomposing+xml",
                         body=COMPOSING)
         self.assertEqual(200, self.carol.response().status)

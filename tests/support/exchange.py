@@ -90,8 +90,8 @@ class Exchange:
 def beside(binary):
     """Where the load generator is: built beside the proxy, or named by VESTIBULE_LOAD."""
     here = os.environ.get("VESTIBULE_LOAD")
-    for folder in (os.path.dirname(binary), os.path.join(os.path.dirname(os.path.dirname(binary)), "debug")):
-        path = here or os.path.join(folder, "examples", "load")
-        if os.path.exists(path):
-            return path
+    folders = os.path.dirname(binary), os.path.join(os.path.dirname(os.path.dirname(binary)), "debug")
+    built = [path for path in ([here] if here else [os.path.join(folder, "examples", "load") for folder in folders]) if os.path.exists(path)]
+    if built:
+        return max(built, key=os.path.getmtime)  # one of both may be of another time
     raise rigs.Failed("the load generator is not there: cargo build --example load")
