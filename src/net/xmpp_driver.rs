@@ -104,10 +104,9 @@ enum After {
 pub enum Turn {
     /// Something happened on the stream.
     Event(Event),
-    /// What was sent has been written, so far that there is room again or that nothing waits.
+    /// What was sent has been written, so far that there is room again or that nothing waits; or the far end asks what has become
+    /// of its stanzas ([`Driver::owes`]).
     Written,
-    /// The far end asks what has become of its stanzas ([`Driver::owes`]).
-    Asked,
 }
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Ending {
@@ -170,9 +169,7 @@ impl Driver {
             self.events = VecDeque::new();
             let owed = self.owes();
             self.advance().await;
-            if self.owes() != owed {
-                return Some(Turn::Asked);
-            }
+            self.progress |= self.owes() != owed;
         }
     }
 
@@ -206,7 +203,6 @@ impl Driver {
     /// So many stanzas in all are settled.
     pub fn settled(&mut self, total: u64) {
         self.tell(Input::Settled(total));
-        self.absorb();
     }
 
     /// What it means that TLS failed, in the handshake or by an alert after it.

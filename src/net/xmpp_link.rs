@@ -289,7 +289,7 @@ impl LinkTask {
                 let random = u32::from_le_bytes(world::random());
                 self.tell(link::Input::Failed { trouble, random });
             }
-            News::Turn(Some(Turn::Written | Turn::Asked)) => {}
+            News::Turn(Some(Turn::Written)) => {}
             News::Turn(Some(Turn::Event(Event::Acknowledged(count)))) => {
                 self.tell(link::Input::Acknowledged(count.into()));
             }

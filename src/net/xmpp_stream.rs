@@ -42,7 +42,7 @@ pub async fn accepted(
             settled = settling.reach(owed.unwrap_or_default()), if owed.is_some() => driver.settled(settled),
             turn = driver.next() => match turn {
                 None => break,
-                Some(Turn::Written | Turn::Asked) => {}
+                Some(Turn::Written) => {}
                 Some(Turn::Event(event)) => {
                     if let Event::Authenticated { remote, .. } = &event {
                         place.is_known();
