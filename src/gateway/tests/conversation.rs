@@ -888,3 +888,20 @@ fn invitations_that_cross_are_one_conversation_in_which_each_text_goes_once() {
     assert_eq!((bye.unwrap().status().code(), seen.sent.len()), (200, 0));
     assert_eq!(bodies(&bench.write("m2", "still here")), ["still here"]);
 }
+
+#[test]
+fn without_room_for_a_session_texts_go_alone_or_are_told() {
+    let limits = GatewayLimits {
+        conversation_bytes: 1,
+        ..GatewayLimits::default()
+    };
+    let mut bench = Bench::new();
+    bench.gateway = Gateway::new(0, limits, &speaker(7, UNDELIVERABLE));
+    assert_eq!(
+        bench.write("m1", "hello").errors().len(),
+        1,
+        "what it waited for cannot begin"
+    );
+    let seen = bench.stanza(chat(JULIET, "u1@ms.example", "m2", "hello"));
+    assert_eq!(methods(&seen), ["MESSAGE"]);
+}
