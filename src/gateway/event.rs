@@ -8,6 +8,7 @@ use super::conversation::Call;
 use super::delivery::{Delivery, Link, Outcome, Trace};
 use super::hold::Hold;
 use super::pending::Token;
+use super::presence::{Change, Record};
 use crate::policy::Direction;
 use crate::route::{Protocol, Route};
 use crate::sip::{Request, Response};
@@ -81,6 +82,20 @@ pub enum Input<O> {
         /// Whatever still waits then is told as failed.
         by: Instant,
     },
+    /// What the store has kept of the presence of users, at the start and in parts.
+    Restore {
+        /// Some of its records.
+        records: Vec<Record>,
+        /// The time now, in seconds since 1970, by which theirs are read.
+        unix: u64,
+    },
+    /// That was all that the store has: presence that waited for it goes on.
+    Restored,
+    /// What [`Output::Persist`] gave is kept, or cannot be: the store has said so, and nobody waits for it any more.
+    Persisted {
+        /// The number of the output.
+        ticket: u64,
+    },
     /// Time has passed.
     Tick,
 }
@@ -100,14 +115,28 @@ impl<O> Input<O> {
             | Self::Broken { .. }
             | Self::CalledBack(_)
             | Self::Stop { .. }
+            | Self::Restored
+            | Self::Persisted { .. }
             | Self::Tick => 0,
+            Self::Restore { records, .. } => records.len().saturating_mul(RECORD),
         })
     }
 }
 
+/// Octets that a record of presence takes, about.
+const RECORD: usize = 2_048;
+
 /// What is to be done.
 #[derive(Debug)]
 pub enum Output<O> {
+    /// Keep these changes, in this order, and say so by [`Input::Persisted`]. Those of one shard are kept in the order of their
+    /// tickets; a later change of the same users makes an earlier one needless.
+    Persist {
+        /// The number of this output, which grows.
+        ticket: u64,
+        /// What has changed.
+        changes: Vec<Change>,
+    },
     /// Of this shard nothing more stands before the answer to a ping.
     Pong(Arc<Stanza>),
     /// Write a stanza on a link; tell what became of it where there is a token.

@@ -25,6 +25,7 @@ mod kind;
 pub mod link;
 mod notice;
 mod pending;
+pub mod presence;
 mod receipts;
 mod rejection;
 mod report;
@@ -159,6 +160,7 @@ impl<O> Gateway<O> {
             Input::Response { token, response } => self.responded(now, token, &response),
             Input::CalledBack(call) => self.called_back(now, &call),
             Input::Stop { by } => self.stop(now, by),
+            Input::Restore { .. } | Input::Restored | Input::Persisted { .. } => {}
             Input::Tick => self.tick(now),
         }
     }

@@ -297,6 +297,8 @@ struct Seen {
     untold: usize,
     /// The pings that may be answered.
     pongs: usize,
+    /// What the store is to keep.
+    persisted: Vec<(u64, Vec<presence::Change>)>,
 }
 
 #[derive(Debug, Clone)]
@@ -337,6 +339,7 @@ impl Seen {
             && self.recalled.is_empty()
             && self.untold == 0
             && self.pongs == 0
+            && self.persisted.is_empty()
     }
 }
 
@@ -380,6 +383,7 @@ fn drain(gateway: &mut Gateway<u32>, now: Instant) -> Seen {
             }) => seen.requests.push((token, request, until)),
             Some(Output::Respond { origin, response }) => seen.responses.push((origin, response)),
             Some(Output::Pong(_)) => seen.pongs += 1,
+            Some(Output::Persist { ticket, changes }) => seen.persisted.push((ticket, changes)),
             Some(Output::Recall { token }) => seen.recalled.push(token),
             Some(Output::Untold { .. }) => seen.untold += 1,
             Some(Output::Observe(seen_outcome)) => seen.outcomes.push(seen_outcome.outcome),

@@ -129,6 +129,8 @@ fn act(
                 xmpp_stream::hand_over(world, pong);
             }
         }
+        // Nothing of the gateway's gives it yet.
+        Output::Persist { .. } => {}
         Output::Recall { token } => recalls.recall(token),
         Output::Respond { origin, response } => origin.respond(response),
         Output::Untold { link, trace } => untold(world, &link, Some(trace), None),

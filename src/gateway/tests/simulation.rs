@@ -207,7 +207,7 @@ impl World {
                     }
                 }
                 // Too late: the answer is on its way.
-                Output::Recall { .. } | Output::Pong(_) => {}
+                Output::Recall { .. } | Output::Pong(_) | Output::Persist { .. } => {}
                 Output::Respond { origin, response } => self.responded(origin, response.status().code()),
                 Output::Untold { trace, .. } => {
                     let message = &mut self.messages[self.traces[&trace]];

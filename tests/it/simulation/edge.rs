@@ -245,6 +245,7 @@ impl World {
                 other @ (Output::Send { .. }
                 | Output::Request { .. }
                 | Output::Recall { .. }
+                | Output::Persist { .. }
                 | Output::Pong(_)
                 | Output::Respond { .. }) => {
                     self.ledger

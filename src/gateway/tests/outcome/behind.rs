@@ -68,6 +68,7 @@ fn the_answer_to_a_ping_goes_behind_the_error_of_what_was_before_it() {
             | Output::Request { .. }
             | Output::Respond { .. }
             | Output::Recall { .. }
+            | Output::Persist { .. }
             | Output::Untold { .. }
             | Output::Observe(_) => {}
         }
