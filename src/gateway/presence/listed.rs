@@ -4,6 +4,15 @@ use std::time::Duration;
 
 use super::record::Ends;
 
+/// Some of the subscriptions of a shard, in the order of their users: no turn of a shard is long, however many it has.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Page {
+    /// Those of the users that were asked for; of one pair of users stand all here or none.
+    pub listed: Vec<Listed>,
+    /// After whom the next page goes on; `None` where this was the last.
+    pub next: Option<Ends>,
+}
+
 /// One subscription, as it stands.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Listed {
