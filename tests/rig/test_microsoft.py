@@ -177,6 +177,7 @@ class Microsoft(unittest.TestCase):
 
     def test_their_subscriptions_and_ours_are_notified(self):
         for edge, alice in self.alices():
+            alice.notifies_first = False
             asked = microsoft.in_background(lambda: alice.subscribe("bob@example.lan"))
             request = self.bob_hears("SUBSCRIBE", headers=[self.bobs_contact(), "Expires: 3600", "Event: presence"])
             self.assertIn("application/msrtc-event-categories+xml", request.get("Accept"))

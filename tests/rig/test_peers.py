@@ -6,6 +6,7 @@ import chat
 import component
 import ejabberd
 import kamailio
+import presence
 import prosody
 import resolver
 from baresip import Baresip
@@ -104,6 +105,82 @@ class Peers(unittest.TestCase):
         node.register("bob", "secret")
         bob = self.client("bob@example.lan", node.start())
         self.assertIn("hello", sink.wait_for("message", bob.send("a@sink.relay.lan", "hello"))[5])
+
+    def agent(self, role, domain, towards):
+        """A scripted element of presence."""
+        return presence.Agent(self.rig, self.rig.address(role), self.authority.issue(domain, [domain]), self.authority, domain, (self.rig.address(towards), 5061))
+
+    def test_scripted_elements_see_each_other(self):
+        here, there = self.agent("alice", "contoso.lan", "relay"), self.agent("relay", "fabrikam.lan", "alice")
+        eve = there.user("eve")
+        eve.policy = "pending"
+        eve.show("open", activity="busy", note="Meeting", language="en", priority="0.5")
+        watch = here.watch("alice", "eve@fabrikam.lan")
+        self.assertEqual(200, watch.answer.status)
+        watch.wait_for("pending")
+        eve.approve()
+        watch.wait_for("active", "open", person="busy", note="Meeting", notes={"en": "Meeting"}, priority="0.5", tuples=1)
+        since = len(watch.notices)
+        eve.show("closed")
+        watch.wait_for("active", "closed", since=since)
+        self.assertEqual(1, len(eve.watched("alice@contoso.lan")))
+        self.assertEqual(200, watch.end().status)
+        watch.wait_for("terminated", since=since)
+        self.assertEqual([], eve.watched())
+        once = here.watch("alice", "eve@fabrikam.lan", 0)
+        once.wait_for("terminated", "closed")
+        eve.least = 60
+        self.assertEqual("60", here.watch("alice", "eve@fabrikam.lan", 5).answer.get("Min-Expires"))
+        eve.policy = (403, "Forbidden")
+        self.assertEqual(403, here.watch("alice", "eve@fabrikam.lan").answer.status)
+        eve.policy = "active"
+        watch = here.watch("alice", "eve@fabrikam.lan")
+        eve.forget()
+        self.assertEqual(481, watch.refresh().status)
+        watch = here.watch("alice", "eve@fabrikam.lan")
+        watch.wait_for("active")
+        watch.forget()
+        [asked] = eve.show("open")
+        self.assertEqual(481, asked.final().status)
+        for agent in (here, there):
+            agent.check()
+        # What it finds.
+        watch = here.watch("alice", "eve@fabrikam.lan")
+        served = eve.wait_for_watcher()
+        served.notify(state="active")
+        watch.wait_for("active", since=1)
+        served.end("rejected")
+        watch.wait_for("terminated")
+        served.notify(state="pending;expires=5", body="<x/>", kind="text/plain", cseq=1)
+        here.until(lambda: any("CSeq 1 after" in fault for fault in here.faults), "the fault is found")
+        self.assertEqual(["without expires", "CSeq 1", "after the last", "tells something", "text/plain", "the entity None"],
+                         [part for fault in here.faults for part in ("without expires", "CSeq 1", "after the last", "tells something", "text/plain", "the entity None")
+                          if part in fault])
+
+    def test_kamailio_serves_presence_over_tls_both_ways(self):
+        kamailio.domain(self.rig, "contoso.lan", "relay", self.authority.issue("relay", ["contoso.lan"]), self.authority, {},
+                        (self.rig.address("alice"), 5061))
+        far, near = self.agent("alice", "fabrikam.lan", "relay"), presence.Agent(self.rig, self.rig.address("mallory"), None, None, "contoso.lan",
+                                                                                 (self.rig.address("relay"), 5060), 5060, "udp")
+        eve = far.user("eve")
+        watch = far.watch("eve", "carol@contoso.lan")
+        self.assertEqual(200, watch.answer.status)
+        watch.wait_for("active")
+        self.assertEqual(200, near.publish("carol", presence.a_tuple("open", note="here")).status)
+        watch.wait_for("active", "open", note="here")
+        self.assertEqual(200, watch.end().status)
+        watch.wait_for("terminated")
+        # And as the proxy of one of its own who watches.
+        eve.show("open", note="there")
+        watch = near.watch("carol", "eve@fabrikam.lan", accept=presence.TYPE)
+        watch.wait_for("active", "open", note="there")
+        eve.show("closed", note="gone")
+        watch.wait_for("active", "closed", note="gone")
+        self.assertEqual(1, len(eve.watched()))
+        self.assertEqual(200, watch.end().status)
+        self.assertEqual([], eve.watched())
+        for agent in (far, near):
+            agent.check()
 
 
 if __name__ == "__main__":

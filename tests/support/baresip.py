@@ -108,6 +108,19 @@ ctrl_tcp_listen {control[0]}:{control[1]}
             return None
         return wait_until(answered, f"{self.aor} gets a final answer to its MESSAGE", deadline, alive=self.process)
 
+    def shown(self, contact):
+        """How its user is shown a contact whose presence it watches: Online, Busy, Away, Offline or Unknown."""
+        found = re.search(rf"(\w+)\W+{re.escape(f'sip:{contact}')} <", re.sub("\x1b\\[[0-9;]*m", "", self.command("contacts")))
+        return found and found[1]
+
+    def wait_for_shown(self, contact, state, deadline=DEADLINE):
+        """Waits until its user is shown a contact in a state."""
+        wait_until(lambda: self.shown(contact) == state, f"{self.aor} shows {contact} {state}", deadline, alive=self.process)
+
+    def be(self, state):
+        """Its user is `online` or `offline` from now on, to all who watch him."""
+        self.command(f"presence_{state}")
+
     def messages(self, since=0):
         """The SIP messages that crossed the wire after a mark: (`in` or `out`, text)."""
         found = []

@@ -18,12 +18,12 @@ from rig import DEADLINE, Events, wait_until  # noqa: E402
 class Client:
     """A logged-in user of an XMPP server, over STARTTLS, with the server's certificate checked against our CA."""
 
-    def __init__(self, rig, jid, password, server, authority, namespace=None, resource="rig", plugins=()):
-        """Logs in at a server's address, as a device of the user; `namespace` is the network namespace to do that from. In one, nothing is
-        answered by itself: neither subscriptions nor presence. `plugins` are those of slixmpp that it has beside its own, such as `xep_0184`,
+    def __init__(self, rig, jid, password, server, authority, namespace=None, resource="rig", plugins=(), by_hand=False):
+        """Logs in at a server's address, as a device of the user; `namespace` is the network namespace to do that from. In one, and where it is
+        used `by_hand`, nothing is answered by itself: neither subscriptions nor presence. `plugins` are those of slixmpp that it has beside its own, such as `xep_0184`,
         which gives receipts to whoever asks for them."""
         self.jid, self.resource = jid, resource
-        self._namespace = namespace
+        self._namespace, self._by_hand = namespace, by_hand or namespace is not None
         self.events = Events(jid)
         self.raw = []
         self._ready = threading.Event()
@@ -85,6 +85,26 @@ class Client:
                     and show in (None, event[3]) and status in (None, event[4]))
         return self.events.wait(matches, f"presence {kind or show or 'available'} {status or ''} of {sender}", deadline, since)
 
+    def mark(self):
+        """How much has come so far: what `since` means."""
+        return len(self.events.all())
+
+    def seen_of(self, sender, since=0, kinds=None):
+        """The presence that has come of somebody, of those kinds: (kind or show, status) each."""
+        return [(event[2] or event[3] or "available", event[4]) for event in self.events.all()[since:]
+                if event[0] == "presence" and event[1].partition("/")[0] == sender and (kinds is None or event[2] in kinds)]
+
+    def last_of(self, sender):
+        """The last presence of each device of somebody, by its resource: (`unavailable`, a show or `available`, status)."""
+        states = (None, "unavailable")
+        return {event[1].partition("/")[2]: (event[2] or event[3] or "available", event[4]) for event in self.events.all()
+                if event[0] == "presence" and event[1].partition("/")[0] == sender and event[2] in states}
+
+    def roster(self):
+        """What the server keeps of whom: (subscription, ask) by bare address."""
+        answer = ElementTree.fromstring(self.ask(None, '<query xmlns="jabber:iq:roster"/>')[5])
+        return {item.get("jid"): (item.get("subscription"), item.get("ask")) for item in answer.iter("{jabber:iq:roster}item")}
+
     def ask(self, to, query, kind="get", deadline=DEADLINE):
         """Sends an iq and waits for its answer: (`iq`, from, type, id, condition, xml)."""
         sent = {}
@@ -126,7 +146,7 @@ class Client:
         xmpp.add_event_handler("session_start", self._started)
         xmpp.add_event_handler("message", self._message)
         xmpp.add_event_handler("message_error", self._error)
-        if self._namespace:
+        if self._by_hand:
             xmpp.register_handler(Callback("presence", MatchXPath("{jabber:client}presence"), self._presence))
             xmpp.auto_authorize = xmpp.auto_subscribe = None
         xmpp.register_handler(Callback("answers", MatchXPath("{jabber:client}iq"), self._iq))

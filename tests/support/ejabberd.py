@@ -9,7 +9,8 @@ def start(rig, domain, identity, authority, components, secret, role="relay", st
     address = rig.address(role)
     name = "ejabberd"
     clients = _listener(address, 5222, "ejabberd_c2s", "starttls_required: true") if users else ""
-    hosts = "".join(f"      {component}:\n        password: \"{secret}\"\n" for component in components)
+    hosts = "".join(f"\n      {component}: {{password: \"{secret}\"}}" for component in components)
+    attached = _listener(address, 5347, "ejabberd_service", "access: all", f"hosts:{hosts}") if components else ""
     config = rig.write(f"{name}/ejabberd.yml", f"""
 hosts: ["{domain}"]
 loglevel: 3
@@ -25,13 +26,7 @@ listen:
     ip: "{address}"
     module: ejabberd_s2s_in
     max_stanza_size: 1048576
-  -
-    port: 5347
-    ip: "{address}"
-    module: ejabberd_service
-    access: all
-    hosts:
-{hosts}
+{attached}
 modules:
   mod_ping: {{}}
   mod_s2s_dialback: {{}}
@@ -44,7 +39,8 @@ modules:
     own = ["unshare", "--mount", "sh", "-c", "mount --bind \"$0\" /etc/resolv.conf && exec \"$@\"", resolvers] if os.getuid() == 0 else []
     process = rig.spawn(name, own + _command(folder) + (_registering((user, domain) for user in users) if users else []), env=environment)
     process.wait_for_port(address, 5269, 60)
-    process.wait_for_port(address, 5347, 60)
+    if components:
+        process.wait_for_port(address, 5347, 60)
     if users:
         process.wait_for_text("registered", 60)
         process.wait_for_port(address, 5222, 60)

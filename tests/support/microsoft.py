@@ -34,6 +34,7 @@ import ssl
 import threading
 import time
 
+import presence
 from rig import DEADLINE, Failed
 from sip_peer import Peer
 
@@ -80,6 +81,9 @@ ALLOW = "INVITE, BYE, ACK, CANCEL, INFO, MESSAGE, UPDATE, REFER, NOTIFY, BENOTIF
 ACCEPT = ("application/msrtc-event-categories+xml, text/xml+msrtc.pidf, application/xpidf+xml, application/pidf+xml, application/rlmi+xml, "
           "multipart/related")
 KEYBOARD = '<?xml version="1.0"?><KeyboardActivity><status status="{}"/></KeyboardActivity>'
+BATCH = ('<batchSub xmlns="http://schemas.microsoft.com/2006/01/sip/batch-subscribe" uri="sip:{0}" name=""><action name="subscribe" id="63792024">'
+         '<adhocList>{1}</adhocList><categoryList xmlns="http://schemas.microsoft.com/2006/09/sip/categorylist">'
+         '<category name="state"/><category name="note"/><category name="contactCard"/></categoryList></action></batchSub>')
 PIDF = ('<?xml version="1.0"?><presence xmlns="urn:ietf:params:xml:ns:pidf" entity="sip:{}"><tuple id="0"><status><basic>{}</basic></status>'
         "</tuple></presence>")
 
@@ -91,7 +95,7 @@ class Edge(Peer):
         """`far_names` are what the certificate of the far side has to name, one of them at least; none: any that the authority signed."""
         self.domain, self.model, self.far_names = domain, model, tuple(far_names)
         self.users, self.dialogs, self.transactions = {}, {}, {}
-        self.faults = []
+        self.faults, self.partner = [], None
         self.lines = []           # the connections that were opened; requests go over those that live, in turn
         self.random = random.Random(seed)
         self._turn = itertools.count()
@@ -108,7 +112,8 @@ class Edge(Peer):
         return made
 
     def connect(self, address, port=5061):
-        """Opens the connections of the model to a federated partner."""
+        """Opens the connections of the model to a federated partner; when they have all ended, it does so again by itself."""
+        self.partner = address, port
         return [self.dial(address, port) for _ in range(self.model.connections)]
 
     def dial(self, address, port=5061):
@@ -189,7 +194,7 @@ class Edge(Peer):
     def request(self, method, uri, fields, body=b"", kind=None, connection=None, branch=None, record=()):
         """Sends a request; the transaction whose answers it gets. ACK gets none."""
         if connection is None:
-            lines = self.living()
+            lines = self.living() or (self.connect(*self.partner) if self.partner else [])
             if not lines:
                 raise Failed(f"{self.name} has no connection left")
             connection = lines[next(self._turn) % len(lines)]
@@ -348,6 +353,8 @@ class User:
         self.display = display or name
         self.epid = _hex(10)
         self.invited, self.consumes_first = "accept", True
+        self.notifies_first = True  # where the first notification does not come with the answer
+        self.document, self.grants = ("application/pidf+xml", PIDF.format(self.address, "open")), 3600
         self.answers = {}
         self._heard, self._changed = [], threading.Condition()
 
@@ -419,9 +426,35 @@ class User:
             session.await_answer(within)
         return session
 
-    def subscribe(self, to, expires=3600):
-        """Asks for somebody's presence, as the clients do it, and waits for the answer."""
-        return Subscription(self, to).ask(expires)
+    def subscribe(self, to, expires=3600, batch=()):
+        """Asks for somebody's presence, as the clients do it, and waits for the answer; `batch` are those whom a list in the body names."""
+        return Subscription(self, to).ask(expires, batch)
+
+    def shows(self, kind, body, state="active;expires=3600"):
+        """Is in a state from now on, as a document says it, and tells those who watch her."""
+        self.document = kind, body
+        with self.edge._lock:
+            watchers = [dialog for dialog in self.edge.dialogs.values() if isinstance(dialog, Subscription) and dialog.user is self and dialog.lives]
+        return [watcher.notify(state=state) for watcher in watchers]
+
+    def watched(self):
+        """The subscriptions to her that live."""
+        with self.edge._lock:
+            return [dialog for dialog in self.edge.dialogs.values() if isinstance(dialog, Subscription) and dialog.user is self and dialog.watcher and dialog.lives]
+
+    def hear_state(self, within=DEADLINE, **shown):
+        """Takes notifications until one shows all of that (see `presence.Document.shows`), and gives its document."""
+        end, passed = time.monotonic() + within, []
+        while True:
+            try:
+                heard = self.hear("notified", within=max(0.0, end - time.monotonic()))
+            except Failed as failure:
+                raise Failed(f"{failure}; {self.address} was not shown {shown}, but {passed}") from None
+            if heard.text:
+                document = presence.Document(heard.text.encode())
+                if document.shows(**shown):
+                    return document
+                passed.append(document)
 
     # -- what comes outside a dialog
 
@@ -700,17 +733,22 @@ class Subscription(Dialog):
 
     def __init__(self, user, to):
         super().__init__(user, to)
-        self.answer, self.watcher = None, None
+        self.answer, self.watcher, self.lives = None, None, True
 
-    def ask(self, expires):
+    def ask(self, expires, batch=()):
         """Sends the SUBSCRIBE and takes its answer, which may be the first notification too."""
         far = f"sip:{self.to}"
         self.cseq += 1
+        body, kind = b"", None
+        if batch:
+            body = BATCH.format(self.user.address, "".join(f'<resource uri="sip:{each}"/>' for each in batch)).encode()
+            kind = "application/msrtc-adrl-categorylist+xml"
         fields = [("From", self.own), ("To", self.far), ("Call-ID", self.call_id), ("CSeq", f"{self.cseq} SUBSCRIBE"),
                   *(("Route", hop) for hop in self.route), ("Contact", f"<{self.user.contact}>"), ("Event", "presence"),
                   ("Expires", str(expires)), ("Accept", ACCEPT), ("Supported", "com.microsoft.autoextend"), ("Supported", "ms-benotify"),
-                  ("Proxy-Require", "ms-benotify"), ("Supported", "ms-piggyback-first-notify"), *self.user.about()]
-        self.answer = self.edge.request("SUBSCRIBE", self.target or far, fields, record=() if self.far_tag else self.hops).final()
+                  ("Proxy-Require", "ms-benotify"), ("Supported", "ms-piggyback-first-notify"),
+                  *((("Require", "adhoclist, categoryList"),) if batch else ()), *self.user.about()]
+        self.answer = self.edge.request("SUBSCRIBE", self.target or far, fields, body, kind, record=() if self.far_tag else self.hops).final()
         if self.answer.status < 300:
             self.confirmed_by(self.answer)
             if self.answer.body:
@@ -722,23 +760,29 @@ class Subscription(Dialog):
         self.entered_by(request)
         self.watcher = request
         piggyback = self.edge.model.piggybacks and "ms-piggyback-first-notify" in ",".join(request.all("Supported"))
-        fields = [("Contact", f"<{self.user.contact}>"), ("Expires", request.get("Expires") or "3600"), ("Supported", "ms-benotify")]
+        granted = min(int(request.get("Expires") or 3600), self.user.grants)
+        fields = [("Contact", f"<{self.user.contact}>"), ("Expires", str(granted)), ("Supported", "ms-benotify")]
         if self.edge.model.names_event:
             fields.append(("Event", request.get("Event")))
         if piggyback:
-            fields += [("Supported", "ms-piggyback-first-notify"), ("ms-piggyback-cseq", "1"), ("subscription-state", "active;expires=3600")]
-        self.edge.answer(request, 200, "OK", fields, PIDF.format(self.user.address, "open").encode() if piggyback else b"", self.own_tag,
-                         "application/pidf+xml" if piggyback else None, reversed(self.hops))
+            fields += [("Supported", "ms-piggyback-first-notify"), ("ms-piggyback-cseq", "1"), ("subscription-state", f"active;expires={granted}")]
+        kind, body = self.user.document
+        self.edge.answer(request, 200, "OK", fields, body.encode() if piggyback else b"", self.own_tag, kind if piggyback else None, reversed(self.hops))
         self.user.note("subscribed", session=self, request=request)
         if piggyback:
             self.cseq = 1
+        elif self.user.notifies_first:
+            self.notify(state=f"active;expires={granted}")
+        self.lives = granted > 0
 
-    def notify(self, basic="open", state="active;expires=3600"):
+    def notify(self, basic=None, state="active;expires=3600"):
         """Notifies the watcher: by BENOTIFY, which gets no answer, where the model does so and the watcher can take it, else by NOTIFY;
-        the transaction."""
+        the transaction. It tells what its user shows, or that he is open or closed."""
         silent = self.edge.model.benotifies and "ms-benotify" in ",".join(self.watcher.all("Supported"))
+        kind, body = ("application/pidf+xml", PIDF.format(self.user.address, basic)) if basic else self.user.document
+        self.lives = not state.startswith("terminated")
         return self.send("BENOTIFY" if silent else "NOTIFY", [("Contact", f"<{self.user.contact}>"), ("Event", "presence"), ("Subscription-State", state)],
-                         PIDF.format(self.user.address, basic).encode(), "application/pidf+xml")
+                         body.encode() if self.lives else b"", kind if self.lives else None)
 
     def take(self, request):
         """Called with each request within the subscription."""
@@ -747,10 +791,46 @@ class Subscription(Dialog):
                 self.respond(request)
             self.user.note("notified", request.body.decode(), self, request)
         elif request.method == "SUBSCRIBE":
-            self.respond(request, fields=[("Contact", f"<{self.user.contact}>"), ("Expires", request.get("Expires") or "3600")])
-            self.user.note("refreshed", session=self, request=request)
+            granted = min(int(request.get("Expires") or 3600), self.user.grants)
+            if self.respond(request, fields=[("Contact", f"<{self.user.contact}>"), ("Expires", str(granted))]):
+                self.user.note("refreshed", session=self, request=request)
+                if granted == 0:
+                    self.notify(state="terminated;reason=timeout")
+                elif self.user.notifies_first:
+                    self.notify(state=f"active;expires={granted}")
         else:
             self.respond(request, 405, "Method Not Allowed", [("Allow", ALLOW)])
+
+
+def categories(whom, availability, token=None, note=None, since="2026-11-21T10:00:00Z"):
+    """What a user is published as by a server since 2007: a state that joins those of the devices, the state of a device, and a note."""
+    def state(kind, number, activity=""):
+        return (f'<category name="state" instance="1" publishTime="{since}"><state xsi:type="{kind}" lastActive="{since}" '
+                f'xmlns="http://schemas.microsoft.com/2006/09/sip/state" xmlns:xsi="http://www.w3.org/2001/XMLSchema-instance">'
+                f"<availability>{number}</availability>{activity}</state></category>")
+    activity = f'<activity token="{token}" minAvailability="{availability}" maxAvailability="{availability + 1000}"/>' if token else ""
+    told = ('<category name="note" instance="0"><note xmlns="http://schemas.microsoft.com/2006/09/sip/note">'
+            f'<body type="personal" uri="">{note}</body></note></category>') if note else ""
+    return "application/msrtc-event-categories+xml", (
+        f'<categories xmlns="http://schemas.microsoft.com/2006/09/sip/categories" uri="sip:{whom}">{state("machineState", 3500)}'
+        f'{state("aggregateState", availability, activity)}{told}<category name="contactCard" instance="0"/></categories>')
+
+
+def presentity(whom, availability):
+    """The same of one before."""
+    return "text/xml+msrtc.pidf", (
+        f'<?xml version="1.0" encoding="utf-16"?><presentity uri="sip:{whom}" xmlns="http://schemas.microsoft.com/2002/09/sip/presence">'
+        f'<availability aggregate="{300 if availability < 18000 else 0}"/><activity aggregate="400"/>'
+        f'<userInfo><states><state avail="{availability}"/></states></userInfo></presentity>')
+
+
+def xpidf(whom, substatus):
+    """The same for clients of MSN's time."""
+    basic = "closed" if substatus in ("offline", "unknown") else "open"
+    return "application/xpidf+xml", (
+        '<?xml version="1.0"?><!DOCTYPE presence PUBLIC "-//IETF//DTD RFCxxxx XPIDF 1.0//EN" "xpidf.dtd"><presence>'
+        f'<presentity uri="sip:{whom};method=SUBSCRIBE"/><atom id="1000"><address uri="sip:{whom}" priority="0.8"><status status="{basic}"/>'
+        f'<msnsubstatus substatus="{substatus}"/></address></atom></presence>')
 
 
 def in_background(do):
