@@ -3,10 +3,14 @@
 //! `main` hands over arguments and streams, and takes an exit code. Nothing is decided here: commands ask the same
 //! functions that the running proxy asks.
 
+mod control;
 mod explain;
 mod manual;
 mod map;
 mod report;
+mod status;
+mod subscriptions;
+mod terminal;
 
 use std::io::{self, Write};
 use std::path::PathBuf;
@@ -31,7 +35,7 @@ pub struct Cli {
         default_value = "/etc/vestibule/vestibule.toml"
     )]
     config: PathBuf,
-    /// Print JSON, for programs. For `check`, `explain` and `map`.
+    /// Print JSON, for programs. For all commands but `run` and `man`.
     #[arg(long, global = true)]
     json: bool,
     #[command(subcommand)]
@@ -48,6 +52,10 @@ enum Command {
     Explain(ExplainArgs),
     /// Print how a SIP address looks on XMPP, and the reverse.
     Map(MapArgs),
+    /// Say how the running proxy is: version, phase, listeners, nodes, counts. It is asked by its control socket.
+    Status(status::StatusArgs),
+    /// List who sees whose presence between SIP and XMPP, how it stands, and why. The running proxy is asked by its control socket.
+    Subscriptions(subscriptions::SubscriptionsArgs),
     /// Print the manual page (roff), or that of one command: vestibule man | man -l -
     Man(ManArgs),
 }
@@ -140,6 +148,8 @@ pub fn execute(
     match cli.command {
         Command::Man(arguments) => manual::print(arguments.of.as_deref(), out, err),
         Command::Map(arguments) => map::print(&arguments.address, form, out, err),
+        Command::Status(arguments) => status::print(&cli.config, &arguments, form, out, err),
+        Command::Subscriptions(arguments) => subscriptions::print(&cli.config, &arguments, form, out, err),
         Command::Check => {
             let mut read = config::load(&cli.config);
             if let Ok(loaded) = &mut read {
@@ -203,6 +213,6 @@ impl From<ProtocolWord> for Protocol {
 
 /// Writes a value as JSON, on lines of their own.
 fn write_json(value: &impl serde::Serialize, out: &mut dyn Write) -> io::Result<()> {
-    serde_json::to_writer_pretty(&mut *out, value).map_err(io::Error::other)?;
-    writeln!(out)
+    let text = serde_json::to_string_pretty(value).map_err(io::Error::other)?;
+    writeln!(out, "{}", terminal::json(&text))
 }

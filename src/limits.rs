@@ -28,6 +28,15 @@ pub const CHAIN_CERTIFICATES: usize = 16;
 /// Octets of all of them together (131,072: sixteen with many names, or one with thousands).
 pub const CHAIN_BYTES: usize = 131_072;
 
+/// Subscriptions that one answer of the control socket lists (10,000: some megabytes); all are counted.
+pub const CONTROL_ENTRIES: usize = 10_000;
+
+/// Connections to the control socket at once (8); further ones wait until they are accepted.
+pub const CONTROL_CONNECTIONS: usize = 8;
+
+/// How long one of them may last (30 s), with everything that is asked and answered on it.
+pub const CONTROL_TIME: Duration = Duration::from_secs(30);
+
 /// Translations of one text that a message may carry (16); more are dropped.
 pub const LANGUAGES_OF_A_TEXT: usize = 16;
 

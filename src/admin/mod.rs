@@ -1,6 +1,9 @@
-//! The management listener: `/metrics` for Prometheus, `/healthz` (alive) and `/readyz` (traffic can pass).
+//! The management listener: `/metrics` for Prometheus, `/healthz` (alive) and `/readyz` (traffic can pass). What commands ask is
+//! [`control`]'s.
 //!
 //! It never listens on an outside address; the configuration check sees to that.
+
+pub mod control;
 
 use std::future::Future;
 use std::io;

@@ -2,7 +2,7 @@
 
 use std::io;
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
 use anyhow::anyhow;
@@ -11,7 +11,7 @@ use tokio::sync::{Semaphore, watch};
 use tokio_util::sync::CancellationToken;
 
 use super::user::{Closed, RunAs};
-use crate::admin;
+use crate::admin::{self, control};
 use crate::config::Settings;
 use crate::domain::{Domain, DomainPattern};
 use crate::gateway::{AnswerIds, Border, Gateway, Input, Link, Speaker};
@@ -20,7 +20,6 @@ use crate::net::circles::Circles;
 use crate::net::dns::{Hosts, Resolver};
 use crate::net::pool::Pool;
 use crate::net::rates::Rates;
-use crate::net::sip_flow::SipOrigin;
 use crate::net::sip_udp::Sockets;
 use crate::net::world::{self, DefaultTls, NodeAddresses, Places, Streams, World};
 use crate::net::xmpp_places::XmppPlaces;
@@ -68,6 +67,9 @@ pub(super) async fn start(
         })?;
         sockets.push((socket, listener.clone()));
     }
+    if let Some(socket) = &settings.admin.control {
+        make_folder(socket, run_as);
+    }
     let admin = match settings.admin.metrics {
         Some(address) => Some(
             TcpListener::bind(address)
@@ -89,7 +91,7 @@ pub(super) async fn start(
         }
         None => contexts,
     };
-    let (world, live, inputs) = assemble(settings, contexts)?;
+    let (world, live, inlets) = assemble(settings, contexts)?;
     note_certificates(&world, &world.contexts.borrow());
     let speaker = Speaker::new(
         world.ids.clone(),
@@ -97,11 +99,11 @@ pub(super) async fn start(
         &settings.interworking.undeliverable,
         world::random(),
     );
-    for (number, inputs) in (0_u8..).zip(inputs) {
+    for (number, inlet) in (0_u8..).zip(inlets) {
         let gateway = Gateway::new(number, settings.limits.gateway.clone(), &speaker);
         world
             .supervisor
-            .spawn("shard", shard::run(Arc::clone(&world), gateway, inputs));
+            .spawn("shard", shard::run(Arc::clone(&world), gateway, inlet));
     }
     let accepting = CancellationToken::new();
     for (socket, listener) in sockets {
@@ -129,6 +131,12 @@ pub(super) async fn start(
             }
         });
     }
+    if let Some(socket) = settings.admin.control.clone() {
+        let (edge, listeners) = (settings.edge.name.clone(), settings.listeners.clone());
+        let sources = control::Sources::new(Arc::clone(&world), edge, listeners);
+        let answered = control::serve(socket, sources, answering.clone());
+        world.supervisor.spawn("control", answered);
+    }
     world.health.enter(Phase::Running);
     tracing::info!(version = env!("CARGO_PKG_VERSION"), edge = %settings.edge.name, "running");
     Ok(Started {
@@ -149,6 +157,15 @@ impl Live {
         self.border.send_replace(Arc::new(border(settings, &self.secret)));
         world.health.expect_nodes(nodes(settings));
         keep_components_up(world, settings);
+    }
+}
+
+/// The folder of the control socket, while we may still make it. That there is none is told by the socket itself.
+fn make_folder(socket: &Path, run_as: Option<&RunAs>) {
+    if let Ok(Some(folder)) = control::make_folder(socket)
+        && let Some(Err(error)) = run_as.map(|user| user.give(&folder))
+    {
+        tracing::warn!(%error, folder = %folder.display(), "the folder of the control socket cannot be given to run_as");
     }
 }
 
@@ -186,25 +203,31 @@ fn cannot_listen(what: &str, address: SocketAddr, error: &io::Error) -> anyhow::
     anyhow!("{what}: {address} cannot be listened on ({error}): {help}")
 }
 
-pub(crate) type Inputs = Vec<queue::Receiver<Input<SipOrigin>>>;
+pub(crate) type Inlets = Vec<shard::Inlet>;
 
 pub(crate) fn assemble(
     settings: &Settings,
     contexts: Contexts,
-) -> anyhow::Result<(Arc<World>, Live, Inputs)> {
+) -> anyhow::Result<(Arc<World>, Live, Inlets)> {
     let metrics = Arc::new(Metrics::new()?);
     let health = Health::new();
     health.expect_nodes(nodes(settings));
     let count = std::thread::available_parallelism()
         .map_or(1, usize::from)
         .clamp(1, MOST_SHARDS);
-    let (shards, inputs) = (0..count)
-        .map(|_| {
-            let limits = &settings.limits.net;
-            let entries = limits.queue.saturating_mul(4);
-            queue::weighed("shard", entries, limits.queue_bytes, Input::weight, &metrics)
-        })
-        .unzip();
+    let (mut shards, mut questions, mut inlets) = (Vec::new(), Vec::new(), Vec::new());
+    for _ in 0..count {
+        let limits = &settings.limits.net;
+        let entries = limits.queue.saturating_mul(4);
+        let (shard, inputs) = queue::weighed("shard", entries, limits.queue_bytes, Input::weight, &metrics);
+        let (question, asked) = queue::bounded("shard_questions", limits::CONTROL_CONNECTIONS, &metrics);
+        shards.push(shard);
+        questions.push(question);
+        inlets.push(shard::Inlet {
+            inputs,
+            questions: asked,
+        });
+    }
     let (limits, limits_seen) = watch::channel(Arc::new(settings.limits.clone()));
     let random_secret = || Secret::new(&format!("{:032x}", u128::from_le_bytes(world::random())));
     let secret = settings
@@ -229,6 +252,7 @@ pub(crate) fn assemble(
         dialback: DialbackSecret::new(secret.expose().as_bytes()),
         ids: AnswerIds::new(u64::from_le_bytes(world::random())),
         shards,
+        questions,
         udp: Sockets::default(),
         pool: Pool::new(),
         set_aside: Mutex::default(),
@@ -255,7 +279,7 @@ pub(crate) fn assemble(
             default_tls,
             secret,
         },
-        inputs,
+        inlets,
     ))
 }
 

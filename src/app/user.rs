@@ -4,7 +4,7 @@ use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use nix::unistd::{Gid, Uid, User, geteuid, getgrouplist, initgroups, setgid, setuid};
 use std::ffi::CString;
 use std::fs;
-use std::os::unix::fs::MetadataExt;
+use std::os::unix::fs::{MetadataExt, chown};
 use std::path::{Path, PathBuf};
 
 /// Why the user cannot be changed.
@@ -123,6 +123,14 @@ impl RunAs {
             facts.mode()
         };
         self.uid.is_root() || bits & bit != 0
+    }
+
+    /// Gives a folder to that user.
+    ///
+    /// # Errors
+    /// Those of the system.
+    pub fn give(&self, folder: &Path) -> std::io::Result<()> {
+        chown(folder, Some(self.uid.as_raw()), Some(self.gid.as_raw()))
     }
 
     /// Becomes that user for good.

@@ -144,6 +144,13 @@ const SECTIONS: &[(&str, &[(&str, &str)])] = &[
         )],
     ),
     (
+        "CONTROL SOCKET",
+        &[(
+            "/run/vestibule/control.sock",
+            "admin.control: what status and subscriptions ask. It answers root and the user of the proxy, and nobody else.",
+        )],
+    ),
+    (
         "NETWORK",
         &[(
             "127.0.0.1:9464",
@@ -161,6 +168,10 @@ const SECTIONS: &[(&str, &[(&str, &str)])] = &[
             (
                 "vestibule explain --from sip:romeo@partner.example --to sip:juliet@example.com",
                 "What would become of a message, with the line of the configuration that decides.",
+            ),
+            (
+                "vestibule subscriptions --state pending partner.example",
+                "Whose presence users ask for, of or at that domain, without an answer yet.",
             ),
             (
                 "vestibule map juliet@example.com",

@@ -210,6 +210,22 @@ fn admin(document: &Document, findings: &mut Findings<'_, '_>) -> Admin {
             );
         }
     }
+    let control = &document.admin.control;
+    if !control.is_empty() && !control.starts_with('/') {
+        findings.error_with_help(
+            key!["admin", "control"],
+            "the control socket needs a whole path, which begins with /",
+            "use \"/run/vestibule/control.sock\", or \"\" for none",
+        );
+    } else if control.len() > MOST_SOCKET_PATH {
+        findings.error(
+            key!["admin", "control"],
+            &format!(
+                "a path of a socket has at most {MOST_SOCKET_PATH} octets, and this has {}",
+                control.len()
+            ),
+        );
+    }
     Admin {
         control: non_empty(&document.admin.control).map(PathBuf::from),
         metrics,
@@ -239,6 +255,9 @@ fn log(document: &Document, findings: &mut Findings<'_, '_>) -> Log {
         },
     }
 }
+
+/// What the system has room for, less the end of the text (`sun_path`, unix(7)).
+const MOST_SOCKET_PATH: usize = 107;
 
 fn non_empty(text: &str) -> Option<String> {
     (!text.is_empty()).then(|| text.to_owned())

@@ -19,7 +19,7 @@ pub mod escape;
 pub mod invitation;
 pub mod message;
 pub mod passage;
-mod percent;
+pub mod percent;
 pub mod presence;
 pub mod profile;
 pub mod receipt;

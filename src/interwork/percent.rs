@@ -3,7 +3,8 @@
 use std::borrow::Cow;
 
 /// Decodes `%HH`; `None` where an escape is broken or the result is not UTF-8.
-pub(super) fn decode(text: &str) -> Option<Cow<'_, str>> {
+#[must_use]
+pub fn decode(text: &str) -> Option<Cow<'_, str>> {
     if !text.contains('%') {
         return Some(Cow::Borrowed(text));
     }
@@ -22,7 +23,7 @@ pub(super) fn decode(text: &str) -> Option<Cow<'_, str>> {
 }
 
 /// Encodes all but `unreserved` of RFC 3986.
-pub(super) fn encode(text: &str, out: &mut String) {
+pub fn encode(text: &str, out: &mut String) {
     for b in text.bytes() {
         if b.is_ascii_alphanumeric() || matches!(b, b'-' | b'.' | b'_' | b'~') {
             out.push(char::from(b));

@@ -7,20 +7,35 @@ use std::collections::HashMap;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
+use tokio::sync::oneshot;
+
 use super::pool::{Content, Letter};
 use super::queue;
 use super::sip_flow::SipOrigin;
 use super::sip_relay::Recall;
 use super::world::{self, World};
 use super::xmpp_stream;
+use crate::gateway::presence::{Ends, Page};
 use crate::gateway::{Gateway, Input, Link, Observation, Outcome, Output, Token, Trace, Trouble};
 use crate::sip::Method;
+
+/// The ways to a shard.
+#[derive(Debug)]
+pub struct Inlet {
+    /// What happens.
+    pub inputs: queue::Receiver<Input<SipOrigin>>,
+    /// What is asked.
+    pub questions: queue::Receiver<Question>,
+}
 
 /// Serves until every sender of `inputs` is gone.
 pub async fn run(
     world: Arc<World>,
     mut gateway: Gateway<SipOrigin>,
-    mut inputs: queue::Receiver<Input<SipOrigin>>,
+    Inlet {
+        mut inputs,
+        mut questions,
+    }: Inlet,
 ) {
     let (mut counted, mut counted_errors) = (0_i64, 0_i64);
     let mut recalls = Recalls::default();
@@ -36,6 +51,11 @@ pub async fn run(
                     let Some(input) = inputs.next_waiting() else { break };
                     gateway.handle(now, input);
                 }
+            }
+            Some(Question { after, most, answer }) = questions.recv() => {
+                // Who has gone away meanwhile asks again.
+                let _sent = answer.send(gateway.subscriptions(world::now(), after.as_ref(), most));
+                continue;
             }
             () = world.refuse_new.cancelled(), if !stopping => {
                 stopping = true;
@@ -59,6 +79,21 @@ pub async fn run(
         world.metrics.telling.add(telling.saturating_sub(counted_errors));
         counted_errors = telling;
     }
+}
+
+/// A question about the subscriptions of a shard. It is answered in one of its turns, between those of the traffic.
+#[derive(Debug)]
+pub struct Question {
+    after: Option<Ends>,
+    most: usize,
+    answer: oneshot::Sender<Page>,
+}
+
+/// The subscriptions of at most `most` pairs of users of a shard, from the first after `after` on; `None` where it is gone.
+pub async fn ask(shard: &queue::Sender<Question>, after: Option<Ends>, most: usize) -> Option<Page> {
+    let (answer, page) = oneshot::channel();
+    shard.send(Question { after, most, answer }).await.ok()?;
+    page.await.ok()
 }
 
 /// The INVITEs of a shard that may be called back.

@@ -16,10 +16,9 @@ use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
-use super::queue;
 use super::sip_flow::SipOrigin;
 use super::world::World;
-use crate::app::start::{self, Inputs, Live};
+use crate::app::start::{self, Inlets, Live};
 use crate::config::{self, Settings};
 use crate::gateway::Input;
 use crate::limits::SipLimits;
@@ -31,7 +30,7 @@ use crate::sip::{Message, Request, Response};
 pub(super) struct Trial {
     pub(super) world: Arc<World>,
     live: Live,
-    shards: Inputs,
+    shards: Inlets,
 }
 
 impl Trial {
@@ -52,7 +51,7 @@ impl Trial {
     pub(super) async fn told(&mut self) -> Input<SipOrigin> {
         within(std::future::poll_fn(|cx| {
             for shard in &mut self.shards {
-                if let Poll::Ready(input) = pin!(shard.recv()).poll(cx) {
+                if let Poll::Ready(input) = pin!(shard.inputs.recv()).poll(cx) {
                     return Poll::Ready(input.unwrap());
                 }
             }
@@ -74,7 +73,7 @@ impl Trial {
     /// Whether nothing waits to be told.
     pub(super) fn is_quiet(&mut self) -> bool {
         let mut shards = self.shards.iter_mut();
-        shards.all(|shard: &mut queue::Receiver<_>| shard.next_waiting().is_none())
+        shards.all(|shard| shard.inputs.next_waiting().is_none())
     }
 
     /// The value of a metric, by the beginning of its line.

@@ -13,6 +13,7 @@ use super::dns::{Family, Resolver};
 use super::pool::Pool;
 use super::queue;
 use super::rates::Rates;
+use super::shard::Question;
 use super::sip_flow::SipOrigin;
 use super::sip_udp::Sockets;
 use super::xmpp_places::XmppPlaces;
@@ -56,6 +57,8 @@ pub struct World {
     pub ids: AnswerIds,
     /// The shards of the gateway, by their number.
     pub shards: Vec<queue::Sender<Input<SipOrigin>>>,
+    /// Where each shard is asked what it holds, by its number.
+    pub questions: Vec<queue::Sender<Question>>,
     /// The sockets that SIP over UDP listens on.
     pub udp: Sockets,
     /// Links to peers and nodes.

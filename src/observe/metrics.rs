@@ -7,6 +7,7 @@ use prometheus::{
     Encoder, Histogram, HistogramOpts, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry,
     TextEncoder,
 };
+use serde::ser::{Serialize, SerializeMap as _, Serializer};
 
 use super::health::{Health, NodeState, Phase};
 use crate::gateway::Outcome;
@@ -162,6 +163,42 @@ impl Metrics {
         })
     }
 
+    /// The messages so far, by their labels.
+    #[must_use]
+    pub fn messages(&self) -> Vec<Counted> {
+        let mut counted = Vec::new();
+        for (way, by_way) in WAYS.iter().zip(&self.messages) {
+            for (from, by_from) in PROTOCOLS.iter().zip(by_way) {
+                for (to, by_to) in PROTOCOLS.iter().zip(by_from) {
+                    for (outcome, counter) in OUTCOMES.iter().zip(by_to) {
+                        counted.push(Counted {
+                            labels: vec![("way", way), ("from", from), ("to", to), ("outcome", outcome)],
+                            count: counter.get().try_into().unwrap_or(i64::MAX),
+                        });
+                    }
+                }
+            }
+        }
+        counted
+    }
+
+    /// The connections that are alive, by their labels.
+    #[must_use]
+    pub fn connections(&self) -> Vec<Counted> {
+        let mut counted = Vec::new();
+        for side in [Side::Outside, Side::Inside].map(Side::as_str) {
+            for protocol in PROTOCOLS {
+                for role in ["accepted", "made"] {
+                    counted.push(Counted {
+                        labels: vec![("side", side), ("protocol", protocol), ("role", role)],
+                        count: self.connections.with_label_values(&[side, protocol, role]).get(),
+                    });
+                }
+            }
+        }
+        counted
+    }
+
     /// Counts a message and what became of it.
     pub fn message(&self, way: Direction, from: Protocol, to: Protocol, outcome: Outcome) {
         let way = match way {
@@ -276,6 +313,24 @@ impl Metrics {
         let mut text = Vec::new();
         TextEncoder::new().encode(&self.registry.gather(), &mut text)?;
         String::from_utf8(text).map_err(|error| prometheus::Error::Msg(error.to_string()))
+    }
+}
+
+/// A count with what it is of, by the labels of its metric.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Counted {
+    labels: Vec<(&'static str, &'static str)>,
+    count: i64,
+}
+
+impl Serialize for Counted {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut map = serializer.serialize_map(None)?;
+        for (label, value) in &self.labels {
+            map.serialize_entry(label, value)?;
+        }
+        map.serialize_entry("count", &self.count)?;
+        map.end()
     }
 }
 

@@ -4,5 +4,6 @@ mod architecture;
 mod cli;
 mod config;
 mod conformance;
+mod control;
 mod memory;
 mod simulation;

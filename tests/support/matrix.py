@@ -221,6 +221,7 @@ default = "deny"
 domain = "*.peers.lan"
 
 [admin]
+control = "{self.control}"
 metrics = "127.0.0.1:9464"
 snmp_agentx = ""
 

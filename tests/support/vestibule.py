@@ -94,6 +94,7 @@ protocol = "{'sip' if link == 'sip' else 'xmpp'}"
 default = "deny"
 
 [admin]
+control = "{self.control}"
 metrics = "{rig.address('control')}:9464"
 snmp_agentx = ""
 
@@ -109,6 +110,7 @@ level = "{level}"
         """Its folder and its binary, where the user that it runs as can read them."""
         self.rig, self.process = rig, None
         self._folder = os.path.dirname(os.path.dirname(rig.path("vestibule", "state", "x")))
+        self.control = self._folder + "/control.sock"
         self.binary = rig.path("vestibule", "vestibule")
         shutil.copy(binary, self.binary)  # the checkout may be where nobody can read
         os.chmod(self.binary, 0o755)

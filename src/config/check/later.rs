@@ -31,9 +31,6 @@ pub(super) fn warn(document: &Document, findings: &mut Findings<'_, '_>) {
             "presence is not translated",
         );
     }
-    if document.admin.control != admin.control {
-        later(key!["admin", "control"], "there is no control socket");
-    }
     if document.log.bodies != Log::default().bodies {
         later(key!["log", "bodies"], "bodies are never logged");
     }

@@ -1,0 +1,90 @@
+//! `/v1/status`: how the proxy is, in one look.
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+
+use super::Known;
+use crate::net::world;
+use crate::observe::health::NodeState;
+use crate::observe::metrics::Counted;
+
+/// The answer.
+#[derive(Debug, Serialize)]
+pub(super) struct Status {
+    version: &'static str,
+    edge: String,
+    phase: String,
+    ready: bool,
+    /// Why not, in words.
+    reasons: Vec<String>,
+    /// Seconds after 1970.
+    started: i64,
+    uptime_seconds: u64,
+    listeners: Vec<Listening>,
+    nodes: Vec<Node>,
+    connections: Vec<Counted>,
+    messages: Vec<Counted>,
+    pending_messages: i64,
+    pending_errors: i64,
+    untold: u64,
+    tasks: BTreeMap<&'static str, u64>,
+}
+
+#[derive(Debug, Serialize)]
+struct Listening {
+    side: &'static str,
+    protocol: &'static str,
+    transport: String,
+    address: String,
+}
+
+#[derive(Debug, Serialize)]
+struct Node {
+    domain: String,
+    node: String,
+    up: bool,
+}
+
+/// As of now.
+pub(super) fn of(known: &Known) -> Status {
+    let world = &known.world;
+    let ready = world.health.ready();
+    let uptime = world::now().saturating_duration_since(known.started).as_secs();
+    let today = world::today().unix_seconds();
+    Status {
+        version: env!("CARGO_PKG_VERSION"),
+        edge: known.edge.to_string(),
+        phase: world.health.phase().to_string(),
+        ready: ready.is_ok(),
+        reasons: ready.err().unwrap_or_default(),
+        started: today.saturating_sub_unsigned(uptime),
+        uptime_seconds: uptime,
+        listeners: known
+            .listeners
+            .iter()
+            .map(|listener| Listening {
+                side: listener.side.as_str(),
+                protocol: listener.protocol.as_str(),
+                transport: listener.transport.to_string(),
+                address: listener.address.to_string(),
+            })
+            .collect(),
+        nodes: world
+            .health
+            .nodes()
+            .into_iter()
+            .map(|(domain, node, seen)| Node {
+                domain: domain.to_string(),
+                node,
+                up: seen == NodeState::Up,
+            })
+            .collect(),
+        connections: world.metrics.connections(),
+        messages: world.metrics.messages(),
+        pending_messages: world.metrics.pending.get(),
+        pending_errors: world.metrics.telling.get(),
+        untold: world.metrics.untold.get(),
+        tasks: world.supervisor.alive(),
+    }
+}

@@ -1,0 +1,141 @@
+//! `vestibule status`: how the running proxy is, in one look.
+
+use std::collections::BTreeMap;
+use std::io::{self, Write};
+use std::path::Path;
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use super::control::{self, SocketArgs};
+use super::subscriptions::period;
+use super::{Exit, Form, terminal, write_json};
+
+#[derive(Debug, clap::Args)]
+pub(super) struct StatusArgs {
+    #[command(flatten)]
+    socket: SocketArgs,
+}
+
+#[derive(Debug, Deserialize, Serialize)]
+struct Status {
+    version: String,
+    edge: String,
+    phase: String,
+    ready: bool,
+    reasons: Vec<String>,
+    uptime_seconds: u64,
+    listeners: Vec<Listening>,
+    nodes: Vec<Node>,
+    connections: Vec<Counted>,
+    messages: Vec<Counted>,
+    pending_messages: i64,
+    pending_errors: i64,
+    untold: u64,
+    /// What this version of the command does not print as text.
+    #[serde(flatten)]
+    more: BTreeMap<String, Value>,
+}
+
+#[derive(Debug, Deserialize, Serialize)]
+struct Listening {
+    side: String,
+    protocol: String,
+    transport: String,
+    address: String,
+}
+
+#[derive(Debug, Deserialize, Serialize)]
+struct Node {
+    domain: String,
+    node: String,
+    up: bool,
+}
+
+#[derive(Debug, Deserialize, Serialize)]
+struct Counted {
+    count: i64,
+    #[serde(flatten)]
+    labels: BTreeMap<String, String>,
+}
+
+/// Asks the proxy, and prints what it says; a proxy that is not ready is bad.
+pub(super) fn print(
+    config: &Path,
+    arguments: &StatusArgs,
+    form: Form,
+    out: &mut dyn Write,
+    err: &mut dyn Write,
+) -> io::Result<Exit> {
+    let status = match arguments.socket.ask::<Status>(config, "/v1/status") {
+        Ok(status) => status,
+        Err(why) => return control::complain(&why, err),
+    };
+    match form {
+        Form::Json => write_json(&status, out)?,
+        Form::Text => write!(out, "{}", terminal::Safe(&text(&status)))?,
+    }
+    Ok(if status.ready { Exit::Good } else { Exit::Bad })
+}
+
+fn text(status: &Status) -> String {
+    let mut lines = vec![format!(
+        "vestibule {} of {}: {} for {}",
+        status.version,
+        status.edge,
+        status.phase,
+        period(status.uptime_seconds)
+    )];
+    lines.push(if status.ready {
+        "ready".to_owned()
+    } else {
+        format!("not ready: {}", status.reasons.join("; "))
+    });
+    lines.extend(status.listeners.iter().map(|listener| {
+        format!(
+            "listens   {} {} over {} at {}",
+            listener.side, listener.protocol, listener.transport, listener.address
+        )
+    }));
+    lines.extend(status.nodes.iter().map(|node| {
+        let up = if node.up { "up" } else { "down" };
+        format!("node      {} of {}: {up}", node.node, node.domain)
+    }));
+    lines.push(format!(
+        "connected {}",
+        sums(&status.connections, &["side", "protocol"])
+    ));
+    lines.push(format!(
+        "messages  {}",
+        sums(&status.messages, &["way", "outcome"])
+    ));
+    lines.push(format!(
+        "waiting   {} messages for their outcome, {} errors for their senders; {} could not be told",
+        status.pending_messages, status.pending_errors, status.untold
+    ));
+    lines.push(String::new());
+    lines.join("\n")
+}
+
+/// The counts by these labels, without those that are 0.
+fn sums(counted: &[Counted], by: &[&str]) -> String {
+    let mut sums: BTreeMap<String, i64> = BTreeMap::new();
+    for one in counted {
+        let words = by
+            .iter()
+            .filter_map(|label| one.labels.get(*label))
+            .map(String::as_str);
+        let sum = sums.entry(words.collect::<Vec<_>>().join(" ")).or_default();
+        *sum = sum.saturating_add(one.count);
+    }
+    let told: Vec<_> = sums
+        .into_iter()
+        .filter(|(_, sum)| *sum != 0)
+        .map(|(words, sum)| format!("{sum} {words}"))
+        .collect();
+    if told.is_empty() {
+        "none".to_owned()
+    } else {
+        told.join(", ")
+    }
+}
