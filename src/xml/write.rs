@@ -72,9 +72,21 @@ pub fn document(root: &Element) -> Vec<u8> {
     out
 }
 
+/// The same with prefixes that its root declares, for readers that look for an element by its prefix.
+#[must_use]
+pub fn document_with(root: &Element, declared: &[(&str, &str)]) -> Vec<u8> {
+    let mut out = b"<?xml version='1.0' encoding='UTF-8'?>".to_vec();
+    let mut scope = Scope::new("", declared);
+    scope.undeclared = scope.prefixes.len();
+    write_element(root, &mut scope, &mut out);
+    out
+}
+
 /// What is declared where an element is to be written.
 struct Scope<'a> {
     default: &'a str,
+    /// How many of the first prefixes the next element has to declare.
+    undeclared: usize,
     /// The namespace whose elements are written as those of `default`.
     own: Option<&'a str>,
     prefixes: Vec<(Cow<'a, str>, &'a str)>,
@@ -84,6 +96,7 @@ impl<'a> Scope<'a> {
     fn new(content_ns: &'a str, declared: &[(&'a str, &'a str)]) -> Self {
         let mut scope = Self {
             default: if is_declarable(content_ns) { content_ns } else { "" },
+            undeclared: 0,
             own: None,
             prefixes: Vec::with_capacity(declared.len()),
         };
@@ -147,6 +160,10 @@ fn write_element<'a>(element: &'a Element, scope: &mut Scope<'a>, out: &mut Vec<
     if declare {
         scope.default = element.ns();
         write_declaration("", element.ns(), out);
+    }
+    let undeclared = std::mem::take(&mut scope.undeclared);
+    for (prefix, ns) in scope.prefixes.iter().take(undeclared) {
+        write_declaration(prefix, ns, out);
     }
     for attribute in element.attributes() {
         write_attribute(attribute, scope, out);

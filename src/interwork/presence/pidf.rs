@@ -167,10 +167,15 @@ pub fn write(presence: &Presence, user: &Jid, kind: PeerKind) -> Result<Vec<u8>,
         }
     }
     let state = table::to_sip(kind, whole.state);
-    if let Some(activity) = table::activity(state) {
-        root.push(person(activity, &whole));
-    }
-    Ok(xml::write::document(&root))
+    let Some(activity) = table::activity(state) else {
+        return Ok(xml::write::document(&root));
+    };
+    root.push(person(activity, &whole));
+    // There are user agents (baresip 1.0) that look for `<rpid:busy/>` as it is written here.
+    Ok(xml::write::document_with(
+        &root,
+        &[("dm", DATA_MODEL), ("rpid", RPID)],
+    ))
 }
 
 fn tuple(device: &Device, user: &Jid) -> Result<Element, AddressError> {

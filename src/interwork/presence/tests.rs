@@ -356,6 +356,20 @@ fn what_is_written_says_the_same_when_it_is_read_again() {
 }
 
 #[test]
+fn an_activity_is_written_as_user_agents_look_for_it() {
+    let user = jid("juliet@example.com");
+    for (state, element) in [
+        (State::DoNotDisturb, "<rpid:busy/>"),
+        (State::Away, "<rpid:away/>"),
+    ] {
+        let presence = Presence::new().with(Device::new("balcony", state));
+        let text = String::from_utf8(pidf::write(&presence, &user, PeerKind::Simple).unwrap()).unwrap();
+        assert!(text.contains("<basic>open</basic>"), "{text}");
+        assert!(text.contains(element), "{text}");
+    }
+}
+
+#[test]
 fn all_devices_are_one_for_who_wants_one() {
     let device = |name, state, priority| Device::new(name, state).with_priority(Some(priority));
     for (devices, name) in [
