@@ -5,5 +5,6 @@ mod cli;
 mod config;
 mod conformance;
 mod control;
+mod documents;
 mod memory;
 mod simulation;

@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use super::parameters::Parameters;
 use super::subject::Subject;
-use crate::gateway::presence::{Listed, Watcher};
+use crate::gateway::presence::{Ends, Listed, Watcher};
 use crate::limits;
 use crate::net::shard;
 use crate::net::world::World;
@@ -70,15 +70,16 @@ impl Wanted {
 pub(super) async fn of(world: &World, wanted: &Wanted) -> Option<Listing> {
     let mut listing = Listing::default();
     for shard in &world.questions {
-        let mut after = None;
+        let mut after: Option<Ends> = None;
         loop {
-            let page = shard::ask(shard, after.take(), PAGE).await?;
+            let page = shard::ask(shard, after.clone(), PAGE).await?;
             for listed in page.listed {
                 listing.take(listed, wanted);
             }
+            // A shard that gives the same page again would be asked for ever.
             match page.next {
-                Some(next) => after = Some(next),
-                None => break,
+                Some(next) if after.as_ref() != Some(&next) => after = Some(next),
+                Some(_) | None => break,
             }
         }
     }
@@ -136,7 +137,6 @@ const PAGE: usize = 256;
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::gateway::presence::Ends;
 
     fn listed(number: usize, state: &'static str) -> Listed {
         Listed {
