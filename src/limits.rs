@@ -98,6 +98,10 @@ pub const DIRECTION_DEPTH: usize = 125;
 /// Devices of one user whose presence is kept (32); further ones are not shown.
 pub const PRESENCE_DEVICES: usize = 32;
 
+/// Changes that are kept in memory while the store cannot be written, each of another pair of users (200,000: twice as many as have
+/// subscriptions where it is large); what goes beyond is not stored.
+pub const STORED_CHANGES: usize = 200_000;
+
 /// Characters of a note about presence (1,024); what comes after them is cut off.
 pub const NOTE_CHARACTERS: usize = 1_024;
 

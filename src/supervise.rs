@@ -67,6 +67,26 @@ impl Supervisor {
         });
     }
 
+    /// Runs `work`, which may block, on a thread of its own; the answer is what it gives, and `None` where it panicked. It cannot be
+    /// ended: who waits for it bounds that.
+    pub fn block<T, F>(
+        &self,
+        name: &'static str,
+        work: F,
+    ) -> impl Future<Output = Option<T>> + Send + use<T, F>
+    where
+        T: Send + 'static,
+        F: FnOnce() -> T + Send + 'static,
+    {
+        let counted = Counted::enter(Arc::clone(&self.alive), name);
+        #[allow(clippy::disallowed_methods, reason = "this is the one place that spawns")]
+        let running = tokio::task::spawn_blocking(move || {
+            let _counted = counted;
+            work()
+        });
+        async move { running.await.ok() }
+    }
+
     /// How many tasks of each name are alive.
     #[must_use]
     pub fn alive(&self) -> BTreeMap<&'static str, u64> {
@@ -136,6 +156,18 @@ mod tests {
         supervisor.ended().await;
         assert_eq!(runs.load(Ordering::SeqCst), 4);
         assert_eq!(supervisor.alive().get("test"), Some(&0));
+    }
+
+    #[tokio::test]
+    async fn what_blocks_holds_up_no_task_and_is_counted() {
+        let supervisor = Supervisor::new();
+        let (go, wait) = std::sync::mpsc::channel::<u8>();
+        let answer = supervisor.block("slow", move || wait.recv());
+        assert_eq!(supervisor.alive().get("slow"), Some(&1));
+        supervisor.spawn("quick", async move { go.send(7).unwrap() });
+        assert_eq!(answer.await, Some(Ok(7)));
+        assert_eq!(supervisor.alive().get("slow"), Some(&0));
+        assert_eq!(supervisor.block("bad", || panic!("on purpose")).await, None::<u8>);
     }
 
     #[tokio::test]

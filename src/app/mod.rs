@@ -6,10 +6,12 @@
 mod reload;
 mod revocation;
 pub(crate) mod start;
+pub mod state;
 mod stop;
 pub mod user;
 
 use std::path::Path;
+use std::time::Duration;
 
 use anyhow::Context as _;
 
@@ -37,8 +39,14 @@ pub fn run(loaded: Loaded, file: &Path) -> anyhow::Result<()> {
         .thread_name("vestibule")
         .build()
         .context("the runtime cannot be started")?;
-    runtime.block_on(async {
+    let ended = runtime.block_on(async {
         let started = start::start(&settings, run_as.as_ref(), &files).await?;
         reload::serve(started, settings, file, &level).await
-    })
+    });
+    // A disk that hangs would keep the process for ever.
+    runtime.shutdown_timeout(LAST_WAIT);
+    ended
 }
+
+/// For threads that still wait for the operating system when everything has ended.
+const LAST_WAIT: Duration = Duration::from_secs(1);

@@ -10,6 +10,7 @@ use tokio::net::TcpListener;
 use tokio::sync::{Semaphore, watch};
 use tokio_util::sync::CancellationToken;
 
+use super::state;
 use super::user::{Closed, RunAs};
 use crate::admin::{self, control};
 use crate::config::Settings;
@@ -30,6 +31,7 @@ use crate::observe::{Health, Metrics};
 use crate::pki::{Contexts, PkiError};
 use crate::route::{self, Nodes, Secret, Side};
 use crate::sip::transaction::Register;
+use crate::store::{self, Desk};
 use crate::supervise::Supervisor;
 use crate::xmpp::DialbackSecret;
 
@@ -78,6 +80,7 @@ pub(super) async fn start(
         ),
         None => None,
     };
+    let folder = state::folder(settings, run_as)?;
     // Read again as the user that will have to read them on every reload.
     let contexts = match run_as {
         Some(user) => {
@@ -99,11 +102,25 @@ pub(super) async fn start(
         &settings.interworking.undeliverable,
         world::random(),
     );
+    let store = folder.map(|folder| {
+        let (sender, handed) = queue::bounded("store", settings.limits.net.queue, &world.metrics);
+        let keeping = store::run(Arc::clone(&world), Box::new(folder), handed);
+        world.supervisor.spawn("store", keeping);
+        sender
+    });
+    let is_stored = store.is_some();
     for (number, inlet) in (0_u8..).zip(inlets) {
         let gateway = Gateway::new(number, settings.limits.gateway.clone(), &speaker);
+        let desk = Desk::new(number, store.clone(), Arc::clone(&world.metrics));
         world
             .supervisor
-            .spawn("shard", shard::run(Arc::clone(&world), gateway, inlet));
+            .spawn("shard", shard::run(Arc::clone(&world), gateway, inlet, desk));
+    }
+    if !is_stored {
+        tracing::warn!("[edge] state_dir is empty: subscriptions do not outlive a restart");
+        for shard in &world.shards {
+            let _gone = shard.send(Input::Restored).await;
+        }
     }
     let accepting = CancellationToken::new();
     for (socket, listener) in sockets {
@@ -269,6 +286,7 @@ pub(crate) fn assemble(
         close_streams: CancellationToken::new(),
         close: CancellationToken::new(),
         close_flows: CancellationToken::new(),
+        close_store: CancellationToken::new(),
     };
     Ok((
         Arc::new(world),

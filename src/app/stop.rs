@@ -36,6 +36,7 @@ pub(super) async fn stop(
                     Act::CloseStreams => world.close_streams.cancel(),
                     Act::CloseLinks => world.close.cancel(),
                     Act::CloseFlows => world.close_flows.cancel(),
+                    Act::FlushStore => world.close_store.cancel(),
                     Act::End => {
                         answering.cancel();
                         world.supervisor.abort();
@@ -81,6 +82,8 @@ enum Act {
     /// Then what still waits on the links comes back, and its answers go out on the flows.
     CloseLinks,
     CloseFlows,
+    /// What all these have changed outlives the process.
+    FlushStore,
     End,
 }
 
@@ -97,6 +100,8 @@ struct Seen {
     links: bool,
     /// SIP connections, farewells, and answers whose connection is gone.
     flows: bool,
+    /// The store, which ends when it is written.
+    store: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -130,6 +135,7 @@ impl Stopping {
         let within = match act {
             Act::AwaitOutcomes => self.grace,
             Act::CloseStreams | Act::CloseLinks | Act::CloseFlows => FAREWELL,
+            Act::FlushStore => FLUSH,
             Act::SayNotReady | Act::CloseListeners | Act::RefuseNew | Act::End => Duration::ZERO,
         };
         self.current = Some((act, now.checked_add(within).unwrap_or(now)));
@@ -138,7 +144,7 @@ impl Stopping {
 }
 
 impl Act {
-    const ALL: [Self; 8] = [
+    const ALL: [Self; 9] = [
         Self::SayNotReady,
         Self::CloseListeners,
         Self::RefuseNew,
@@ -146,6 +152,7 @@ impl Act {
         Self::CloseStreams,
         Self::CloseLinks,
         Self::CloseFlows,
+        Self::FlushStore,
         Self::End,
     ];
 
@@ -157,6 +164,7 @@ impl Act {
             Self::RefuseNew => Phase::RefuseNew,
             Self::AwaitOutcomes => Phase::FinishTransactions,
             Self::CloseStreams | Self::CloseLinks | Self::CloseFlows => Phase::CloseStreams,
+            Self::FlushStore => Phase::FlushStore,
             Self::End => Phase::Done,
         }
     }
@@ -169,6 +177,7 @@ impl Act {
             Self::CloseStreams => seen.streams || seen.telling,
             Self::CloseLinks => seen.links || seen.waiting,
             Self::CloseFlows => seen.flows,
+            Self::FlushStore => seen.store,
         }
     }
 
@@ -179,6 +188,9 @@ impl Act {
             }
             Self::CloseStreams => "some streams did not close in time, or senders could not be told in time",
             Self::CloseLinks => "some links did not close in time",
+            Self::FlushStore => {
+                "the store was not written in time, and what changed last may be lost; look at the disk of [edge] state_dir"
+            }
             Self::SayNotReady | Self::CloseListeners | Self::RefuseNew | Self::CloseFlows | Self::End => {
                 "some connections did not close in time"
             }
@@ -199,6 +211,7 @@ fn seen(world: &World) -> Seen {
         streams: any(&["xmpp_stream"]),
         links: any(&["sip_link", "xmpp_link"]),
         flows: any(&["sip_flow", "sip_answers", "farewell"]),
+        store: any(&["store"]),
     }
 }
 
@@ -206,6 +219,8 @@ fn seen(world: &World) -> Seen {
 const LOOK: Duration = Duration::from_millis(20);
 /// Time for the farewells of streams and TLS sessions.
 const FAREWELL: Duration = Duration::from_secs(2);
+/// Time for the store to be written and closed.
+const FLUSH: Duration = Duration::from_secs(5);
 
 #[cfg(test)]
 #[allow(
@@ -222,6 +237,7 @@ mod tests {
         streams: false,
         links: false,
         flows: false,
+        store: false,
     };
 
     /// Goes on until something is waited for, or it is late, or the end has come.
@@ -239,7 +255,7 @@ mod tests {
     #[test]
     fn with_nothing_left_it_ends_at_once_and_in_order() {
         let (done, end) = go(&mut Stopping::new(GRACE), Instant::now(), NOTHING);
-        assert_eq!((done.as_slice(), end), (&Act::ALL[..7], Next::Go(Act::End)));
+        assert_eq!((done.as_slice(), end), (&Act::ALL[..8], Next::Go(Act::End)));
         let phases: Vec<_> = Act::ALL.iter().map(|act| act.phase()).collect();
         assert!(phases.is_sorted(), "{phases:?}");
         assert_eq!(phases.last(), Some(&Phase::Done));
@@ -288,6 +304,14 @@ mod tests {
                 Act::CloseFlows,
                 FAREWELL,
             ),
+            (
+                Seen {
+                    store: true,
+                    ..NOTHING
+                },
+                Act::FlushStore,
+                FLUSH,
+            ),
         ];
         for (seen, act, within) in rows {
             let start = Instant::now();
@@ -334,6 +358,7 @@ mod tests {
             streams: true,
             links: true,
             flows: true,
+            store: true,
         };
         let start = Instant::now();
         let mut stopping = Stopping::new(GRACE);
@@ -352,9 +377,10 @@ mod tests {
                 Act::AwaitOutcomes,
                 Act::CloseStreams,
                 Act::CloseLinks,
-                Act::CloseFlows
+                Act::CloseFlows,
+                Act::FlushStore
             ]
         );
-        assert_eq!(now - start, GRACE + 3 * FAREWELL);
+        assert_eq!(now - start, GRACE + 3 * FAREWELL + FLUSH);
     }
 }

@@ -133,6 +133,18 @@ impl RunAs {
         chown(folder, Some(self.uid.as_raw()), Some(self.gid.as_raw()))
     }
 
+    /// Whether the bits of a folder's mode let the user put files into it.
+    #[must_use]
+    pub fn may_fill(&self, folder: &Path) -> bool {
+        self.may(folder, WRITE) && self.may(folder, ENTER)
+    }
+
+    /// What the user is called.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
     /// Becomes that user for good.
     ///
     /// # Errors
@@ -175,5 +187,7 @@ pub fn raise_descriptors(connections: usize) {
 const OTHER_DESCRIPTORS: u64 = 256;
 /// The lowest of the three bits of a mode that let a file be read.
 const READ: u32 = 4;
+/// The same, for it to be changed.
+const WRITE: u32 = 2;
 /// The same, for a folder to be entered.
 const ENTER: u32 = 1;

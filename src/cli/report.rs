@@ -6,6 +6,7 @@ use std::path::Path;
 use serde::Serialize;
 
 use super::{Exit, Form, write_json};
+use crate::app::state;
 use crate::app::user::RunAs;
 use crate::config::{Loaded, Origin, Problem, Report, Settings};
 
@@ -80,18 +81,23 @@ pub(super) fn print(
     Ok(if settings.is_some() { Exit::Good } else { Exit::Bad })
 }
 
-/// Adds what would keep `vestibule run` from starting although the file is right: the user of `run_as`. It is asked only
-/// of root, as nobody else becomes another user; and only told, as the file may be meant for another machine.
+/// Adds what would keep `vestibule run` from starting, or from storing anything, although the file is right: the user of `run_as`, which
+/// is asked only of root, as nobody else becomes another user; and the folder of durable state. All this is only told, as the file
+/// may be meant for another machine.
 pub(super) fn add_doubts(loaded: &mut Loaded) {
     let path = loaded.files.first().map(|path| path.display().to_string());
-    let doubts: Vec<String> = match RunAs::find(loaded.settings.edge.run_as.as_deref()) {
-        Ok(None) => Vec::new(),
-        Ok(Some(user)) => {
-            let closed = user.cannot_read(&loaded.files);
-            closed.iter().map(ToString::to_string).collect()
+    let mut doubts: Vec<String> = Vec::new();
+    match RunAs::find(loaded.settings.edge.run_as.as_deref()) {
+        Ok(user) => {
+            if let Some(user) = &user {
+                let closed = user.cannot_read(&loaded.files);
+                doubts.extend(closed.iter().map(ToString::to_string));
+            }
+            let folder = loaded.settings.edge.state_dir.as_deref();
+            doubts.extend(folder.and_then(|folder| state::doubt(folder, user.as_ref())));
         }
-        Err(why) => vec![why.to_string()],
-    };
+        Err(why) => doubts.push(why.to_string()),
+    }
     loaded.warnings.extend(
         doubts
             .into_iter()

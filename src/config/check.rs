@@ -99,7 +99,7 @@ pub(crate) fn settings(
             settings: Settings {
                 edge: Edge {
                     name: document.edge.name.0.clone(),
-                    state_dir: PathBuf::from(&document.edge.state_dir),
+                    state_dir: non_empty(&document.edge.state_dir).map(PathBuf::from),
                     run_as: non_empty(&document.edge.run_as),
                 },
                 dns: Dns {

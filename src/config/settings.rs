@@ -128,8 +128,8 @@ impl Settings {
 pub struct Edge {
     /// Our public host name: in Via, Record-Route and certificates.
     pub name: Domain,
-    /// The folder of durable state.
-    pub state_dir: PathBuf,
+    /// The folder of durable state; `None` where nothing is to outlive the process.
+    pub state_dir: Option<PathBuf>,
     /// The user to become once the ports are bound, when started as root; `None` keeps the user.
     pub run_as: Option<String>,
 }

@@ -302,18 +302,31 @@ pub fn pair_of(stanza: &Stanza) -> u64 {
 }
 
 fn pair_of_users(one: &Jid, other: &Jid) -> u64 {
-    // FNV-1a over each bare address, joined by a sum so that the direction does not matter. It spreads load; nothing
-    // relies on it against an attacker, who can fill no more than the shard that he already may fill.
-    let hash = |jid: &Jid| {
-        let octets = jid
-            .local()
-            .unwrap_or_default()
-            .bytes()
-            .chain([b'@'])
-            .chain(jid.domain().as_str().bytes());
-        octets.fold(0xcbf2_9ce4_8422_2325_u64, |hash, octet| {
-            (hash ^ u64::from(octet)).wrapping_mul(0x0000_0100_0000_01b3)
-        })
+    let number = |jid: &Jid| {
+        number_of(
+            jid.local()
+                .unwrap_or_default()
+                .bytes()
+                .chain([b'@'])
+                .chain(jid.domain().as_str().bytes()),
+        )
     };
-    hash(one).wrapping_add(hash(other))
+    number(one).wrapping_add(number(other))
+}
+
+/// The same number, of two bare addresses as XMPP writes them.
+pub(super) fn pair_of_addresses(one: &str, other: &str) -> u64 {
+    let number = |address: &str| {
+        let at = if address.contains('@') { "" } else { "@" };
+        number_of(at.bytes().chain(address.bytes()))
+    };
+    number(one).wrapping_add(number(other))
+}
+
+/// FNV-1a over a bare address; those of two users are joined by a sum so that the direction does not matter. It spreads load; nothing
+/// relies on it against an attacker, who can fill no more than the shard that he already may fill.
+fn number_of(address: impl Iterator<Item = u8>) -> u64 {
+    address.fold(0xcbf2_9ce4_8422_2325_u64, |hash, octet| {
+        (hash ^ u64::from(octet)).wrapping_mul(0x0000_0100_0000_01b3)
+    })
 }

@@ -128,6 +128,15 @@ impl<T> Sender<T> {
             })
     }
 
+    /// Waits for room for one entry that will come later; nothing is lost where it is not waited for to the end.
+    ///
+    /// # Errors
+    /// [`Refused::Closed`].
+    pub async fn place(&self) -> Result<Place<T>, Refused<()>> {
+        let place = self.sender.clone().reserve_owned().await;
+        place.map(Place).map_err(|_| Refused::Closed(()))
+    }
+
     /// Puts an entry in, waiting for room: for producers whose own input can be held back.
     ///
     /// # Errors

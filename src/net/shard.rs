@@ -18,6 +18,7 @@ use super::xmpp_stream;
 use crate::gateway::presence::{Ends, Page};
 use crate::gateway::{Gateway, Input, Link, Observation, Outcome, Output, Token, Trace, Trouble};
 use crate::sip::Method;
+use crate::store::Desk;
 
 /// The ways to a shard.
 #[derive(Debug)]
@@ -36,6 +37,7 @@ pub async fn run(
         mut inputs,
         mut questions,
     }: Inlet,
+    mut desk: Desk,
 ) {
     let (mut counted, mut counted_errors) = (0_i64, 0_i64);
     let mut recalls = Recalls::default();
@@ -65,11 +67,12 @@ pub async fn run(
                 // Whoever stops the proxy counted this shard as one that has not heard of it.
                 counted = counted.saturating_add(1);
             }
+            unkept = desk.relieve() => tell(&mut gateway, unkept),
             () = world::sleep_until(gateway.timeout()) => gateway.handle(world::now(), Input::Tick),
         }
         let now = world::now();
         while let Some(output) = gateway.poll(now) {
-            act(&world, &mut gateway, &mut recalls, output);
+            act(&world, &mut gateway, &mut recalls, &mut desk, output);
         }
         let waiting = gateway.waiting().saturating_add(gateway.ending());
         let waiting = i64::try_from(waiting).unwrap_or(i64::MAX);
@@ -122,6 +125,7 @@ fn act(
     world: &Arc<World>,
     gateway: &mut Gateway<SipOrigin>,
     recalls: &mut Recalls,
+    desk: &mut Desk,
     output: Output<SipOrigin>,
 ) {
     match output {
@@ -164,8 +168,7 @@ fn act(
                 xmpp_stream::hand_over(world, pong);
             }
         }
-        // Nothing of the gateway's gives it yet.
-        Output::Persist { .. } => {}
+        Output::Persist { ticket, changes } => tell(gateway, desk.hand(ticket, changes)),
         Output::Recall { token } => recalls.recall(token),
         Output::Respond { origin, response } => origin.respond(response),
         Output::Untold { link, trace } => untold(world, &link, Some(trace), None),
@@ -186,6 +189,13 @@ fn act(
                 }
             }
         }
+    }
+}
+
+/// Nobody keeps these changes, and nobody waits for them.
+fn tell(gateway: &mut Gateway<SipOrigin>, unkept: Vec<u64>) {
+    for ticket in unkept {
+        gateway.handle(world::now(), Input::Persisted { ticket });
     }
 }
 

@@ -91,6 +91,8 @@ pub struct World {
     pub close: CancellationToken,
     /// Cancelled when SIP flows are to be closed: after the links, so that answers still find their way.
     pub close_flows: CancellationToken,
+    /// Cancelled when the store is to be written and closed: last, as what ends before may change what it keeps.
+    pub close_store: CancellationToken,
 }
 
 /// The TLS context of each side for what names none.
@@ -253,9 +255,14 @@ impl World {
     /// The shard that owns a pair of users.
     #[must_use]
     pub fn shard_of(&self, pair: u64) -> Option<&queue::Sender<Input<SipOrigin>>> {
+        self.shards.get(self.shard_number(pair)?)
+    }
+
+    /// Its number.
+    #[must_use]
+    pub fn shard_number(&self, pair: u64) -> Option<usize> {
         let shards = u64::try_from(self.shards.len()).ok()?;
-        let number = pair.checked_rem(shards)?;
-        self.shards.get(usize::try_from(number).ok()?)
+        usize::try_from(pair.checked_rem(shards)?).ok()
     }
 
     /// Tells the shard that made a token what became of it.
@@ -279,17 +286,22 @@ pub fn now() -> Instant {
 
 /// The date, as messages are dated.
 #[must_use]
+pub fn today() -> Date {
+    let date = i64::try_from(unix()).ok().and_then(Date::from_unix_seconds);
+    date.unwrap_or(Date::EPOCH)
+}
+
+/// The time in seconds since 1970, as what outlives the process is dated.
+#[must_use]
 #[allow(
     clippy::disallowed_methods,
     reason = "the network floor is where time is read"
 )]
-pub fn today() -> Date {
-    let seconds = std::time::SystemTime::now()
+pub fn unix() -> u64 {
+    std::time::SystemTime::now()
         .duration_since(std::time::UNIX_EPOCH)
         .unwrap_or_default()
-        .as_secs();
-    let date = i64::try_from(seconds).ok().and_then(Date::from_unix_seconds);
-    date.unwrap_or(Date::EPOCH)
+        .as_secs()
 }
 
 /// Waits until an instant, or for ever where there is none.

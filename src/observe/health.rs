@@ -25,13 +25,15 @@ pub enum Phase {
     FinishTransactions,
     /// Streams and flows are closed.
     CloseStreams,
+    /// What is to outlive the process is written.
+    FlushStore,
     /// Everything has ended.
     Done,
 }
 
 impl Phase {
     /// All phases in order.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::Starting,
         Self::Running,
         Self::NotReady,
@@ -39,6 +41,7 @@ impl Phase {
         Self::RefuseNew,
         Self::FinishTransactions,
         Self::CloseStreams,
+        Self::FlushStore,
         Self::Done,
     ];
 }
@@ -53,6 +56,7 @@ impl fmt::Display for Phase {
             Self::RefuseNew => "refuse_new",
             Self::FinishTransactions => "finish_transactions",
             Self::CloseStreams => "close_streams",
+            Self::FlushStore => "flush_store",
             Self::Done => "done",
         })
     }

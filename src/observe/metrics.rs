@@ -31,6 +31,8 @@ pub struct Metrics {
     reloads: IntCounterVec,
     late_answers: IntCounterVec,
     certificates: IntGaugeVec,
+    store_up: IntGaugeVec,
+    store_errors: IntCounterVec,
     phase: IntGauge,
     /// Messages that wait for their outcome.
     pub pending: IntGauge,
@@ -38,6 +40,8 @@ pub struct Metrics {
     pub telling: IntGauge,
     /// Answers and errors that were given up.
     pub untold: IntCounter,
+    /// Changes that are not stored yet.
+    pub store_pending: IntGauge,
     /// Time from the whole message read to its translation handed on, in seconds.
     pub translation: Histogram,
 }
@@ -97,6 +101,11 @@ impl Metrics {
             "Answers and errors that could not be brought to whom they are for, for as long as that was tried.",
         )?;
         registry.register(Box::new(untold.clone()))?;
+        let store_pending = IntGauge::new(
+            "vestibule_store_pending_changes",
+            "Changes that are not stored yet.",
+        )?;
+        registry.register(Box::new(store_pending.clone()))?;
         let translation = Histogram::with_opts(
             HistogramOpts::new(
                 "vestibule_translation_seconds",
@@ -154,9 +163,20 @@ impl Metrics {
                 "SIP answers whose connection was gone, by whether they were given on a new one.",
                 &["result"],
             )?,
+            store_up: gauges(
+                "vestibule_store_up",
+                "1 where the store can be read and written, 0 where it cannot; absent where nothing is stored.",
+                &[],
+            )?,
+            store_errors: counters(
+                "vestibule_store_errors_total",
+                "Failures of the store, and records that could not be read, by class.",
+                &["class"],
+            )?,
             phase,
             pending,
             telling,
+            store_pending,
             untold,
             translation,
             registry,
@@ -278,6 +298,19 @@ impl Metrics {
         self.late_answers.with_label_values(&[result]).inc();
     }
 
+    /// Takes note of whether the store can be used.
+    pub fn store_is(&self, state: StoreState) {
+        self.store_up.with_label_values::<&str>(&[]).set(match state {
+            StoreState::Up => 1,
+            StoreState::Down => 0,
+        });
+    }
+
+    /// Counts failures of the store. `class` is a constant word.
+    pub fn store_failed(&self, class: &'static str, count: u64) {
+        self.store_errors.with_label_values(&[class]).inc_by(count);
+    }
+
     /// Counts a reload. `result` is `taken`, `unchanged` or `refused`.
     pub fn reloaded(&self, result: &'static str) {
         self.reloads.with_label_values(&[result]).inc();
@@ -332,6 +365,15 @@ impl Serialize for Counted {
         map.serialize_entry("count", &self.count)?;
         map.end()
     }
+}
+
+/// Whether the store can be used.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum StoreState {
+    /// It can be read and written.
+    Up,
+    /// It cannot, and what changes is kept in memory.
+    Down,
 }
 
 /// A connection that is counted as alive until this is dropped.

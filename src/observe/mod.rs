@@ -5,4 +5,4 @@ pub mod log;
 pub mod metrics;
 
 pub use health::Health;
-pub use metrics::Metrics;
+pub use metrics::{Metrics, StoreState};

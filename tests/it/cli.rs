@@ -19,6 +19,7 @@ fn vestibule(etc: &Etc, text: &str, arguments: &[&str]) -> Output {
         .env_clear()
         // Whether there is a user vestibule here is no matter of these tests.
         .env("VESTIBULE__EDGE__RUN_AS", "")
+        .env("VESTIBULE__EDGE__STATE_DIR", etc.path("state"))
         .output()
         .unwrap()
 }
@@ -90,6 +91,40 @@ fn check_sums_up_and_says_everything_as_text_and_as_json() {
         said(&etc, &vestibule(&etc, SIP_TO_XMPP, &["check", "--json"])),
     ];
     insta::assert_snapshot!(outputs.join("----\n"));
+}
+
+#[test]
+fn check_says_why_nothing_could_be_stored_and_makes_nothing() {
+    let etc = Etc::new();
+    etc.write("vestibule.toml", &etc.here(SIP_TO_XMPP), 0o644);
+    let check = |folder: &str| {
+        let output = Command::new(env!("CARGO_BIN_EXE_vestibule"))
+            .args(["check", "--config"])
+            .arg(etc.path("vestibule.toml"))
+            .env("VESTIBULE__EDGE__RUN_AS", "")
+            .env("VESTIBULE__EDGE__STATE_DIR", folder)
+            .output()
+            .unwrap();
+        assert_eq!(output.status.code(), Some(0), "it may be for another machine");
+        String::from_utf8(output.stdout).unwrap()
+    };
+    let at = |name: &str| etc.path(name).display().to_string();
+    for (folder, said) in [
+        (at("state"), None),
+        (at("tls"), None),
+        (String::new(), None),
+        (at("component.secret"), Some("is no folder")),
+        (at("not/there"), Some("none to make it in")),
+    ] {
+        let output = check(&folder);
+        assert_eq!(
+            output.contains("edge.state_dir"),
+            said.is_some(),
+            "{folder}: {output}"
+        );
+        assert!(output.contains(said.unwrap_or_default()), "{folder}: {output}");
+    }
+    assert!(!etc.path("state").exists());
 }
 
 #[test]

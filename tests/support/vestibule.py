@@ -43,7 +43,7 @@ class Vestibule:
         self.config = rig.write("vestibule/vestibule.toml", f"""# Written for one run of the rig.
 [edge]
 name = "edge.lan"
-state_dir = "{self._folder}/state"
+state_dir = "{self.state}"
 run_as = ""
 
 [zone.outside]
@@ -111,15 +111,20 @@ level = "{level}"
         self.rig, self.process = rig, None
         self._folder = os.path.dirname(os.path.dirname(rig.path("vestibule", "state", "x")))
         self.control = self._folder + "/control.sock"
+        self.state = os.path.join(self._folder, "state")
         self.binary = rig.path("vestibule", "vestibule")
         shutil.copy(binary, self.binary)  # the checkout may be where nobody can read
         os.chmod(self.binary, 0o755)
 
     def _hand_over(self, *paths):
         """Gives its files to the user that it runs as."""
+        self.give(self._folder, self.state, self.config, self.binary, *paths)
+
+    def give(self, *paths):
+        """Gives what is there of these to the user that it runs as."""
         if os.getuid() == 0:
             owner = pwd.getpwnam(USER)
-            for path in (self._folder, self._folder + "/state", self.config, self.binary, *paths):
+            for path in paths:
                 if os.path.exists(path):
                     os.chown(path, owner.pw_uid, owner.pw_gid)
 

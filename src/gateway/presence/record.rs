@@ -3,6 +3,7 @@
 //! A record says nothing of routes, servers or policy: those are asked again when it is read, so that nothing comes back that the
 //! configuration has forbidden meanwhile.
 
+use crate::gateway::delivery::pair_of_addresses;
 use crate::sip::dialog;
 
 /// What two users know of each other's presence.
@@ -23,6 +24,14 @@ pub struct Ends {
     pub xmpp: String,
     /// The user of SIP.
     pub sip: String,
+}
+
+impl Ends {
+    /// The number of the pair, by which its shard is chosen: that of the messages between them.
+    #[must_use]
+    pub fn pair(&self) -> u64 {
+        pair_of_addresses(&self.xmpp, &self.sip)
+    }
 }
 
 /// Whether somebody may see the state of another: what outlives every dialog.

@@ -17,6 +17,7 @@
 
 mod exchange;
 mod sip;
+mod store;
 mod tls;
 mod xmpp;
 
@@ -145,7 +146,7 @@ async fn main() {
     let mut words = std::env::args().skip(1);
     let mode = words
         .next()
-        .expect("a mode: sip-to-sip, xmpp-to-component, xmpp-to-server, sip-to-server, server-to-sip, setup-to-nothing, idle-to-nothing, exchange, node");
+        .expect("a mode: sip-to-sip, xmpp-to-component, xmpp-to-server, sip-to-server, server-to-sip, setup-to-nothing, idle-to-nothing, exchange, node, store");
     let mut pairs = HashMap::new();
     while let Some(name) = words.next() {
         pairs.insert(
@@ -157,6 +158,7 @@ async fn main() {
     match &*mode {
         "exchange" => return exchange::run(arguments).await,
         "node" => return exchange::node(arguments).await,
+        "store" => return store::run(&arguments),
         _ => {}
     }
     let meter = Arc::new(Meter {
