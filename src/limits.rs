@@ -4,6 +4,7 @@
 //! The constants bound what pure functions take out of one message or one handshake, which is bounded as a whole
 //! already; no configuration changes them.
 
+use std::num::NonZeroU32;
 use std::time::Duration;
 
 /// All bounds of the process.
@@ -197,6 +198,12 @@ pub const SUBSCRIPTION_PAUSE: (Duration, Duration) = (Duration::from_secs(2), Du
 /// How often in a row a notifier may ask for a longer subscription (3).
 pub const SUBSCRIBE_TRIES: u32 = 3;
 
+/// What may wait for the store to give its records at the start (10,000), in each shard.
+pub const WAITING_FOR_RECORDS: usize = 10_000;
+
+/// Subscriptions that one watcher may have to one user at once (16): one for each of his devices.
+pub const SUBSCRIPTIONS_OF_A_WATCHER: usize = 16;
+
 /// How often in a row a notification may fail before its subscription is given up (5).
 pub const NOTIFY_TRIES: u32 = 5;
 
@@ -345,6 +352,30 @@ pub struct GatewayLimits {
     pub notice_bytes: usize,
     /// How long an error about a message is kept and sent again (600 s: twice the longest pause of a link).
     pub notice: Duration,
+    /// Bounds of presence.
+    pub presence: PresenceLimits,
+}
+
+/// Bounds of presence across the protocols.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PresenceLimits {
+    /// Pairs of users who see each other that are remembered at once (100,000), in each shard.
+    pub relations: usize,
+    /// Of them, those in which somebody sees who was let in by nobody (1,000), in each shard.
+    pub adhoc: usize,
+    /// For how long he sees (3,600 s), each time that he asks.
+    pub adhoc_time: Duration,
+    /// The least time between two changes that one watcher is told (5 s: RFC 3856 §6.10).
+    pub pause: Duration,
+    /// Changes that all watchers of SIP together are told in a second (1,000); the rest waits its turn, and the last state of
+    /// each is told.
+    pub changes: NonZeroU32,
+    /// For how long we subscribe, and others where they do not say (3,600 s: RFC 3856 §6.4).
+    pub expires: Duration,
+    /// The shortest subscription that is taken (60 s).
+    pub least: Duration,
+    /// The longest subscription that is given (86,400 s).
+    pub most: Duration,
 }
 
 /// Bounds of sockets, queues and tasks.
@@ -451,6 +482,22 @@ impl Default for GatewayLimits {
             notices_of_link: 1_000,
             notice_bytes: 16 << 20,
             notice: Duration::from_secs(600),
+            presence: PresenceLimits::default(),
+        }
+    }
+}
+
+impl Default for PresenceLimits {
+    fn default() -> Self {
+        Self {
+            relations: 100_000,
+            adhoc: 1_000,
+            adhoc_time: Duration::from_secs(3_600),
+            pause: Duration::from_secs(5),
+            changes: NonZeroU32::MIN.saturating_add(999),
+            expires: Duration::from_secs(3_600),
+            least: Duration::from_secs(60),
+            most: Duration::from_secs(86_400),
         }
     }
 }

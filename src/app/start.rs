@@ -2,6 +2,7 @@
 
 use std::io;
 use std::net::SocketAddr;
+use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
@@ -16,7 +17,7 @@ use crate::admin::{self, control};
 use crate::config::Settings;
 use crate::domain::{Domain, DomainPattern};
 use crate::gateway::{AnswerIds, Border, Gateway, Input, Link, Speaker};
-use crate::limits;
+use crate::limits::{self, GatewayLimits};
 use crate::net::circles::Circles;
 use crate::net::dns::{Hosts, Resolver};
 use crate::net::pool::Pool;
@@ -109,8 +110,9 @@ pub(super) async fn start(
         sender
     });
     let is_stored = store.is_some();
+    let limits = shared_out(&settings.limits.gateway, world.shards.len());
     for (number, inlet) in (0_u8..).zip(inlets) {
-        let gateway = Gateway::new(number, settings.limits.gateway.clone(), &speaker);
+        let gateway = Gateway::new(number, limits.clone(), &speaker).expecting_records();
         let desk = Desk::new(number, store.clone(), Arc::clone(&world.metrics));
         world
             .supervisor
@@ -184,6 +186,15 @@ fn make_folder(socket: &Path, run_as: Option<&RunAs>) {
     {
         tracing::warn!(%error, folder = %folder.display(), "the folder of the control socket cannot be given to run_as");
     }
+}
+
+/// The bounds of one gateway of so many: what holds for all of them together is divided.
+fn shared_out(limits: &GatewayLimits, count: usize) -> GatewayLimits {
+    let mut limits = limits.clone();
+    let count = u32::try_from(count.max(1)).unwrap_or(u32::MAX);
+    let share = limits.presence.changes.get().checked_div(count);
+    limits.presence.changes = share.and_then(NonZeroU32::new).unwrap_or(NonZeroU32::MIN);
+    limits
 }
 
 /// Reads the certificates of a configuration.

@@ -87,7 +87,8 @@ pub fn check(running: &Settings, new: &Settings) -> Result<Vec<Part>, NeedsResta
         (Part::Limits, running.limits != new.limits),
         (
             Part::Translation,
-            running.interworking.translation != new.interworking.translation,
+            running.interworking.translation != new.interworking.translation
+                || running.interworking.busy_as != new.interworking.busy_as,
         ),
         (
             Part::Answers,
@@ -158,8 +159,12 @@ fn fixed(running: &Settings, new: &Settings) -> Vec<Fixed> {
             receipts: _,
             receipt: _,
             conversation_bytes: _,
+            ref presence,
         } = settings.limits.gateway;
-        (pending_messages, pending_bytes, confirm, deliver, conversation)
+        (
+            (pending_messages, pending_bytes, confirm, deliver, conversation),
+            presence.clone(),
+        )
     };
     if gateway(running) != gateway(new)
         || running.interworking.undeliverable != new.interworking.undeliverable
@@ -223,8 +228,9 @@ impl fmt::Display for Fixed {
             }
             Self::DialbackSecret => f.write_str("[xmpp] dialback_secret"),
             Self::Gateway => f.write_str(
-                "[interworking] conversation_timeout, undeliverable_text, confirm_timeout, deliver_timeout or \
-                 max_pending_messages",
+                "[interworking] conversation_timeout, undeliverable_text, confirm_timeout, deliver_timeout, \
+                 max_pending_messages, max_presence_pairs, presence_burst_interval, presence_changes_per_second, \
+                 presence_expiry or presence_least_expiry",
             ),
             Self::Places => f.write_str("[limits] max_connections or queue"),
             Self::Admin => f.write_str("[admin]"),

@@ -21,11 +21,12 @@ use std::path::PathBuf;
 use self::findings::{Findings, key};
 use super::Loaded;
 use super::problem::Report;
-use super::schema::{Document, LogFormat};
+use super::schema::{self, Document, LogFormat};
 use super::secret;
 use super::settings::{Admin, Bodies, Dns, Edge, Interworking, Log, Settings, Translation, Xmpp};
 use super::source::Source;
 use crate::gateway::{Unasked, Version};
+use crate::interwork::presence::table::BusyAs;
 use crate::net::settings::{IdentityRule, Secret, Side, TlsContext, TlsName, TrustSource};
 use crate::observe::log::{self, Format};
 use crate::route::Table;
@@ -191,6 +192,11 @@ fn interworking(document: &Document, findings: &mut Findings<'_, '_>) -> Interwo
             Translation::Off
         },
         undeliverable: given.undeliverable_text.clone(),
+        busy_as: given.busy_as.map(|busy_as| match busy_as {
+            schema::BusyAs::Away => BusyAs::Away,
+            schema::BusyAs::Dnd => BusyAs::DoNotDisturb,
+            schema::BusyAs::None => BusyAs::Available,
+        }),
     }
 }
 

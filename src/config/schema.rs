@@ -308,8 +308,12 @@ pub(crate) struct Sip {
 pub(crate) struct Interworking {
     pub(crate) conversation_timeout: Period,
     pub(crate) undeliverable_text: String,
-    pub(crate) busy_as: BusyAs,
+    pub(crate) busy_as: Option<BusyAs>,
     pub(crate) presence_burst_interval: Period,
+    pub(crate) presence_changes_per_second: u32,
+    pub(crate) presence_expiry: Period,
+    pub(crate) presence_least_expiry: Period,
+    pub(crate) max_presence_pairs: usize,
     pub(crate) confirm_timeout: Period,
     pub(crate) deliver_timeout: Period,
     pub(crate) max_pending_messages: usize,

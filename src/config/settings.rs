@@ -9,6 +9,7 @@ use crate::domain::Domain;
 pub use crate::gateway::Translation;
 use crate::gateway::{Conduct, Unasked, Version};
 use crate::interwork::passage::Mark;
+use crate::interwork::presence::table::BusyAs;
 use crate::limits::Limits;
 use crate::net::settings::{Listener, Secret, TlsContext, TlsName};
 use crate::observe::log::Format;
@@ -60,6 +61,7 @@ impl Settings {
             unasked: self.xmpp.unasked,
             undeliverable: self.interworking.undeliverable.as_str().into(),
             faces: self.faces().into(),
+            busy_as: self.interworking.busy_as,
         }
     }
 
@@ -159,6 +161,8 @@ pub struct Interworking {
     pub translation: Translation,
     /// What a user reads whose message could not be delivered.
     pub undeliverable: String,
+    /// How somebody busy is shown to users of XMPP; `None` as the kind of peer is used to.
+    pub busy_as: Option<BusyAs>,
 }
 
 /// The management side; it is never on an outside address.

@@ -5,6 +5,7 @@
 //! requests, [`relay`] what is more to a request that goes on as one, and [`xmpp`] has those of stanzas.
 
 mod bodies;
+pub(super) mod presence;
 mod relay;
 mod secure;
 mod session;
@@ -16,18 +17,20 @@ use std::sync::Arc;
 
 pub use relay::{Relay, Removed, Return, Returned};
 
-use super::delivery::Delivery;
+use super::conversation::Pair;
+use super::delivery::{Delivery, pair_of_users};
 use super::rejection::Unproven;
 use super::service::Version;
 use crate::domain::Domain;
 use crate::identity::Authenticated;
 use crate::interwork::passage::Mark;
+use crate::interwork::presence::table::BusyAs;
 use crate::interwork::profile::{PeerKind, Profile};
 use crate::limits::Limits;
 use crate::policy::Rules;
 use crate::route::{self, Federated, Local, Side, Table};
 use crate::sip::proxy::{Face, Proxy};
-use crate::sip::{Method, Response};
+use crate::sip::{Method, Request, Response};
 use crate::xmpp::Stanza;
 
 /// The rules and tables that a message is checked against; replaced as a whole on reload.
@@ -57,6 +60,8 @@ pub struct Conduct {
     pub mark: Mark,
     /// Where each side reaches us over SIP.
     pub faces: Arc<[(Side, Face)]>,
+    /// How somebody busy is shown to users of XMPP; `None` as the kind of peer is used to.
+    pub busy_as: Option<BusyAs>,
 }
 
 /// Whether messages are translated between SIP and XMPP.
@@ -104,6 +109,25 @@ pub enum Admitted {
     Deliver(Box<Delivery>),
     /// It goes on as it is.
     Relay(Box<Relay>),
+    /// It asks for the presence of a user, on behalf of one who is blocked and is not to know it.
+    Blocked {
+        /// The request.
+        request: Box<Request>,
+        /// Between whom.
+        ends: BlockedEnds,
+    },
+}
+
+/// Two users of whom one is blocked.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BlockedEnds(pub(super) Pair);
+
+impl BlockedEnds {
+    /// The number that keeps what goes between two users in one shard, as [`Delivery::pair`].
+    #[must_use]
+    pub fn pair(&self) -> u64 {
+        pair_of_users(&self.0.xmpp, &self.0.sip)
+    }
 }
 
 /// A stanza that passed.
@@ -191,6 +215,7 @@ impl Conduct {
             proxy: None,
             mark,
             faces: Arc::default(),
+            busy_as: None,
         }
     }
 }

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::border::presence::Brings;
 use super::conversation::Pair;
 use super::hold::Hold;
 use super::receipts::Asking;
@@ -89,6 +90,14 @@ pub(super) enum Payload {
     },
     /// From XMPP to SIP: what became of a message of SIP, which nobody waits for.
     Receipt { stanza: Box<Stanza> },
+    /// From SIP: it asks for presence, or tells it.
+    Subscription {
+        request: Box<Request>,
+        brings: Brings,
+        ends: Box<Pair>,
+    },
+    /// From XMPP to SIP: presence of any kind.
+    Presence { stanza: Box<Stanza> },
     /// From XMPP to XMPP, a message: `sender` is the stanza without its payload, to answer with an error.
     Forward {
         stanza: Box<Stanza>,
@@ -150,6 +159,8 @@ pub enum Carried<'d> {
     Request(&'d Request),
     /// Nothing by itself: it is about a session, which ends here.
     Nothing,
+    /// Nothing by itself: it is about presence, of which the gateway says what is new.
+    Presence,
 }
 
 /// The relation that a message goes over, whatever its flows.
@@ -222,6 +233,7 @@ impl Delivery {
                 Carries::Text(stanza) | Carries::State(stanza, _) => Carried::Stanza(stanza),
                 Carries::Nothing | Carries::Receipt(..) => Carried::Nothing,
             },
+            Payload::Subscription { .. } | Payload::Presence { .. } => Carried::Presence,
             Payload::State { .. } | Payload::Receipt { .. } => Carried::Nothing,
         }
     }
@@ -254,7 +266,8 @@ impl Delivery {
                 .element()
                 .weight()
                 .saturating_add(request.as_deref().map_or(0, weight_of)),
-            Payload::Receipt { stanza, .. } => stanza.element().weight(),
+            Payload::Receipt { stanza, .. } | Payload::Presence { stanza } => stanza.element().weight(),
+            Payload::Subscription { request, .. } => weight_of(request),
             Payload::Forward { stanza, sender } => stanza
                 .element()
                 .weight()
@@ -273,8 +286,12 @@ impl Delivery {
             | Payload::Forward { stanza, .. }
             | Payload::Pass { stanza, .. } => pair_of(stanza),
             Payload::ToSip { sender, .. } => pair_of(sender),
-            Payload::InSession { ends, .. } => pair_of_users(&ends.xmpp, &ends.sip),
-            Payload::State { stanza, .. } | Payload::Receipt { stanza, .. } => pair_of(stanza),
+            Payload::InSession { ends, .. } | Payload::Subscription { ends, .. } => {
+                pair_of_users(&ends.xmpp, &ends.sip)
+            }
+            Payload::State { stanza, .. }
+            | Payload::Receipt { stanza, .. }
+            | Payload::Presence { stanza } => pair_of(stanza),
         }
     }
 }
@@ -301,7 +318,7 @@ pub fn pair_of(stanza: &Stanza) -> u64 {
     pair_of_users(stanza.from(), stanza.to())
 }
 
-fn pair_of_users(one: &Jid, other: &Jid) -> u64 {
+pub(super) fn pair_of_users(one: &Jid, other: &Jid) -> u64 {
     let number = |jid: &Jid| {
         number_of(
             jid.local()

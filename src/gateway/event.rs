@@ -4,8 +4,9 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use super::answer::Trouble;
+use super::border::{BlockedEnds, Border};
 use super::conversation::Call;
-use super::delivery::{Delivery, Link, Outcome, Trace};
+use super::delivery::{Delivery, Link, Outcome, Trace, weight_of};
 use super::hold::Hold;
 use super::pending::Token;
 use super::presence::{Change, Record};
@@ -89,6 +90,22 @@ pub enum Input<O> {
         /// The time now, in seconds since 1970, by which theirs are read.
         unix: u64,
     },
+    /// The configuration was read, at the start or again; before anything about presence.
+    Configured {
+        /// What it says.
+        border: Arc<Border>,
+        /// The time now, in seconds since 1970, by which subscriptions are kept.
+        unix: u64,
+    },
+    /// Somebody who is blocked asks for presence, and is not to know.
+    Blocked {
+        /// The request.
+        request: Box<Request>,
+        /// Between whom.
+        ends: BlockedEnds,
+        /// Where its SIP transaction is.
+        origin: Option<O>,
+    },
     /// That was all that the store has: presence that waited for it goes on.
     Restored,
     /// What [`Output::Persist`] gave is kept, or cannot be: the store has said so, and nobody waits for it any more.
@@ -116,8 +133,10 @@ impl<O> Input<O> {
             | Self::CalledBack(_)
             | Self::Stop { .. }
             | Self::Restored
+            | Self::Configured { .. }
             | Self::Persisted { .. }
             | Self::Tick => 0,
+            Self::Blocked { request, .. } => weight_of(request),
             Self::Restore { records, .. } => records.len().saturating_mul(RECORD),
         })
     }

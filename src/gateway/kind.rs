@@ -6,6 +6,7 @@
 //!
 //! The table stands in docs/admin-guide.md for people. XEP-0045, 0047, 0060, 0065, 0066, 0095, 0166, 0234, 0249, 0353, 0363.
 
+use super::border::presence::is_of_subscription;
 use crate::policy::Kind;
 use crate::route::Role;
 
@@ -49,6 +50,7 @@ pub(super) fn kind_of(request: &Request, role: Option<Role>) -> Kind {
                 Some(_) | None => Kind::Other,
             }
         }
+        (Some(Role::User) | None, method) if is_of_subscription(method) => Kind::Presence,
         (Some(Role::User) | None, _) => Kind::Other,
     }
 }

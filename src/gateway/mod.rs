@@ -44,7 +44,8 @@ use std::time::{Duration, Instant};
 
 pub use answer::{AnswerIds, Trouble};
 pub use border::{
-    Admitted, AdmittedStanza, Border, Conduct, Peer, Relay, Removed, Return, Returned, Translation, Unasked,
+    Admitted, AdmittedStanza, BlockedEnds, Border, Conduct, Peer, Relay, Removed, Return, Returned,
+    Translation, Unasked,
 };
 pub use conversation::Call;
 pub use delivery::{Carried, Delivery, Link, Outcome, Trace, pair_of, weight_of};
@@ -64,6 +65,7 @@ use delivery::Payload;
 use errors::{Errors, News};
 use notice::Notices;
 use pending::Pending;
+use presence::Presences;
 use receipts::Receipts;
 use spelling::Spellings;
 use waiting::{About, State, Waiting, WaitingKind};
@@ -101,6 +103,8 @@ pub struct Gateway<O> {
     receipts: Receipts,
     /// How users of SIP write their addresses.
     spellings: Spellings,
+    /// Who sees whom.
+    presence: Presences<O>,
     /// Where an orderly stop has begun, when all of it has to be over.
     stopping: Option<Instant>,
     ready: VecDeque<Output<O>>,
@@ -121,6 +125,7 @@ impl<O> Gateway<O> {
             conversations: Conversations::new(&limits),
             receipts: Receipts::new(&limits),
             spellings: Spellings::new(&limits),
+            presence: Presences::new(&limits),
             names: Names::new(&speaker.secret, shard),
             limits,
             answers: Answers::new(speaker),
@@ -146,6 +151,9 @@ impl<O> Gateway<O> {
 
     /// Takes note of what happened.
     pub fn handle(&mut self, now: Instant, input: Input<O>) {
+        let Some(input) = self.after_records(input) else {
+            return;
+        };
         match input {
             Input::Deliver { delivery, origin } => self.deliver(now, *delivery, origin),
             Input::Notice { stanza, trace, hold } => {
@@ -160,7 +168,15 @@ impl<O> Gateway<O> {
             Input::Response { token, response } => self.responded(now, token, &response),
             Input::CalledBack(call) => self.called_back(now, &call),
             Input::Stop { by } => self.stop(now, by),
-            Input::Restore { .. } | Input::Restored | Input::Persisted { .. } => {}
+            Input::Restore { records, unix } => self.restore(now, records, unix),
+            Input::Restored => self.restored(now),
+            Input::Configured { border, unix } => self.configured(now, border, unix),
+            Input::Blocked {
+                request,
+                ends,
+                origin,
+            } => self.blocked(now, &ends, request, origin),
+            Input::Persisted { ticket } => self.kept(ticket),
             Input::Tick => self.tick(now),
         }
     }
@@ -170,6 +186,8 @@ impl<O> Gateway<O> {
         if self.ready.is_empty() {
             self.ping_where_wanted(now);
             self.pong_where_free();
+            self.tell_changes(now);
+            self.keep_presence();
         }
         self.ready.pop_front()
     }
@@ -183,6 +201,7 @@ impl<O> Gateway<O> {
             self.ping_at,
             self.conversations.next(),
             self.behind.next(),
+            self.presence.next(),
         ]
         .into_iter()
         .flatten()
@@ -210,6 +229,8 @@ impl<O> Gateway<O> {
             | Payload::Pass { stanza, .. } => self.hear(stanza),
             Payload::ToXmpp { .. } => {}
             Payload::InSession { .. } => return self.in_session(now, delivery, origin),
+            Payload::Subscription { .. } => return self.subscription(now, delivery, origin),
+            Payload::Presence { .. } => return self.presence_of_xmpp(now, delivery),
             Payload::State { stanza, .. } => {
                 let is_known = self
                     .conversations
@@ -348,7 +369,11 @@ impl<O> Gateway<O> {
                 return;
             }
             // They went their own way above.
-            Payload::InSession { .. } | Payload::State { .. } | Payload::Receipt { .. } => return,
+            Payload::InSession { .. }
+            | Payload::State { .. }
+            | Payload::Receipt { .. }
+            | Payload::Subscription { .. }
+            | Payload::Presence { .. } => return,
         };
         let waiting = Waiting {
             token,
@@ -385,31 +410,6 @@ impl<O> Gateway<O> {
             Err(waiting) => {
                 self.left_behind(token, &waiting);
                 self.fail(now, waiting, Trouble::Overload);
-            }
-        }
-    }
-
-    /// How long a link may keep a stanza: what is written last still leaves time to be confirmed.
-    fn time_to_send(&self) -> Duration {
-        let (whole, confirm) = (self.limits.deliver, self.limits.confirm);
-        let half = whole.checked_div(2).unwrap_or(whole);
-        whole.saturating_sub(confirm).max(half)
-    }
-
-    /// Takes out a message whose outcome is known: nothing of it is left, and its link is asked about it no more.
-    fn end(&mut self, token: Token) -> Option<Waiting<O>> {
-        let waiting = self.waiting.remove(token)?;
-        self.leave(&waiting.link, |link| link.left(token));
-        self.left_behind(token, &waiting);
-        Some(waiting)
-    }
-
-    /// Tells a link that a message left, and forgets the link with the last one.
-    fn leave(&mut self, link: &Link, left: impl FnOnce(&mut Confirmation)) {
-        if let Some(state) = self.links.get_mut(link) {
-            left(state);
-            if state.is_idle() {
-                self.links.remove(link);
             }
         }
     }

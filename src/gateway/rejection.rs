@@ -70,6 +70,8 @@ pub(super) enum Refused {
     Media(DomainPattern),
     #[error("[[federate]] {0}: `methods` does not list MESSAGE")]
     NoMessages(DomainPattern),
+    #[error("[[federate]] {0}: `methods` does not list SUBSCRIBE and NOTIFY, or `events` not presence")]
+    NoPresence(DomainPattern),
     #[error("{0}")]
     Body(Removed),
     #[error("a sips: URI asks for TLS on every hop, and {0}")]
@@ -317,7 +319,7 @@ impl Refuse for Refused {
             Self::OneWay => "one_way",
             Self::NoSession => "no_session",
             Self::Media(_) => "media",
-            Self::NoMessages(_) => "method_not_allowed",
+            Self::NoMessages(_) | Self::NoPresence(_) => "method_not_allowed",
             Self::Body(_) => "body_withheld",
             Self::Sips(_) => "sips",
             Self::Impersonation(_) => "impersonation",
@@ -359,6 +361,7 @@ impl Refuse for Refused {
             | Self::OneWay
             | Self::Media(_)
             | Self::NoMessages(_)
+            | Self::NoPresence(_)
             | Self::Body(_)
             | Self::Sips(_) => Fault::Policy,
             Self::Stopping | Self::Overload => Fault::Overload,
@@ -377,7 +380,7 @@ impl Refuse for Refused {
             | Self::OneWay => 403,
             Self::NoSession => 481,
             Self::Media(_) => 488,
-            Self::NoMessages(_) => 405,
+            Self::NoMessages(_) | Self::NoPresence(_) => 405,
             Self::Body(removed) => removed.status(),
             Self::Sips(_) => 480,
             Self::Relaying(_) | Self::NoSuchNode => 404,
@@ -402,7 +405,7 @@ impl Refuse for Refused {
             | Self::NotOurs(_)
             | Self::OneWay => "policy-violation",
             Self::Media(_) | Self::Body(_) | Self::Sips(_) | Self::Circling(_) => "not-acceptable",
-            Self::NoMessages(_) => "feature-not-implemented",
+            Self::NoMessages(_) | Self::NoPresence(_) => "feature-not-implemented",
             Self::Relaying(_) => "remote-server-not-found",
             Self::Protocol(_) => "policy-violation",
             Self::Stopping | Self::Overload => "resource-constraint",
@@ -419,6 +422,7 @@ impl Refuse for Refused {
             Self::NoSession => "No such session",
             Self::Media(_) => "Only sessions of messages pass",
             Self::NoMessages(_) => "Messages do not pass",
+            Self::NoPresence(_) => "Presence does not pass",
             Self::Body(_) => "The body may not go outside",
             Self::Sips(_) => "SIPS Not Allowed",
             Self::Relaying(_) => "Not one of our domains",

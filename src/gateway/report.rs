@@ -1,11 +1,13 @@
 //! What links report of the stanzas that were handed to them.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::answer::Trouble;
+use super::confirm::Confirmation;
 use super::conversation::Heard;
 use super::delivery::Link;
 use super::pending::Token;
+use super::presence::Of;
 use super::waiting::{State, Waiting, WaitingKind};
 use super::{Gateway, after};
 
@@ -14,7 +16,9 @@ impl<O> Gateway<O> {
         let confirmed_at = after(now, self.limits.confirm);
         for token in tokens {
             let Some(waiting) = self.waiting.get_mut(*token) else {
-                self.notice_written(now, *token, epoch);
+                if self.presence_written(now, *token, epoch) == Of::Other {
+                    self.notice_written(now, *token, epoch);
+                }
                 continue;
             };
             if let WaitingKind::Passed { .. } = waiting.kind {
@@ -38,6 +42,9 @@ impl<O> Gateway<O> {
     /// say more, by an answered ping, as long as it does on any stream.
     pub(super) fn acknowledged(&mut self, now: Instant, tokens: &[Token], epoch: u64) {
         for token in tokens {
+            if self.presence_taken(*token) == Of::Presence {
+                continue;
+            }
             match self.waiting.get(*token).map(|waiting| &waiting.kind) {
                 Some(WaitingKind::Forwarded { .. }) => {
                     if let Some(waiting) = self.end(*token) {
@@ -53,7 +60,9 @@ impl<O> Gateway<O> {
     }
 
     pub(super) fn returned(&mut self, now: Instant, token: Token, trouble: Trouble) {
-        if self.unheard(now, token, trouble) == Heard::Done {
+        if self.presence_returned(now, token, trouble) == Of::Presence
+            || self.unheard(now, token, trouble) == Heard::Done
+        {
             return;
         }
         match self.end(token) {
@@ -89,6 +98,7 @@ impl<O> Gateway<O> {
     }
 
     pub(super) fn broken(&mut self, now: Instant, link: &Link, epoch: u64) {
+        self.presence_broken(now, link, epoch);
         let Some(state) = self.links.get_mut(link) else {
             return;
         };
@@ -102,6 +112,31 @@ impl<O> Gateway<O> {
                 }
             } else if self.is_notice_on(token, epoch) {
                 self.notice_returned(now, token, Trouble::Broken);
+            }
+        }
+    }
+
+    /// How long a link may keep a stanza: what is written last still leaves time to be confirmed.
+    pub(super) fn time_to_send(&self) -> Duration {
+        let (whole, confirm) = (self.limits.deliver, self.limits.confirm);
+        let half = whole.checked_div(2).unwrap_or(whole);
+        whole.saturating_sub(confirm).max(half)
+    }
+
+    /// Takes out a message whose outcome is known: nothing of it is left, and its link is asked about it no more.
+    pub(super) fn end(&mut self, token: Token) -> Option<Waiting<O>> {
+        let waiting = self.waiting.remove(token)?;
+        self.leave(&waiting.link, |link| link.left(token));
+        self.left_behind(token, &waiting);
+        Some(waiting)
+    }
+
+    /// Tells a link that a message left, and forgets the link with the last one.
+    pub(super) fn leave(&mut self, link: &Link, left: impl FnOnce(&mut Confirmation)) {
+        if let Some(state) = self.links.get_mut(link) {
+            left(state);
+            if state.is_idle() {
+                self.links.remove(link);
             }
         }
     }

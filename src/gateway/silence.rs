@@ -83,6 +83,7 @@ impl<O> Gateway<O> {
             self.fail(now, waiting, Trouble::Timeout);
         }
         self.tick_conversations(now);
+        self.tick_presence(now);
         self.receipts.expire(now);
         self.tick_notices(now);
         self.behind.tick(now);

@@ -39,6 +39,11 @@ impl Spellings {
         }
     }
 
+    /// How the SIP user of a pair writes his address, where that was noted.
+    pub(super) fn of(&self, pair: &Pair) -> Option<&SipUri> {
+        self.seen.get(pair)
+    }
+
     /// Takes note of how a SIP user writes his address, or uses what was noted of the one that is written to.
     pub(super) fn meet(&mut self, delivery: &mut Delivery) {
         match &mut delivery.payload {
@@ -72,6 +77,8 @@ impl Spellings {
                 }
             }
             Payload::Receipt { .. }
+            | Payload::Subscription { .. }
+            | Payload::Presence { .. }
             | Payload::Forward { .. }
             | Payload::Pass { .. }
             | Payload::State { request: None, .. } => {}
@@ -85,7 +92,7 @@ impl Spellings {
         }
     }
 
-    fn note(&mut self, pair: &Pair, request: &Request) {
+    pub(super) fn note(&mut self, pair: &Pair, request: &Request) {
         let from = request.headers().from().uri();
         let is_plain = from.sip().is_some_and(|uri| {
             uri.user() == pair.sip.local()

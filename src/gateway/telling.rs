@@ -8,6 +8,7 @@ use super::conversation::{Heard, Pair};
 use super::delivery::Outcome;
 use super::event::{Observation, Output};
 use super::pending::Token;
+use super::presence::Of;
 use super::waiting::{About, Waiting, WaitingKind};
 use crate::interwork::receipt::{self, Receipt};
 use crate::policy;
@@ -18,7 +19,9 @@ use crate::xmpp::{Jid, Stanza};
 impl<O> Gateway<O> {
     /// A SIP request of ours got its final response.
     pub(super) fn responded(&mut self, now: Instant, token: Token, response: &Response) {
-        if self.heard(now, token, response) == Heard::Done {
+        if self.presence_answered(now, token, response) == Of::Presence
+            || self.heard(now, token, response) == Heard::Done
+        {
             return;
         }
         let Some(Waiting {

@@ -7,7 +7,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
-use tokio::sync::oneshot;
+use tokio::sync::{oneshot, watch};
 
 use super::pool::{Content, Letter};
 use super::queue;
@@ -16,7 +16,7 @@ use super::sip_relay::Recall;
 use super::world::{self, World};
 use super::xmpp_stream;
 use crate::gateway::presence::{Ends, Page};
-use crate::gateway::{Gateway, Input, Link, Observation, Outcome, Output, Token, Trace, Trouble};
+use crate::gateway::{Border, Gateway, Input, Link, Observation, Outcome, Output, Token, Trace, Trouble};
 use crate::sip::Method;
 use crate::store::Desk;
 
@@ -42,6 +42,8 @@ pub async fn run(
     let (mut counted, mut counted_errors) = (0_i64, 0_i64);
     let mut recalls = Recalls::default();
     let mut stopping = false;
+    let mut border = world.border.clone();
+    gateway.handle(world::now(), configured(&mut border));
     loop {
         tokio::select! {
             input = inputs.recv() => {
@@ -68,6 +70,8 @@ pub async fn run(
                 counted = counted.saturating_add(1);
             }
             unkept = desk.relieve() => tell(&mut gateway, unkept),
+            // When its sender is gone everything is about to end.
+            Ok(()) = border.changed() => gateway.handle(world::now(), configured(&mut border)),
             () = world::sleep_until(gateway.timeout()) => gateway.handle(world::now(), Input::Tick),
         }
         let now = world::now();
@@ -97,6 +101,14 @@ pub async fn ask(shard: &queue::Sender<Question>, after: Option<Ends>, most: usi
     let (answer, page) = oneshot::channel();
     shard.send(Question { after, most, answer }).await.ok()?;
     page.await.ok()
+}
+
+/// The configuration, as the gateway is told of it.
+fn configured(border: &mut watch::Receiver<Arc<Border>>) -> Input<SipOrigin> {
+    Input::Configured {
+        border: Arc::clone(&border.borrow_and_update()),
+        unix: u64::try_from(world::today().unix_seconds()).unwrap_or_default(),
+    }
 }
 
 /// The INVITEs of a shard that may be called back.

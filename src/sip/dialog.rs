@@ -303,6 +303,20 @@ impl Dialog {
         }
     }
 
+    /// Its Call-ID.
+    #[must_use]
+    pub const fn call_id(&self) -> &CallId {
+        &self.call_id
+    }
+
+    /// Leaves out so many numbers of ours: some were used by a process that could not write down which.
+    #[must_use]
+    pub fn skipping(mut self, numbers: u32) -> Self {
+        let number = self.local_sequence.unwrap_or_default().saturating_add(numbers);
+        self.local_sequence = Some(number.min(MOST_SEQUENCE));
+        self
+    }
+
     /// What comes from the other end is later than `sequence`: for a first notification that came within a response.
     pub fn heard(&mut self, sequence: u32) {
         self.remote_sequence = self.remote_sequence.max(Some(sequence.min(MOST_SEQUENCE)));

@@ -196,7 +196,7 @@ fn fate_of_request(border: &Border, request: Request, side: Side) -> Fate {
             route: Box::new(relay.route().clone()),
             translation: "sip: none needed".to_owned(),
         },
-        Ok(Admitted::Answer(_)) => Fate::Answered,
+        Ok(Admitted::Answer(_) | Admitted::Blocked { .. }) => Fate::Answered,
         Err(rejected) => Fate::Refused {
             told: format!(
                 "{} {}",
@@ -225,6 +225,9 @@ fn delivered(delivery: &Delivery, origin: Protocol) -> Fate {
             request.headers().from().uri(),
             request.uri()
         ),
+        (Carried::Presence, _) => {
+            format!("{origin}: presence, of which the gateway says what is new to whom it is for")
+        }
         (Carried::Nothing, _) => format!("{origin}: a session, which ends at the edge"),
         (Carried::Stanza(_), Protocol::Xmpp) | (Carried::Request(_), Protocol::Sip) => {
             format!("{origin}: none needed")

@@ -1,7 +1,7 @@
 //! Keys that are read and judged, and that this version does not act on yet: said aloud, so that nobody relies on them.
 
 use super::findings::{Findings, key};
-use crate::config::schema::{Admin, Document, Interworking, Log, PeerProtocol};
+use crate::config::schema::{Admin, Document, Log, PeerProtocol};
 
 /// Warns where the file asks for what this version does not do.
 pub(super) fn warn(document: &Document, findings: &mut Findings<'_, '_>) {
@@ -20,16 +20,6 @@ pub(super) fn warn(document: &Document, findings: &mut Findings<'_, '_>) {
     let admin = Admin::default();
     if document.admin.snmp_agentx != admin.snmp_agentx {
         later(key!["admin", "snmp_agentx"], "there is no SNMP");
-    }
-    let interworking = Interworking::default();
-    if document.interworking.busy_as != interworking.busy_as {
-        later(key!["interworking", "busy_as"], "presence is not translated");
-    }
-    if document.interworking.presence_burst_interval != interworking.presence_burst_interval {
-        later(
-            key!["interworking", "presence_burst_interval"],
-            "presence is not translated",
-        );
     }
     if document.log.bodies != Log::default().bodies {
         later(key!["log", "bodies"], "bodies are never logged");

@@ -2,11 +2,14 @@
 //!
 //! Each has a least and a most. The most is generous: it stops what is mistyped, and what no machine can hold.
 
+mod order;
+
+use std::num::NonZeroU32;
 use std::time::Duration;
 
 use super::findings::{Findings, key};
 use crate::config::schema::Document;
-use crate::limits::{GatewayLimits, Limits, NetLimits, SipLimits, XmlLimits, XmppLimits};
+use crate::limits::{GatewayLimits, Limits, NetLimits, PresenceLimits, SipLimits, XmlLimits, XmppLimits};
 
 /// All bounds. What the file has no key for keeps its default.
 pub(super) fn limits(document: &Document, findings: &mut Findings<'_, '_>) -> Limits {
@@ -54,6 +57,15 @@ pub(super) fn limits(document: &Document, findings: &mut Findings<'_, '_>) -> Li
             deliver: interworking.deliver_timeout.0,
             pager_message_bytes: interworking.pager_message_bytes,
             conversation: interworking.conversation_timeout.0,
+            presence: PresenceLimits {
+                relations: interworking.max_presence_pairs,
+                pause: interworking.presence_burst_interval.0,
+                changes: NonZeroU32::new(interworking.presence_changes_per_second)
+                    .unwrap_or(default.gateway.presence.changes),
+                expires: interworking.presence_expiry.0,
+                least: interworking.presence_least_expiry.0,
+                ..default.gateway.presence.clone()
+            },
             ..default.gateway
         },
         net: NetLimits {
@@ -72,7 +84,7 @@ pub(super) fn limits(document: &Document, findings: &mut Findings<'_, '_>) -> Li
     leave_room_for_the_known(&mut limits.xmpp, findings);
     check_numbers(&limits, findings);
     check_periods(&limits, findings);
-    check_order(&limits, findings);
+    order::check(&limits, findings);
     limits
 }
 
@@ -214,6 +226,12 @@ fn check_numbers(limits: &Limits, findings: &mut Findings<'_, '_>) {
             MANY,
         ),
         interworking(
+            "max_presence_pairs",
+            sizes.gateway.presence.relations,
+            "nobody could see anybody",
+            MANY,
+        ),
+        interworking(
             "pager_message_bytes",
             sizes.gateway.pager_message_bytes,
             "no message could pass",
@@ -262,6 +280,7 @@ fn check_periods(limits: &Limits, findings: &mut Findings<'_, '_>) {
     let Limits {
         xmpp, gateway, net, ..
     } = limits;
+    let presence = &gateway.presence;
     // A peer is told of silence in whole seconds, and nobody can prove a domain in less.
     let periods = [
         ("xmpp", "establish_timeout", xmpp.establish, SECOND, HOUR),
@@ -287,6 +306,27 @@ fn check_periods(limits: &Limits, findings: &mut Findings<'_, '_>) {
             SECOND,
             WEEK,
         ),
+        (
+            "interworking",
+            "presence_burst_interval",
+            presence.pause,
+            Duration::ZERO,
+            HOUR,
+        ),
+        (
+            "interworking",
+            "presence_expiry",
+            presence.expires,
+            TEN_SECONDS,
+            DAY,
+        ),
+        (
+            "interworking",
+            "presence_least_expiry",
+            presence.least,
+            SECOND,
+            HOUR,
+        ),
         ("limits", "handshake_timeout", net.handshake, INSTANT, HOUR),
         (
             "limits",
@@ -304,77 +344,6 @@ fn check_periods(limits: &Limits, findings: &mut Findings<'_, '_>) {
             findings.error(
                 key![table, key],
                 &format!("`{key}` is \"{value}\"; it is from \"{least}\" to \"{most}\""),
-            );
-        }
-    }
-}
-
-fn check_order(limits: &Limits, findings: &mut Findings<'_, '_>) {
-    let seconds = |time: Duration| usize::try_from(time.as_secs()).unwrap_or(usize::MAX);
-    let ordered = [
-        (
-            "sip",
-            ("max_line_bytes", limits.sip.line_bytes),
-            ("max_head_bytes", limits.sip.head_bytes),
-        ),
-        (
-            "sip",
-            ("max_head_bytes", limits.sip.head_bytes),
-            ("max_message_bytes", limits.sip.message_bytes),
-        ),
-        (
-            "xmpp",
-            ("max_connections_per_domain", limits.xmpp.connections_per_domain),
-            ("max_connections", limits.xmpp.connections),
-        ),
-        (
-            "xmpp",
-            ("max_unauthenticated", limits.xmpp.strangers),
-            ("max_connections", limits.xmpp.connections),
-        ),
-        (
-            "xmpp",
-            (
-                "max_unauthenticated_per_address",
-                limits.xmpp.strangers_of_network,
-            ),
-            ("max_unauthenticated", limits.xmpp.strangers),
-        ),
-        (
-            "interworking",
-            ("confirm_timeout", seconds(limits.gateway.confirm)),
-            ("deliver_timeout", seconds(limits.gateway.deliver)),
-        ),
-    ];
-    for (table, (lesser, low), (greater, high)) in ordered {
-        if low > high {
-            // At fault is the one that the file gives.
-            let given = if findings.gives(key![table, lesser]) {
-                lesser
-            } else {
-                greater
-            };
-            findings.error(
-                key![table, given],
-                &format!("`{lesser}` ({low}) is greater than `{greater}` ({high})"),
-            );
-        }
-    }
-    for (table, keepalive, idle, what) in [
-        ("xmpp", limits.xmpp.keepalive, limits.xmpp.idle, "streams"),
-        (
-            "sip",
-            limits.net.sip_keepalive,
-            limits.net.sip_idle,
-            "connections",
-        ),
-    ] {
-        if keepalive >= idle {
-            findings.warning(
-                key![table, "keepalive"],
-                &format!(
-                    "`keepalive` is not shorter than `idle_timeout`: quiet {what} are closed before a keepalive is sent"
-                ),
             );
         }
     }
@@ -404,6 +373,7 @@ const HUGE: usize = 1 << 30;
 /// Things of one kind.
 const MANY: usize = 1_000_000;
 const INSTANT: Duration = Duration::from_millis(1);
+const TEN_SECONDS: Duration = Duration::from_secs(10);
 const SECOND: Duration = Duration::from_secs(1);
 const HOUR: Duration = Duration::from_secs(3_600);
 const DAY: Duration = Duration::from_secs(86_400);

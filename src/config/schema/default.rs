@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 
 use super::value::Network;
 use super::{
-    Action, Admin, Bounds, BusyAs, Eku, Identity, Interworking, Kind, Log, LogFormat, MetricsAddress,
+    Action, Admin, Bounds, Eku, Identity, Interworking, Kind, Log, LogFormat, MetricsAddress,
     PeerCertificate, Period, Policy, Sasl, Sip, SipMethod, Text, Tls, TlsMode, TlsVersion, Xmpp,
 };
 use crate::limits::Limits;
@@ -87,8 +87,12 @@ impl Default for Interworking {
         Self {
             conversation_timeout: Period::from_secs(600),
             undeliverable_text: "Your IM could not be delivered".to_owned(),
-            busy_as: BusyAs::default(),
-            presence_burst_interval: Period::from_secs(5),
+            busy_as: None,
+            presence_burst_interval: Period(limits.gateway.presence.pause),
+            presence_changes_per_second: limits.gateway.presence.changes.get(),
+            presence_expiry: Period(limits.gateway.presence.expires),
+            presence_least_expiry: Period(limits.gateway.presence.least),
+            max_presence_pairs: limits.gateway.presence.relations,
             confirm_timeout: Period(limits.gateway.confirm),
             deliver_timeout: Period(limits.gateway.deliver),
             max_pending_messages: limits.gateway.pending_messages,

@@ -97,7 +97,7 @@ words! {
     /// What a blocked party sees.
     Style = Polite { "polite" => Polite, "explicit" => Explicit }
     /// How a busy SIP user looks to an XMPP user.
-    BusyAs = Away { "away" => Away, "dnd" => Dnd }
+    BusyAs = Away { "away" => Away, "dnd" => Dnd, "none" => None }
     /// Who moves the octets of a port map.
     MapMode = Proxy { "kernel" => Kernel, "proxy" => Proxy }
     /// What a port map carries.

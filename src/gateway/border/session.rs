@@ -176,6 +176,8 @@ pub(super) const fn supported(method: &Method) -> Supported<'static> {
             Method::Bye,
             Method::Info,
             Method::Update,
+            Method::Subscribe,
+            Method::Notify,
         ],
         // Who invites more than one is told so (488), and not that a word is unknown (420).
         extensions: &["timer", "ms-benotify", "com.microsoft.rtc-multiparty"],

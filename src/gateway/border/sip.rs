@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::presence;
 use super::relay::Onward;
 use super::session::{ToXmpp, supported};
 use super::{Admitted, Border, Peer, Translation};
@@ -77,15 +78,23 @@ impl Border {
             });
         }
         let supported = supported(request.method());
-        let methods: Vec<Method> = supported
+        let mut methods: Vec<Method> = supported
             .methods
             .iter()
             .filter(|method| entry.terms.allows(method))
             .cloned()
             .collect();
-        let supported = Supported {
-            methods: &methods,
-            ..supported
+        let is_of_subscription = presence::is_of_subscription(request.method());
+        if entry.terms.allows(&Method::Notify) && is_of_subscription {
+            methods.push(presence::unanswered());
+        }
+        let supported = if is_of_subscription {
+            presence::supported(request.method(), &methods)
+        } else {
+            Supported {
+                methods: &methods,
+                ..supported
+            }
         };
         if let Err(rejection) = inspect::inspect(&request, &supported) {
             return Err(Rejected::of_inspection(&request, &rejection).within(&entry));
@@ -120,6 +129,9 @@ impl Border {
             route,
             peer,
         };
+        if is_of_subscription {
+            return self.to_presence(request, going, &entry.terms, permit);
+        }
         self.to_xmpp(request, going, now, |request| {
             permit.map_err(|refusal| self.as_offline(request, &refusal, &profile))
         })
@@ -407,7 +419,7 @@ const PASSING: Supported<'static> = Supported {
 };
 
 /// What of SIP becomes XMPP, as Allow lists it.
-const TRANSLATED: [Method; 8] = [
+const TRANSLATED: [Method; 10] = [
     Method::Message,
     Method::Options,
     Method::Invite,
@@ -416,4 +428,6 @@ const TRANSLATED: [Method; 8] = [
     Method::Cancel,
     Method::Info,
     Method::Update,
+    Method::Subscribe,
+    Method::Notify,
 ];

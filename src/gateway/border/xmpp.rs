@@ -217,18 +217,10 @@ impl Border {
         }
         match stanza.kind() {
             stanza::Kind::Message(MessageType::Normal | MessageType::Chat) => {}
+            stanza::Kind::Presence(_) => return self.presence_to_sip(stanza, permit, route),
             // What SIP could not say is dropped where nobody waits for it (specification: interworking §4).
             stanza::Kind::Message(MessageType::Error | MessageType::Headline)
-            | stanza::Kind::Iq(IqType::Result | IqType::Error)
-            | stanza::Kind::Presence(
-                PresenceType::Available
-                | PresenceType::Unavailable
-                | PresenceType::Error
-                | PresenceType::Probe
-                | PresenceType::Subscribed
-                | PresenceType::Unsubscribed
-                | PresenceType::Unsubscribe,
-            ) => return Ok(AdmittedStanza::Ignore),
+            | stanza::Kind::Iq(IqType::Result | IqType::Error) => return Ok(AdmittedStanza::Ignore),
             stanza::Kind::Iq(IqType::Get | IqType::Set) => {
                 return match service::answer(&stanza, Asked::SipDomain, self.conduct.version) {
                     // Where nothing is told of a text, the time of an answer is not to tell of it either.
@@ -242,8 +234,7 @@ impl Border {
                     None => Ok(AdmittedStanza::Ignore),
                 };
             }
-            stanza::Kind::Message(MessageType::Groupchat)
-            | stanza::Kind::Presence(PresenceType::Subscribe) => return reject(&Refused::Unsupported),
+            stanza::Kind::Message(MessageType::Groupchat) => return reject(&Refused::Unsupported),
         }
         let outside = match route.destination() {
             Destination::Foreign(_) => stanza.to().domain().clone(),

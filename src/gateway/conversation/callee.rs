@@ -259,7 +259,7 @@ impl<O> Gateway<O> {
         self.respond(origin, response);
     }
 
-    pub(super) fn respond(&mut self, origin: Option<O>, response: Response) {
+    pub(in crate::gateway) fn respond(&mut self, origin: Option<O>, response: Response) {
         if let Some(origin) = origin {
             self.ready.push_back(Output::Respond {
                 origin,

@@ -27,6 +27,7 @@ impl Delivery {
     #[must_use]
     pub fn call(&self) -> Option<Call> {
         match &self.payload {
+            Payload::Subscription { .. } | Payload::Presence { .. } => None,
             Payload::InSession { request, ends, .. }
                 if *request.method() == Method::Invite && request.headers().to().tag().is_none() =>
             {

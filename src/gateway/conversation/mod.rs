@@ -34,7 +34,7 @@ pub(super) use caller::Way;
 use caller::accepts_typing;
 pub(super) use hearing::Heard;
 pub use leaving::Call;
-pub(super) use names::Names;
+pub(super) use names::{Names, contact};
 pub(super) use table::Conversations;
 use takes::{Takes, Word};
 use typing::Typing;

@@ -28,12 +28,12 @@ impl Names {
     }
 
     /// A Call-ID (RFC 3261 §8.1.1.4).
-    pub(super) fn call_id(&mut self) -> Result<CallId, Flaw> {
+    pub(in crate::gateway) fn call_id(&mut self) -> Result<CallId, Flaw> {
         CallId::parse(&self.fresh())
     }
 
     /// A Via as the dialog needs it to make a request; whoever sends it writes its own.
-    pub(super) fn via(&mut self, face: &Face) -> Result<Via, Flaw> {
+    pub(in crate::gateway) fn via(&mut self, face: &Face) -> Result<Via, Flaw> {
         let branch = format!("{MAGIC}{}", self.fresh());
         Via::new(face.transport().clone(), face.host().clone(), None, &branch)
     }
@@ -55,6 +55,12 @@ impl Names {
         Ok(Request::new(Method::Message, to.uri().clone(), mandatory))
     }
 
+    /// Any number, for jitter.
+    pub(in crate::gateway) fn random(&mut self) -> u32 {
+        let name = self.fresh();
+        u32::from_str_radix(name.get(..8).unwrap_or_default(), 16).unwrap_or_default()
+    }
+
     fn fresh(&mut self) -> String {
         self.count = self.count.wrapping_add(1);
         let mut context = hmac::Context::with_key(&self.key);
@@ -70,7 +76,7 @@ impl Names {
 }
 
 /// Where a user of ours is reached in a session: at the edge, by his own name.
-pub(super) fn contact(face: &Face, user: &SipUri) -> Result<NameAddr, Flaw> {
+pub(in crate::gateway) fn contact(face: &Face, user: &SipUri) -> Result<NameAddr, Flaw> {
     face.uri(user.user().unwrap_or_default()).map(NameAddr::new)
 }
 

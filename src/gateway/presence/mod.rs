@@ -1,21 +1,147 @@
-//! Presence of users across the protocols.
+//! Presence of users across the protocols: who sees whom, and that he is told (specification: interworking §6 to §8, §12).
+//!
+//! What two users have between them is a `Relation` with two halves: `watch`, in which the user of XMPP sees
+//! the one of SIP, and `serve`, the reverse. Each is a machine on its own; `dispatch` hands them what happens, `carrying` does
+//! what they want, `returning` hears what became of it, `reaching` waits for servers that cannot be reached, `settling` for the
+//! store; `keeping` is what outlives the process.
+//!
+//! Nothing of the configuration is remembered with a relation: each time that something is sent, `grounds` asks what may be.
+//!
+//! RFC 8048, RFC 3856, RFC 6665; RFC 6121 §3 and §4.
 
+mod act;
+mod carrying;
+mod dispatch;
+mod grounds;
+mod keeping;
 mod listed;
+mod listing;
+mod reaching;
 mod record;
+mod returning;
+mod serve;
+mod settling;
+mod table;
+#[cfg(test)]
+mod tests;
+mod watch;
 
+use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
+use std::sync::Arc;
 use std::time::Instant;
 
 pub use listed::{Listed, Page, Watcher};
 pub use record::{Change, Consent, DeviceRecord, Ends, Record, ServeRecord, ServedRecord, WatchRecord};
 
-use super::Gateway;
+use act::Word;
+use keeping::Calendar;
+use reaching::Down;
+pub(super) use returning::Of;
+use table::Table;
 
-impl<O> Gateway<O> {
-    /// The subscriptions that stand between users of SIP and of XMPP, of at most `most` pairs of users, in their order, from the
-    /// first after `after` on.
-    #[must_use]
-    pub fn subscriptions(&self, now: Instant, after: Option<&Ends>, most: usize) -> Page {
-        let _ = (now, after, most);
-        Page::default()
+use super::border::Border;
+use super::conversation::Pair;
+use super::event::{Input, Output};
+use super::hold::Hold;
+use super::pending::Token;
+use crate::domain::Domain;
+use crate::limits::{GatewayLimits, PresenceLimits};
+use crate::policy::rate::{Bucket, Rate};
+
+/// The presence of a shard. `O` is where the answer to a request goes.
+#[derive(Debug)]
+pub(super) struct Presences<O> {
+    limits: Arc<PresenceLimits>,
+    border: Option<Arc<Border>>,
+    /// How often it was replaced.
+    generation: u32,
+    /// The one before, by whose routes is said what the one now forbids.
+    before: Option<Arc<Border>>,
+    calendar: Option<Calendar>,
+    table: Table,
+    /// The requests that wait for what a machine makes of them.
+    origins: HashMap<u64, O>,
+    numbers: u64,
+    /// What was sent and is not answered, or not known to have arrived.
+    sent: HashMap<Token, Sent>,
+    /// Stanzas that were written, and when they are taken to have arrived.
+    arriving: VecDeque<(Instant, Token)>,
+    /// Who has a change to tell, in the order of their turns.
+    changes: VecDeque<Arc<Pair>>,
+    turns: Bucket,
+    turn_at: Option<Instant>,
+    /// What the store is to be told of.
+    changed: HashSet<Arc<Pair>>,
+    /// Relations of a border before that are looked at again, a few at a time.
+    review: VecDeque<Arc<Pair>>,
+    ticket: u64,
+    /// What waits for the store to have kept something.
+    settling: BTreeMap<u64, Vec<Settling<O>>>,
+    down: HashMap<Domain, Down>,
+    /// Until the store has given all that it has, what happens waits here.
+    restoring: Option<VecDeque<Input<O>>>,
+}
+
+/// Something that was sent.
+#[derive(Debug)]
+struct Sent {
+    pair: Arc<Pair>,
+    what: What,
+    /// The stream that it was written on, and when it is taken to have arrived.
+    written: Option<(u64, Instant)>,
+}
+
+#[derive(Debug)]
+enum What {
+    /// A SUBSCRIBE.
+    Subscribe,
+    /// A NOTIFY of the subscription with that number.
+    Notify(u32),
+    /// A stanza.
+    Word(Word),
+}
+
+#[derive(Debug)]
+enum Settling<O> {
+    Output(Box<Output<O>>),
+    Hold(#[allow(dead_code, reason = "it is kept to be dropped")] Hold),
+}
+
+impl<O> Presences<O> {
+    pub(super) fn new(limits: &GatewayLimits) -> Self {
+        let limits = Arc::new(limits.presence.clone());
+        Self {
+            table: Table::new(limits.relations),
+            turns: Bucket::new(Rate::per_second(limits.changes)),
+            limits,
+            border: None,
+            generation: 0,
+            before: None,
+            calendar: None,
+            origins: HashMap::new(),
+            numbers: 0,
+            sent: HashMap::new(),
+            arriving: VecDeque::new(),
+            changes: VecDeque::new(),
+            turn_at: None,
+            changed: HashSet::new(),
+            review: VecDeque::new(),
+            ticket: 0,
+            settling: BTreeMap::new(),
+            down: HashMap::new(),
+            restoring: None,
+        }
+    }
+
+    /// When something is to be done.
+    pub(super) fn next(&self) -> Option<Instant> {
+        [
+            self.table.next(),
+            self.turn_at.filter(|_| !self.changes.is_empty()),
+            self.down.values().map(Down::at).min(),
+        ]
+        .into_iter()
+        .flatten()
+        .min()
     }
 }

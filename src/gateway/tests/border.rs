@@ -194,7 +194,7 @@ fn a_tenant_is_proven_by_the_clearing_house_that_it_stands_behind_and_by_no_othe
     );
 }
 
-const ALLOW: &str = "MESSAGE, OPTIONS, INVITE, BYE, INFO, UPDATE";
+const ALLOW: &str = "MESSAGE, OPTIONS, INVITE, BYE, INFO, UPDATE, SUBSCRIBE, NOTIFY";
 const TEXTS: &str = "text/plain, text/html, text/rtf, application/rtf, multipart/alternative, message/cpim, \
      application/im-iscomposing+xml, message/imdn+xml, application/ms-imdn+xml";
 
@@ -207,7 +207,7 @@ fn what_the_gateway_cannot_do_is_refused_and_what_it_can_do_is_named() {
         (response.status().code(), value)
     };
     let of = |method: &str| request(method, ALICE, BOB, "Max-Forwards: 70\r\n", "");
-    for method in ["SUBSCRIBE", "PUBLISH", "REGISTER"] {
+    for method in ["PUBLISH", "REGISTER"] {
         assert_eq!(header(of(method), "Allow"), (405, ALLOW.to_owned()), "{method}");
     }
     assert_eq!(header(of("DANCE"), "Allow"), (501, ALLOW.to_owned()));
@@ -266,7 +266,7 @@ fn options_are_answered_by_the_edge_to_those_who_may_send_and_to_none_else() {
             assert_eq!(response.status(), StatusCode::OK);
             assert_eq!(
                 headers.get("Allow"),
-                Some("MESSAGE, OPTIONS, INVITE, ACK, BYE, CANCEL, INFO, UPDATE")
+                Some("MESSAGE, OPTIONS, INVITE, ACK, BYE, CANCEL, INFO, UPDATE, SUBSCRIBE, NOTIFY")
             );
             assert_eq!(headers.get("Accept"), Some(TEXTS));
             assert!(headers.to().tag().is_some());
@@ -438,11 +438,6 @@ fn stanzas_for_a_sip_domain_are_translated_answered_refused_or_dropped() {
         with_body(Kind::Message(MessageType::Headline)),
         with_body(Kind::Message(MessageType::Error)),
         of(Kind::Message(MessageType::Chat), ROMEO),
-        of(Kind::Presence(PresenceType::Available), ROMEO),
-        of(Kind::Presence(PresenceType::Unavailable), ROMEO),
-        of(Kind::Presence(PresenceType::Probe), ROMEO),
-        of(Kind::Presence(PresenceType::Unsubscribe), ROMEO),
-        of(Kind::Presence(PresenceType::Error), ROMEO),
         of(Kind::Iq(IqType::Result), ROMEO),
         of(Kind::Iq(IqType::Error), ROMEO),
     ];
@@ -458,10 +453,7 @@ fn stanzas_for_a_sip_domain_are_translated_answered_refused_or_dropped() {
     assert_eq!(pong.kind(), Kind::Iq(IqType::Result));
     assert_eq!((pong.id(), pong.to()), (Some("q1"), &jid(JULIET)));
 
-    let unsupported = [
-        with_body(Kind::Message(MessageType::Groupchat)),
-        of(Kind::Presence(PresenceType::Subscribe), ROMEO),
-    ];
+    let unsupported = [with_body(Kind::Message(MessageType::Groupchat))];
     for stanza in unsupported {
         let kind = stanza.kind();
         assert_eq!(

@@ -638,6 +638,19 @@ fn no_error_is_ever_answered_by_an_error() {
             let stanza = stanza(kind, from, to).with_id("q1");
             let said = match setting.border().admit_stanza(side, stanza, today(), &[7; 32]) {
                 Ok(AdmittedStanza::Ignore) => None,
+                // What they have between them decides, and that is nothing.
+                Ok(AdmittedStanza::Deliver(delivery)) if matches!(delivery.carried(), Carried::Presence) => {
+                    let mut bench = Bench::new(Setting::default());
+                    bench.gateway.handle(
+                        bench.now,
+                        Input::Deliver {
+                            delivery,
+                            origin: None,
+                        },
+                    );
+                    assert!(drain(&mut bench.gateway, bench.now).is_empty(), "{what} {kind:?}");
+                    None
+                }
                 Err(rejected) => rejected.into_reply(),
                 Ok(other) => panic!("{what} {kind:?}: {other:?}"),
             };

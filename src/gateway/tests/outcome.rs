@@ -56,7 +56,9 @@ impl Bench {
             .unwrap()
         {
             Admitted::Deliver(delivery) => delivery,
-            other @ (Admitted::Answer(_) | Admitted::Relay(_)) => panic!("{other:?}"),
+            other @ (Admitted::Answer(_) | Admitted::Relay(_) | Admitted::Blocked { .. }) => {
+                panic!("{other:?}")
+            }
         }
     }
 

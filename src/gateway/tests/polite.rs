@@ -206,7 +206,9 @@ fn whatever_else_a_politely_blocked_peer_tries_is_answered_as_to_anybody() {
     ] {
         let said = |border: &Border| match request_fares(border, request.clone()) {
             Ok(Admitted::Answer(response)) => octets(&response),
-            Ok(other @ (Admitted::Deliver(_) | Admitted::Relay(_))) => panic!("{other:?}"),
+            Ok(other @ (Admitted::Deliver(_) | Admitted::Relay(_) | Admitted::Blocked { .. })) => {
+                panic!("{other:?}")
+            }
             Err(rejected) => octets(rejected.response()),
         };
         assert_eq!(

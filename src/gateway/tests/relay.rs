@@ -819,7 +819,7 @@ fn terms_hold_for_what_is_translated_too() {
     assert_eq!(answered(with_terms(terms()), bob), "OPTIONS");
     assert_eq!(
         answered(relays(), bob),
-        "MESSAGE, OPTIONS, INVITE, ACK, BYE, CANCEL, INFO, UPDATE"
+        "MESSAGE, OPTIONS, INVITE, ACK, BYE, CANCEL, INFO, UPDATE, SUBSCRIBE, NOTIFY"
     );
     assert_eq!(
         answered(relays(), "sip:phones.corp.example"),

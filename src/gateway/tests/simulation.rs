@@ -362,7 +362,8 @@ impl World {
                         let origin = u32::try_from(self.messages.len()).ok();
                         self.take(delivery, origin, (Protocol::Sip, Protocol::Xmpp));
                     }
-                    other @ (Ok(Admitted::Answer(_) | Admitted::Relay(_)) | Err(_)) => panic!("{other:?}"),
+                    other @ (Ok(Admitted::Answer(_) | Admitted::Relay(_) | Admitted::Blocked { .. })
+                    | Err(_)) => panic!("{other:?}"),
                 }
             }
             Event::Xmpp { user, domain } => {

@@ -3,6 +3,7 @@
 use super::{Presence, msrtc, pidf, xpidf};
 use crate::limits::{DOCUMENT_DEPTH, PRESENCE_BYTES, XmlLimits};
 use crate::mime::MediaType;
+use crate::refusal::{Fault, Refuse};
 use crate::xml;
 
 /// Why a document says nothing.
@@ -65,5 +66,39 @@ fn bare(text: &str) -> &str {
     {
         Some((named, rest)) if !named.contains('[') => rest,
         Some(_) | None => text,
+    }
+}
+
+impl Refuse for DocumentError {
+    fn class(&self) -> &'static str {
+        match self {
+            Self::MediaType => "presence_media_type",
+            Self::Garbled => "presence_garbled",
+        }
+    }
+
+    fn fault(&self) -> Fault {
+        Fault::Peer
+    }
+
+    fn sip_status(&self) -> u16 {
+        match self {
+            Self::MediaType => 415,
+            Self::Garbled => 400,
+        }
+    }
+
+    fn stanza_condition(&self) -> &'static str {
+        match self {
+            Self::MediaType => "not-acceptable",
+            Self::Garbled => "bad-request",
+        }
+    }
+
+    fn peer_text(&self) -> &'static str {
+        match self {
+            Self::MediaType => "the document is of a type that is not read here",
+            Self::Garbled => "the document cannot be read",
+        }
     }
 }

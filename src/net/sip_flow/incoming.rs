@@ -62,7 +62,9 @@ impl Task {
             .translation
             .observe(world::now().saturating_duration_since(started).as_secs_f64());
         // Merging is for whoever answers (RFC 3261 §8.2.2.2): a fork that goes on is its user agent's to tell apart.
-        if let (Some(response), Ok(Admitted::Answer(_) | Admitted::Deliver(_))) = (&merged, &admitted) {
+        if let (Some(response), Ok(Admitted::Answer(_) | Admitted::Deliver(_) | Admitted::Blocked { .. })) =
+            (&merged, &admitted)
+        {
             self.count_repeated("merged", trace);
             return self.respond(transaction, response);
         }
@@ -88,6 +90,24 @@ impl Task {
                     origin: Some(origin),
                 };
                 // The peer is held back while the shard is busy: its octets wait in its own socket.
+                let _gone = shard.send(input).await;
+            }
+            Ok(Admitted::Blocked { request, ends }) => {
+                metrics.decided(self.flow.side.way(), "deny");
+                let Ok(place) = place else { return };
+                let origin = SipOrigin {
+                    place,
+                    transaction,
+                    _under_way: under_way.unwrap_or_default(),
+                };
+                let Some(shard) = self.flow.world.shard_of(ends.pair()).cloned() else {
+                    return;
+                };
+                let input = Input::Blocked {
+                    request,
+                    ends,
+                    origin: Some(origin),
+                };
                 let _gone = shard.send(input).await;
             }
             Ok(Admitted::Relay(relay)) => {
@@ -166,7 +186,7 @@ impl Task {
                 };
                 let _gone = shard.send(input).await;
             }
-            Ok(Admitted::Answer(_)) => {}
+            Ok(Admitted::Answer(_) | Admitted::Blocked { .. }) => {}
             Err(rejected) => self.count_rejected(&rejected, trace),
         }
     }

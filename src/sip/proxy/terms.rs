@@ -72,6 +72,12 @@ impl Terms {
         }
     }
 
+    /// Whether subscriptions to an event package pass.
+    #[must_use]
+    pub fn takes_event(&self, package: &str) -> bool {
+        self.events.iter().any(|event| **event == *package)
+    }
+
     /// The methods that pass, as Allow lists them.
     #[must_use]
     pub fn allow(&self) -> String {

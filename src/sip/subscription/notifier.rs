@@ -35,6 +35,8 @@ pub struct NotifierTerms {
     pub most: Duration,
     /// The least time between two notifications of changes.
     pub pause: Duration,
+    /// What a subscription that its subscriber ends, or lets expire, is told last, where that is not the state.
+    pub farewell: Option<Content>,
     /// Any number, for the jitter of pauses.
     pub random: u32,
     /// Our hop, until whoever sends the request writes its own.
@@ -66,6 +68,10 @@ pub enum NotifierInput {
     Request(Box<Request>),
     /// This is the state now, and who asks may see it, or not yet.
     State(Authorisation, Option<Content>),
+    /// Say the state that is known once more, whether it is new or not.
+    Again,
+    /// What failed a while ago works again: no pause after a failure is waited for any more.
+    Hurry,
     /// End it.
     End(Ending),
     /// A response to the NOTIFY under way.
@@ -116,6 +122,8 @@ pub struct Notifier {
     /// Why it ends, once it does.
     closing: Option<(Ending, NotifierOver)>,
     is_over: bool,
+    /// Whether it ever stood: who asks once has only asked.
+    stood: bool,
     /// Whether there is something to tell.
     news: News,
     /// The number of the NOTIFY under way, and whether it is the last.
@@ -187,6 +195,7 @@ impl Notifier {
             until: None,
             closing: None,
             is_over: false,
+            stood: false,
             news: News::None,
             under_way: None,
             due: TimerTable::new(),
@@ -195,6 +204,48 @@ impl Notifier {
         };
         this.grant(now, request, time);
         Ok(this)
+    }
+
+    /// A subscription that stood when the process before ended, for the time that is `left` to it. It says nothing by itself: a
+    /// [`NotifierInput::State`] does.
+    #[must_use]
+    pub fn resume(
+        now: Instant,
+        terms: NotifierTerms,
+        (dialog, event): (Dialog, Event),
+        authorisation: Authorisation,
+        left: Duration,
+    ) -> Self {
+        let mut due = TimerTable::new();
+        due.set(Timer::Expiry, now, left.saturating_add(EXPIRY_MARGIN));
+        Self {
+            terms,
+            dialog,
+            event,
+            authorisation,
+            content: None,
+            until: now.checked_add(left),
+            closing: None,
+            is_over: false,
+            stood: true,
+            news: News::None,
+            under_way: None,
+            due,
+            backoff: Backoff::new(SUBSCRIPTION_PAUSE.0, SUBSCRIPTION_PAUSE.1),
+            outputs: VecDeque::new(),
+        }
+    }
+
+    /// The Event that it was asked by.
+    #[must_use]
+    pub const fn event(&self) -> &Event {
+        &self.event
+    }
+
+    /// When it ends unless it is refreshed.
+    #[must_use]
+    pub const fn until(&self) -> Option<Instant> {
+        self.until
     }
 
     /// Takes what happened at `now`.
@@ -208,12 +259,28 @@ impl Notifier {
             NotifierInput::State(authorisation, content) => {
                 let is_new = self.authorisation != authorisation || self.content != content;
                 if is_new && !self.is_over {
+                    // A subscriber who waits to be let in is told at once that he is.
+                    let news = if self.authorisation == authorisation {
+                        News::Change
+                    } else {
+                        News::Asked
+                    };
                     self.authorisation = authorisation;
                     self.content = content;
                     // The last notification is on its way, or waits for one to be answered and tells this state.
                     if self.closing.is_none() {
-                        self.tell(now, News::Change);
+                        self.tell(now, news);
                     }
+                }
+            }
+            NotifierInput::Again => {
+                if self.closing.is_none() && !self.is_over {
+                    self.tell(now, News::Asked);
+                }
+            }
+            NotifierInput::Hurry => {
+                if self.due.is_set(Timer::Retry) {
+                    self.due.set(Timer::Retry, now, Duration::ZERO);
                 }
             }
             NotifierInput::End(ending) => self.close(now, ending, NotifierOver::Ended(ending)),
@@ -287,6 +354,7 @@ impl Notifier {
             //# contain a "Subscription-State" value of "terminated" and a "reason" parameter of "timeout".
             self.close(now, Ending::Timeout, NotifierOver::Left);
         } else {
+            self.stood = true;
             self.due
                 .set(Timer::Expiry, now, time.saturating_add(EXPIRY_MARGIN));
             self.tell(now, News::Asked);

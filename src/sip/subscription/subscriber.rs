@@ -64,6 +64,8 @@ pub enum SubscriberInput {
     Subscribe(Identifiers),
     /// The state is wanted now, or goes on to be wanted.
     Refresh,
+    /// What failed a while ago works again: no pause is waited for any more.
+    Hurry,
     /// The state is wanted no more.
     Stop,
     /// A response to the SUBSCRIBE under way.
@@ -105,8 +107,10 @@ pub struct Subscriber {
     expires: Duration,
     state: State,
     wish: Wish,
-    /// The SUBSCRIBE that made or will make the dialog.
+    /// The SUBSCRIBE that will make the dialog, until it has.
     first: Option<Box<Request>>,
+    /// The number of the SUBSCRIBE that made the dialog or is to.
+    began: Option<u32>,
     dialog: Option<Box<Dialog>>,
     /// The number of the SUBSCRIBE under way.
     under_way: Option<UnderWay>,
@@ -180,6 +184,7 @@ impl Subscriber {
             state: State::Idle,
             wish: Wish::Keep,
             first: None,
+            began: None,
             dialog: None,
             under_way: None,
             next: None,
@@ -193,6 +198,25 @@ impl Subscriber {
         }
     }
 
+    /// A subscription that stood when the process before ended, for the time that is `left` to it. It says nothing by itself:
+    /// [`SubscriberInput::Refresh`] brings its state. `random` is any number.
+    #[must_use]
+    pub fn resume(now: Instant, terms: SubscriberTerms, dialog: Dialog, left: Duration, random: u32) -> Self {
+        let mut this = Self::new(terms);
+        this.outputs.clear();
+        this.state = State::Active;
+        this.random = random;
+        this.dialog = Some(Box::new(dialog));
+        this.expire_in(now, left);
+        this
+    }
+
+    /// When the subscription that stands ends, where one does.
+    #[must_use]
+    pub const fn until(&self) -> Option<Instant> {
+        self.until
+    }
+
     /// Takes what happened at `now`.
     pub fn handle(&mut self, now: Instant, input: SubscriberInput) {
         if self.state == State::Over {
@@ -204,6 +228,11 @@ impl Subscriber {
         match input {
             SubscriberInput::Subscribe(identifiers) => self.subscribe(now, identifiers),
             SubscriberInput::Refresh => self.refresh(now),
+            SubscriberInput::Hurry => {
+                if self.due.is_set(Timer::Pause) {
+                    self.due.set(Timer::Pause, now, Duration::ZERO);
+                }
+            }
             SubscriberInput::Stop => self.stop(now),
             SubscriberInput::Response(response) => self.receive(now, &response),
             SubscriberInput::Failed(failure) => self.failed(now, failure),
@@ -318,7 +347,8 @@ impl Subscriber {
             self.wish = Wish::Left;
             self.due.clear(Timer::Expiry);
         }
-        if self.first.is_none() {
+        if self.dialog.is_none() && self.first.is_none() {
+            self.began = Some(number);
             self.first = Some(Box::new(request.clone()));
         }
         self.under_way = Some(UnderWay { number, ask });
@@ -390,6 +420,7 @@ impl Subscriber {
         self.due.clear_all();
         self.state = State::Idle;
         self.first = None;
+        self.began = None;
         self.dialog = None;
         self.under_way = None;
         self.next = None;
@@ -401,6 +432,7 @@ impl Subscriber {
         self.due.clear_all();
         self.state = State::Over;
         self.first = None;
+        self.began = None;
         self.dialog = None;
         self.under_way = None;
         self.next = None;
@@ -442,4 +474,4 @@ impl TimerKind for Timer {
 const STEADY: Duration = Duration::from_secs(60);
 
 /// No refresh comes sooner than this after the last, however short a notifier makes the subscription.
-const LEAST_REFRESH: Duration = Duration::from_secs(30);
+const LEAST_REFRESH: Duration = Duration::from_secs(5);

@@ -255,6 +255,7 @@ impl Telling {
             least: Duration::from_secs(60),
             most: Duration::from_secs(7_200),
             pause: Duration::from_secs(5),
+            farewell: None,
             random: u32::from(choices.wide()),
             via: via(),
             over: Transport::Tls,

@@ -616,6 +616,7 @@ fn terms() -> NotifierTerms {
         least: Duration::from_secs(60),
         most: Duration::from_secs(7_200),
         pause: Duration::from_secs(5),
+        farewell: None,
         random: 0,
         via: via(),
         over: Transport::Tls,

@@ -44,7 +44,10 @@ impl Notifier {
                 self.news = News::None;
                 self.under_way = Some((number, last));
                 self.due.set(Timer::Silence, now, self.patience());
-                self.due.set(Timer::Pause, now, self.terms.pause);
+                // What says no state yet holds back none.
+                if !request.body().is_empty() {
+                    self.due.set(Timer::Pause, now, self.terms.pause);
+                }
                 self.outputs.push_back(NotifierOutput::Send(Box::new(request)));
             }
             // The words are our own and tokens, so this cannot be.
@@ -63,7 +66,13 @@ impl Notifier {
         request.headers_mut().set_event(Some(self.event.clone()));
         request.headers_mut().set_subscription_state(Some(state));
         let is_active = self.authorisation == Authorisation::Active;
-        Ok(match &self.content {
+        let is_farewell = self.stood
+            && matches!(
+                self.closing,
+                Some((_, NotifierOver::Left | NotifierOver::Expired))
+            );
+        let told = self.terms.farewell.as_ref().filter(|_| is_farewell);
+        Ok(match told.or(self.content.as_ref()) {
             Some(content) if may_see && is_active => {
                 request.with_body(content.kind.clone(), content.body.clone())
             }

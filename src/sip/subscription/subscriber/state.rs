@@ -74,6 +74,7 @@ impl Subscriber {
             if let Some(sequence) = seconds_of(response, "ms-piggyback-cseq") {
                 dialog.heard(sequence);
             }
+            self.first = None;
             self.dialog = Some(Box::new(dialog));
         }
         self.due.clear(Timer::N);
@@ -147,9 +148,7 @@ impl Subscriber {
     }
 
     fn is_first(&self, under_way: UnderWay) -> bool {
-        self.first
-            .as_ref()
-            .is_some_and(|first| first.headers().cseq().number() == under_way.number)
+        self.began == Some(under_way.number)
     }
 
     pub(super) fn failed(&mut self, now: Instant, failure: Failure) {
@@ -186,9 +185,16 @@ impl Subscriber {
     //# subscriptions; if not, it MUST return a 481 (Subscription does not exist) response
     fn check(&mut self, notify: &Request) -> Result<(SubscriptionState, Option<Content>), StatusCode> {
         let headers = notify.headers();
-        let first = self.first.as_ref().ok_or(StatusCode::CALL_DOES_NOT_EXIST)?;
-        let asked = first.headers();
-        let is_ours = headers.call_id() == asked.call_id() && headers.to().tag() == asked.from().tag();
+        let is_ours = match (&self.dialog, &self.first) {
+            (Some(dialog), _) => {
+                headers.call_id() == dialog.call_id() && headers.to().tag() == dialog.local().tag()
+            }
+            (None, Some(first)) => {
+                let asked = first.headers();
+                headers.call_id() == asked.call_id() && headers.to().tag() == asked.from().tag()
+            }
+            (None, None) => false,
+        };
         if !is_ours || self.state == State::Idle {
             return Err(StatusCode::CALL_DOES_NOT_EXIST);
         }
@@ -205,8 +211,10 @@ impl Subscriber {
                 dialog.receive(notify).map_err(|refused| refused.status())?;
             }
             None => {
+                let first = self.first.as_ref().ok_or(StatusCode::CALL_DOES_NOT_EXIST)?;
                 let dialog = Dialog::of_subscriber(first, notify, &self.terms.over)
                     .map_err(|_| StatusCode::BAD_REQUEST)?;
+                self.first = None;
                 self.dialog = Some(Box::new(dialog));
             }
         }
@@ -315,12 +323,12 @@ impl Subscriber {
             return self.go_on(now);
         }
         let pause = self.backoff.failed(self.random).max(after.unwrap_or_default());
-        self.due.set(Timer::Refresh, now, pause.max(LEAST_REFRESH));
+        self.due.set(Timer::Refresh, now, pause.max(AFTER_FAILURE));
     }
 
     /// Sets the expiry, and the refresh well before it: at 80 to 90 percent, and a transaction's time ahead if there is
     /// room for it.
-    fn expire_in(&mut self, now: Instant, time: Duration) {
+    pub(super) fn expire_in(&mut self, now: Instant, time: Duration) {
         // Who extends it by itself (`com.microsoft.autoextend`) may, but not for ever.
         let time = time.min(LONGEST_SUBSCRIPTION);
         if self.expires.is_zero() || self.wish == Wish::Left {
@@ -371,3 +379,5 @@ fn whole(seconds: u32) -> Duration {
 
 /// RFC 5839.
 const NO_NOTIFICATION: u16 = 204;
+/// A refresh that failed is not tried again sooner than this.
+const AFTER_FAILURE: Duration = Duration::from_secs(30);

@@ -1,0 +1,145 @@
+//! What the configuration says of two users, asked for when something is done between them and never kept.
+
+use std::cell::OnceCell;
+
+use super::act::Terms;
+use crate::gateway::border::Border;
+use crate::gateway::border::presence::{Footing, PACKAGE, Unfounded, closed};
+use crate::gateway::conversation::{Pair, contact};
+use crate::interwork::address;
+use crate::interwork::presence::table::BusyAs;
+use crate::interwork::presence::{Presence, document, pidf};
+use crate::interwork::profile::PeerKind;
+use crate::limits::PresenceLimits;
+use crate::mime::MediaType;
+use crate::sip::subscription::{Content, NotifierTerms, SubscriberTerms};
+use crate::sip::transaction::Timers;
+use crate::sip::{Event, NameAddr, Scheme, SipUri, Uri, Via};
+
+/// The configuration, as it concerns one pair.
+pub(super) struct Grounds<'g> {
+    border: Option<&'g Border>,
+    pair: &'g Pair,
+    limits: &'g PresenceLimits,
+    /// How the user of SIP writes his address, where that differs.
+    spelling: Option<&'g SipUri>,
+    footing: OnceCell<Result<Footing, Unfounded>>,
+}
+
+impl<'g> Grounds<'g> {
+    pub(super) const fn new(
+        border: Option<&'g Border>,
+        pair: &'g Pair,
+        limits: &'g PresenceLimits,
+        spelling: Option<&'g SipUri>,
+    ) -> Self {
+        Self {
+            border,
+            pair,
+            limits,
+            spelling,
+            footing: OnceCell::new(),
+        }
+    }
+
+    /// On what footing they stand.
+    pub(super) fn footing(&self) -> Result<&Footing, Unfounded> {
+        let found = self.footing.get_or_init(|| match self.border {
+            Some(border) => border.footing(self.pair),
+            None => Err(Unfounded::Forbidden),
+        });
+        found.as_ref().map_err(|unfounded| *unfounded)
+    }
+
+    /// How the user of SIP is shown to the one of XMPP.
+    pub(super) fn manner(&self) -> (PeerKind, BusyAs) {
+        let footing = self.footing().ok();
+        let manner = footing.map(|footing| (footing.peer.profile.kind(), footing.busy_as));
+        manner.unwrap_or((PeerKind::Simple, BusyAs::DoNotDisturb))
+    }
+
+    /// Both addresses as SIP has them: of the user of XMPP, and of the one of SIP.
+    fn addresses(&self) -> Option<(SipUri, SipUri)> {
+        let own = address::to_uri(&self.pair.xmpp, Scheme::Sip).ok()?;
+        let other = match self.spelling {
+            Some(spelling) => spelling.clone(),
+            None => address::to_uri(&self.pair.sip, Scheme::Sip).ok()?,
+        };
+        Some((own, other))
+    }
+}
+
+impl Terms for Grounds<'_> {
+    fn subscriber(&self) -> Option<SubscriberTerms> {
+        let footing = self.footing().ok()?;
+        let (own, other) = self.addresses()?;
+        let face = &footing.peer.face;
+        let other = Uri::Sip(other);
+        Some(SubscriberTerms {
+            target: other.clone(),
+            contact: contact(face, &own).ok()?,
+            from: NameAddr::new(Uri::Sip(own)),
+            to: NameAddr::new(other),
+            event: Event::new(PACKAGE).ok()?,
+            accept: accepted(footing.peer.profile.kind()),
+            expires: self.limits.expires,
+            via: Via::new(face.transport().clone(), face.host().clone(), None, BRANCH).ok()?,
+            over: face.transport().clone(),
+            timers: Timers::default(),
+        })
+    }
+
+    fn notifier(&self, tag: String, random: u32) -> Option<NotifierTerms> {
+        // Who is blocked is served too, and is not to know.
+        let face = match self.footing() {
+            Ok(footing) => footing.peer.face.clone(),
+            Err(Unfounded::Blocked) => self.border?.face_towards(&self.pair.sip)?,
+            Err(Unfounded::Forbidden) => return None,
+        };
+        let (own, _) = self.addresses()?;
+        Some(NotifierTerms {
+            tag: tag.into(),
+            contact: contact(&face, &own).ok()?,
+            package: PACKAGE.into(),
+            usual: self.limits.expires,
+            least: self.limits.least,
+            most: self.limits.most,
+            pause: self.limits.pause,
+            farewell: self.document(&Presence::new()),
+            random,
+            via: Via::new(face.transport().clone(), face.host().clone(), None, BRANCH).ok()?,
+            over: face.transport().clone(),
+            timers: Timers::default(),
+        })
+    }
+
+    fn document(&self, presence: &Presence) -> Option<Content> {
+        let kind = match self.footing() {
+            Ok(footing) => footing.peer.profile.kind(),
+            Err(_) => PeerKind::Simple,
+        };
+        let body = if presence.devices().is_empty() {
+            closed(&self.pair.xmpp, kind)?
+        } else {
+            pidf::write(presence, &self.pair.xmpp, kind).ok()?
+        };
+        Some(Content {
+            kind: MediaType::parse("application/pidf+xml").ok()?,
+            body: body.into(),
+        })
+    }
+}
+
+/// The documents that a kind of peer is told that we read.
+fn accepted(kind: PeerKind) -> Vec<MediaType> {
+    let read = document::TYPES.iter().filter(|_| kind == PeerKind::Microsoft);
+    let simple = document::TYPES
+        .iter()
+        .filter(|(_, subtype)| kind != PeerKind::Microsoft && subtype.ends_with("pidf+xml"));
+    read.chain(simple)
+        .filter_map(|(name, subtype)| MediaType::parse(&format!("{name}/{subtype}")).ok())
+        .collect()
+}
+
+/// Whoever sends the request writes its own.
+const BRANCH: &str = "z9hG4bKpresence";

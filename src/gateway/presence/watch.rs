@@ -1,0 +1,450 @@
+//! A user of XMPP sees one of SIP: the subscription that brings the state, and what he is told of it (specification: interworking §6;
+//! RFC 8048 §5.2 and §6.3).
+//!
+//! His authorisation lasts; the subscription lapses while he is not there, and comes back with him. Before each refresh his server
+//! is asked whether he is (RFC 8048 §8.1).
+
+mod following;
+mod showing;
+
+use std::time::{Duration, Instant};
+
+use super::act::{Lent, Word};
+use super::record::Consent;
+use crate::interwork::presence::Presence;
+use crate::sip::subscription::{Subscriber, SubscriberInput};
+use crate::sip::transaction::Failure;
+use crate::sip::{Request, Response};
+use crate::xmpp::Jid;
+
+/// What a user of XMPP sees of one of SIP.
+#[derive(Debug)]
+pub(in crate::gateway) struct Watch {
+    consent: Consent,
+    /// Whether nobody was asked for consent: then he sees, if the other lets him, until that time.
+    is_adhoc: bool,
+    adhoc_until: Option<Instant>,
+    subscriber: Option<Box<Subscriber>>,
+    stage: Stage,
+    /// Until when his server is waited for, which was asked whether he is there.
+    guard: Option<Instant>,
+    /// When what the process before has left is taken up.
+    resume: Option<Instant>,
+    /// The state of the user of SIP; `None` where it is not known.
+    seen: Option<Presence>,
+    /// What was told of it; `None` for nothing.
+    shown: Option<Presence>,
+    /// Before this nothing more is told.
+    quiet: Option<Instant>,
+    is_dirty: bool,
+    /// When a state that is not brought any more counts for nothing.
+    stale: Option<Instant>,
+    refreshed: Option<Instant>,
+    /// Whether it is to lapse, because he is not there.
+    is_lapsing: bool,
+    /// Whether the last attempt came to nothing for want of a way.
+    is_troubled: bool,
+    why: &'static str,
+}
+
+/// How far it has come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::gateway) enum Stage {
+    /// Asked, and nothing was notified yet.
+    Neutral,
+    /// The user of SIP has not decided.
+    Pending,
+    /// It stands.
+    Active,
+    /// It was lost, and another attempt follows.
+    Retrying,
+    /// He who would see is not there.
+    Dormant,
+    /// Given up by him.
+    Leaving,
+    /// Ended because the configuration forbids it now.
+    Forbidden,
+    /// Over.
+    Over,
+}
+
+/// What happens to it.
+#[derive(Debug)]
+pub(in crate::gateway) enum WatchInput {
+    /// The user of XMPP asks to see.
+    Asked,
+    /// He does not want to any more.
+    Left,
+    /// He has come, or asks for the state: by that device, where it is known.
+    Wanted(Option<Jid>),
+    /// His server says that he is there.
+    Present,
+    /// It says that he is not.
+    Absent,
+    /// It does not say.
+    Unsure,
+    /// A notification, with the state that it brings.
+    Notify(u64, Box<Request>, Option<Box<Presence>>),
+    /// The answer to the SUBSCRIBE under way.
+    Response(Box<Response>),
+    /// The SUBSCRIBE under way came to nothing.
+    Failed(Failure),
+    /// The servers of the user of SIP can be reached again.
+    Reachable,
+    /// What was told did not arrive.
+    Untold,
+    /// The configuration forbids it from now on.
+    Forbidden,
+    /// [`Watch::timeout`] has come.
+    Timer,
+}
+
+impl Watch {
+    /// One that nobody has asked for yet: handle [`WatchInput::Asked`] or [`WatchInput::Wanted`].
+    pub(in crate::gateway) const fn new() -> Self {
+        Self {
+            consent: Consent::Asked,
+            is_adhoc: false,
+            adhoc_until: None,
+            subscriber: None,
+            stage: Stage::Dormant,
+            guard: None,
+            resume: None,
+            seen: None,
+            shown: None,
+            quiet: None,
+            is_dirty: false,
+            stale: None,
+            refreshed: None,
+            is_lapsing: false,
+            is_troubled: false,
+            why: "",
+        }
+    }
+
+    /// One that lasts until then without anybody's consent.
+    pub(in crate::gateway) const fn adhoc(until: Instant) -> Self {
+        let mut this = Self::new();
+        this.is_adhoc = true;
+        this.adhoc_until = Some(until);
+        this
+    }
+
+    /// What the process before has left: its subscription, where one stood, and what was shown. It is taken up at `resume`.
+    pub(super) fn restored(
+        consent: Consent,
+        subscriber: Option<Subscriber>,
+        shown: Presence,
+        resume: Instant,
+    ) -> Self {
+        let stage = match (consent, &subscriber) {
+            (Consent::Asked, Some(_)) => Stage::Pending,
+            (Consent::Given, Some(_)) => Stage::Active,
+            (Consent::Asked, None) => Stage::Retrying,
+            (Consent::Given, None) => Stage::Dormant,
+        };
+        Self {
+            consent,
+            subscriber: subscriber.map(Box::new),
+            stage,
+            resume: Some(resume),
+            shown: (!shown.devices().is_empty()).then_some(shown),
+            why: "taken up from before the restart",
+            ..Self::new()
+        }
+    }
+
+    pub(in crate::gateway) const fn stage(&self) -> Stage {
+        self.stage
+    }
+
+    pub(in crate::gateway) const fn consent(&self) -> Consent {
+        self.consent
+    }
+
+    /// Whether nothing of it is to outlive the process.
+    pub(in crate::gateway) const fn is_adhoc(&self) -> bool {
+        self.is_adhoc
+    }
+
+    /// Where nobody's consent is behind it, it lasts until then.
+    pub(super) const fn look_until(&mut self, until: Instant) {
+        if self.is_adhoc {
+            self.adhoc_until = Some(until);
+        }
+    }
+
+    pub(super) fn subscriber(&self) -> Option<&Subscriber> {
+        self.subscriber.as_deref()
+    }
+
+    pub(super) const fn seen(&self) -> Option<&Presence> {
+        self.seen.as_ref()
+    }
+
+    pub(super) const fn shown(&self) -> Option<&Presence> {
+        self.shown.as_ref()
+    }
+
+    pub(super) const fn why(&self) -> &'static str {
+        self.why
+    }
+
+    /// Whether something waits for the way to the SIP side.
+    pub(in crate::gateway) const fn is_troubled(&self) -> bool {
+        self.is_troubled
+    }
+
+    /// When [`WatchInput::Timer`] is next of use.
+    pub(super) fn timeout(&self) -> Option<Instant> {
+        [
+            self.subscriber.as_deref().and_then(Subscriber::timeout),
+            self.guard,
+            self.resume,
+            self.adhoc_until,
+            self.stale,
+            self.quiet.filter(|_| self.is_dirty),
+        ]
+        .into_iter()
+        .flatten()
+        .min()
+    }
+
+    /// When something is next done about the subscription.
+    pub(super) fn next(&self) -> Option<Instant> {
+        let timer = self.subscriber.as_deref().and_then(Subscriber::timeout);
+        self.resume.or(timer)
+    }
+
+    /// Takes what happened.
+    pub(in crate::gateway) fn handle(&mut self, lent: &mut Lent<'_>, input: WatchInput) {
+        if self.stage == Stage::Over {
+            return;
+        }
+        let (mut answering, mut brought) = (0, None);
+        match input {
+            WatchInput::Asked => self.asked(lent),
+            WatchInput::Left => self.leave(lent),
+            WatchInput::Wanted(to) => self.wanted(lent, to),
+            WatchInput::Present => self.answered(lent),
+            WatchInput::Unsure => self.answered(lent),
+            WatchInput::Absent => self.absent(),
+            WatchInput::Notify(number, request, presence) => {
+                (answering, brought) = (number, presence);
+                self.tell(lent, SubscriberInput::Notify(request));
+            }
+            WatchInput::Response(response) => {
+                self.is_troubled = false;
+                self.tell(lent, SubscriberInput::Response(response));
+            }
+            WatchInput::Failed(failure) => {
+                self.is_troubled |= failure == Failure::Transport;
+                self.tell(lent, SubscriberInput::Failed(failure));
+            }
+            WatchInput::Reachable => self.reachable(lent),
+            WatchInput::Untold => {
+                self.shown = None;
+                self.is_dirty = true;
+                self.quiet = Some(lent.after(UNTOLD_PAUSE));
+            }
+            WatchInput::Forbidden => self.forbid(lent),
+            WatchInput::Timer => self.timer(lent),
+        }
+        self.follow(lent, answering, brought);
+    }
+
+    fn tell(&mut self, lent: &Lent<'_>, input: SubscriberInput) {
+        if let Some(subscriber) = &mut self.subscriber {
+            subscriber.handle(lent.now, input);
+        }
+    }
+
+    fn asked(&mut self, lent: &mut Lent<'_>) {
+        if self.consent == Consent::Given && !self.is_adhoc {
+            // He was let in before: nobody is asked again.
+            lent.say(Word::Subscribed);
+            return self.wanted(lent, None);
+        }
+        (self.is_adhoc, self.adhoc_until) = (false, None);
+        lent.keep();
+        match self.stage {
+            // What he saw without anybody's consent he may see: the other lets him.
+            Stage::Active => {
+                self.consent = Consent::Given;
+                lent.say(Word::Subscribed);
+                self.show_all(lent, None);
+            }
+            Stage::Neutral | Stage::Pending | Stage::Over => {}
+            Stage::Retrying | Stage::Dormant | Stage::Leaving | Stage::Forbidden => self.begin(lent),
+        }
+    }
+
+    fn leave(&mut self, lent: &mut Lent<'_>) {
+        self.stage = Stage::Leaving;
+        (self.guard, self.resume, self.stale) = (None, None, None);
+        lent.keep();
+        if self.subscriber.is_none() {
+            return self.over(lent);
+        }
+        self.tell(lent, SubscriberInput::Stop);
+    }
+
+    //= rfc8048#5.2.2
+    //# the XMPP-to-SIP gateway SHOULD send a new SUBSCRIBE request to the SIP contact whenever the XMPP user initiates a
+    //# presence session with the XMPP server
+    fn wanted(&mut self, lent: &mut Lent<'_>, to: Option<Jid>) {
+        self.guard = None;
+        match self.stage {
+            Stage::Active => {
+                if self.seen.is_some() {
+                    self.show_all(lent, to);
+                }
+                let is_recent = self
+                    .refreshed
+                    .is_some_and(|at| lent.now.saturating_duration_since(at) < REFRESH_PAUSE);
+                if !is_recent {
+                    self.refresh(lent);
+                }
+            }
+            Stage::Retrying if self.resume.is_none() => self.tell(lent, SubscriberInput::Hurry),
+            Stage::Dormant | Stage::Forbidden | Stage::Retrying => self.begin(lent),
+            Stage::Neutral | Stage::Pending | Stage::Leaving | Stage::Over => {}
+        }
+    }
+
+    fn answered(&mut self, lent: &Lent<'_>) {
+        if self.guard.take().is_none() {
+            return;
+        }
+        match self.stage {
+            Stage::Dormant => self.begin(lent),
+            Stage::Neutral
+            | Stage::Pending
+            | Stage::Active
+            | Stage::Retrying
+            | Stage::Leaving
+            | Stage::Forbidden
+            | Stage::Over => self.refresh(lent),
+        }
+    }
+
+    fn absent(&mut self) {
+        if self.guard.take().is_some() {
+            self.is_lapsing = true;
+            self.why = "the user of XMPP is not there; it comes back with him";
+        }
+    }
+
+    fn refresh(&mut self, lent: &Lent<'_>) {
+        self.resume = None;
+        self.is_lapsing = false;
+        self.refreshed = Some(lent.now);
+        self.tell(lent, SubscriberInput::Refresh);
+    }
+
+    /// Begins to subscribe, or goes on.
+    fn begin(&mut self, lent: &Lent<'_>) {
+        self.resume = None;
+        if self.subscriber.is_some() {
+            return self.refresh(lent);
+        }
+        let Some(terms) = lent.terms.subscriber() else {
+            self.stage = Stage::Forbidden;
+            self.why = "policy or routes forbid it";
+            return;
+        };
+        self.stage = if self.consent == Consent::Given {
+            Stage::Retrying
+        } else {
+            Stage::Neutral
+        };
+        self.why = "";
+        self.refreshed = Some(lent.now);
+        self.subscriber = Some(Box::new(Subscriber::new(terms)));
+    }
+
+    fn reachable(&mut self, lent: &Lent<'_>) {
+        if !std::mem::take(&mut self.is_troubled) {
+            return;
+        }
+        match self.stage {
+            Stage::Active | Stage::Pending => self.refresh(lent),
+            Stage::Neutral | Stage::Retrying => self.tell(lent, SubscriberInput::Hurry),
+            Stage::Dormant | Stage::Leaving | Stage::Forbidden | Stage::Over => {}
+        }
+        self.tell(lent, SubscriberInput::Timer);
+    }
+
+    fn forbid(&mut self, lent: &mut Lent<'_>) {
+        if self.stage == Stage::Forbidden {
+            return;
+        }
+        self.stage = Stage::Forbidden;
+        self.why = "policy or routes forbid it";
+        (self.guard, self.resume, self.stale) = (None, None, None);
+        self.unsee(lent);
+        self.tell(lent, SubscriberInput::Stop);
+        lent.keep();
+    }
+
+    fn timer(&mut self, lent: &mut Lent<'_>) {
+        let now = lent.now;
+        let is_over = |at: Option<Instant>| at.is_some_and(|at| at <= now);
+        self.tell(lent, SubscriberInput::Timer);
+        if is_over(self.guard) {
+            self.guard = None;
+            // Silence says something only of those who would be answered for.
+            if lent.answers_probes {
+                self.is_lapsing = true;
+                self.why = "nobody says that the user of XMPP is there; it comes back with him";
+            } else {
+                self.guard = Some(lent.now);
+                self.answered(lent);
+            }
+        }
+        if is_over(self.resume) {
+            self.resume = None;
+            match (&self.subscriber, self.consent) {
+                (Some(_), _) => self.refresh(lent),
+                (None, Consent::Asked) => self.begin(lent),
+                (None, Consent::Given) => self.look(lent),
+            }
+        }
+        if is_over(self.adhoc_until) {
+            self.adhoc_until = None;
+            self.stage = Stage::Leaving;
+            self.tell(lent, SubscriberInput::Stop);
+            if self.subscriber.is_none() {
+                self.over(lent);
+            }
+        }
+        if is_over(self.stale) {
+            self.stale = None;
+            self.unsee(lent);
+        }
+        if self.is_dirty && self.quiet.is_none_or(|at| at <= lent.now) {
+            self.show(lent);
+        }
+    }
+
+    /// Asks his server whether he is there.
+    //
+    //= rfc8048#8.1
+    //# whenever an XMPP-to-SIP gateway seeks to refresh an XMPP user's long-lived authorization to a SIP user's presence, it
+    //# first sends an XMPP <presence/> stanza of type "probe"
+    fn look(&mut self, lent: &mut Lent<'_>) {
+        let until = self.subscriber.as_deref().and_then(Subscriber::until);
+        let left = until.and_then(|until| until.saturating_duration_since(lent.now).checked_div(2));
+        self.guard = Some(lent.after(left.map_or(GUARD, |left| left.min(GUARD))));
+        lent.say(Word::Probe);
+    }
+}
+
+/// How long his server may take to say whether he is there.
+const GUARD: Duration = Duration::from_secs(10);
+/// A state that was lost for so long is not shown any more.
+const STALE: Duration = Duration::from_secs(60);
+/// What could not be told is told again after this.
+const UNTOLD_PAUSE: Duration = Duration::from_secs(5);
+/// However often he comes and asks, the SIP side is asked once in so long.
+const REFRESH_PAUSE: Duration = Duration::from_secs(30);

@@ -1,0 +1,150 @@
+//! What the subscription of a watch brings, and how it ends.
+
+use super::{STALE, Stage, Watch};
+use crate::gateway::presence::act::{Act, Lent, Word};
+use crate::gateway::presence::record::Consent;
+use crate::interwork::presence::{Presence, document};
+use crate::sip::subscription::{
+    Content, Identifiers, Lapse, SubscriberInput, SubscriberOutput, SubscriberOver,
+};
+
+impl Watch {
+    /// Does what the subscriber wants.
+    pub(super) fn follow(&mut self, lent: &mut Lent<'_>, answering: u64, mut brought: Option<Box<Presence>>) {
+        while let Some(output) = self.subscriber.as_mut().and_then(|subscriber| subscriber.poll()) {
+            match output {
+                SubscriberOutput::Wanted => {
+                    let Ok(call_id) = lent.names.call_id() else {
+                        continue;
+                    };
+                    let identifiers = Identifiers {
+                        call_id,
+                        tag: lent.names.tag().into(),
+                        random: lent.names.random(),
+                    };
+                    self.tell(lent, SubscriberInput::Subscribe(identifiers));
+                }
+                SubscriberOutput::Send(request) => lent.acts.push(Act::Subscribe(request)),
+                SubscriberOutput::Answer(response) => {
+                    lent.acts.push(Act::Answer(answering, response));
+                }
+                SubscriberOutput::Pending => {
+                    //= rfc8048#5.2.1
+                    //# it MUST respond to them on the SIP side but refrain from sending any presence stanzas from the SIP
+                    //# contact to the XMPP user.
+                    if self.stage != Stage::Pending {
+                        lent.keep();
+                    }
+                    self.stage = Stage::Pending;
+                    self.why = "the user of SIP has not decided";
+                }
+                SubscriberOutput::Active(content) => self.active(lent, content, brought.take()),
+                SubscriberOutput::Due => self.look(lent),
+                SubscriberOutput::Lost(lapse) => self.lost(lent, lapse),
+                SubscriberOutput::Over(why) => self.ended(lent, why),
+            }
+        }
+    }
+
+    pub(super) fn active(
+        &mut self,
+        lent: &mut Lent<'_>,
+        content: Option<Content>,
+        brought: Option<Box<Presence>>,
+    ) {
+        if matches!(self.stage, Stage::Leaving | Stage::Forbidden) {
+            return;
+        }
+        if self.stage != Stage::Active {
+            lent.keep();
+        }
+        self.stage = Stage::Active;
+        self.stale = None;
+        self.why = "";
+        //= rfc8048#5.2.1
+        //# The XMPP-to-SIP gateway also generates a <presence/> stanza of type "subscribed"
+        if self.consent == Consent::Asked && !self.is_adhoc {
+            lent.say(Word::Subscribed);
+        }
+        self.consent = Consent::Given;
+        //= rfc8048#5.2.1
+        //# if the NOTIFY does not contain a body, then the gateway would interpret it as unknown or "closed"
+        let state = match (brought, content) {
+            (Some(brought), _) => *brought,
+            (None, Some(content)) => match document::read(&content.kind, &content.body) {
+                Ok(presence) => presence,
+                // The first notification within an answer, which there is nobody to refuse to.
+                Err(_) => return,
+            },
+            (None, None) => Presence::new(),
+        };
+        if self.seen.as_ref() != Some(&state) {
+            self.seen = Some(state);
+            lent.keep();
+        }
+        self.is_dirty = true;
+        if self.quiet.is_none_or(|at| at <= lent.now) {
+            self.show(lent);
+        }
+    }
+
+    pub(super) fn lost(&mut self, lent: &mut Lent<'_>, lapse: Lapse) {
+        lent.keep();
+        if matches!(self.stage, Stage::Leaving | Stage::Forbidden) {
+            return;
+        }
+        if self.is_lapsing {
+            // Nobody looks at it: what is not known any more is said when he looks again.
+            self.stage = Stage::Dormant;
+            self.is_lapsing = false;
+            (self.seen, self.shown, self.subscriber) = (None, None, None);
+            return;
+        }
+        self.why = match lapse {
+            Lapse::Expired => "it expired, and is asked for again",
+            Lapse::Terminated => "the SIP side ended it for now, and is asked again",
+            Lapse::Failed(None) => "the SIP side did not answer, and is asked again",
+            Lapse::Failed(Some(_)) => "the SIP side refused for now, and is asked again",
+        };
+        self.stage = if self.consent == Consent::Given {
+            Stage::Retrying
+        } else {
+            Stage::Neutral
+        };
+        if self.shown.is_some() {
+            self.stale.get_or_insert_with(|| lent.after(STALE));
+        }
+    }
+
+    //= rfc8048#5.2.2
+    //# an XMPP-to-SIP gateway MUST consider the XMPP presence authorization to be permanently cancelled (and so inform the XMPP
+    //# user) if it receives a SIP response of 403, 489, or 603.
+    pub(super) fn ended(&mut self, lent: &mut Lent<'_>, why: SubscriberOver) {
+        self.subscriber = None;
+        match (self.stage, why) {
+            (Stage::Forbidden, _) => lent.keep(),
+            (Stage::Leaving, _) => self.over(lent),
+            (_, SubscriberOver::Stopped | SubscriberOver::Fetched | SubscriberOver::Lost(_)) => {
+                self.stage = Stage::Dormant;
+                lent.keep();
+            }
+            (
+                _,
+                SubscriberOver::Rejected
+                | SubscriberOver::NoResource
+                | SubscriberOver::Invariant
+                | SubscriberOver::Refused(_),
+            ) => self.over(lent),
+        }
+    }
+
+    /// It is over for good: he who saw is told.
+    pub(super) fn over(&mut self, lent: &mut Lent<'_>) {
+        self.unsee(lent);
+        if !self.is_adhoc {
+            lent.say(Word::Unsubscribed);
+        }
+        self.stage = Stage::Over;
+        lent.keep();
+    }
+}
