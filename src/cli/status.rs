@@ -29,6 +29,8 @@ struct Status {
     nodes: Vec<Node>,
     connections: Vec<Counted>,
     messages: Vec<Counted>,
+    #[serde(default)]
+    subscriptions: Vec<Counted>,
     pending_messages: i64,
     pending_errors: i64,
     untold: u64,
@@ -109,6 +111,7 @@ fn text(status: &Status) -> String {
         "messages  {}",
         sums(&status.messages, &["way", "outcome"])
     ));
+    lines.push(format!("presence  {}", sums(&status.subscriptions, &["state"])));
     lines.push(format!(
         "waiting   {} messages for their outcome, {} errors for their senders; {} could not be told",
         status.pending_messages, status.pending_errors, status.untold

@@ -15,7 +15,7 @@ use super::sip_flow::SipOrigin;
 use super::sip_relay::Recall;
 use super::world::{self, World};
 use super::xmpp_stream;
-use crate::gateway::presence::{Ends, Page};
+use crate::gateway::presence::{Ends, Page, Tally};
 use crate::gateway::{Border, Gateway, Input, Link, Observation, Outcome, Output, Token, Trace, Trouble};
 use crate::sip::Method;
 use crate::store::Desk;
@@ -40,6 +40,7 @@ pub async fn run(
     mut desk: Desk,
 ) {
     let (mut counted, mut counted_errors) = (0_i64, 0_i64);
+    let mut tally = Tally::default();
     let mut recalls = Recalls::default();
     let mut stopping = false;
     let mut border = world.border.clone();
@@ -85,6 +86,10 @@ pub async fn run(
         let telling = i64::try_from(gateway.telling()).unwrap_or(i64::MAX);
         world.metrics.telling.add(telling.saturating_sub(counted_errors));
         counted_errors = telling;
+        if *gateway.tally() != tally {
+            world.metrics.presence(&tally, gateway.tally());
+            tally = gateway.tally().clone();
+        }
     }
 }
 

@@ -3,11 +3,14 @@
 //! Labels come from enums and constant classes, never from what a peer sends, so their number is bounded. Counters on
 //! the way of a message are resolved once, at start.
 
+mod counted;
+
 use prometheus::{
     Encoder, Histogram, HistogramOpts, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry,
     TextEncoder,
 };
-use serde::ser::{Serialize, SerializeMap as _, Serializer};
+
+pub use counted::Counted;
 
 use super::health::{Health, NodeState, Phase};
 use crate::gateway::Outcome;
@@ -30,6 +33,8 @@ pub struct Metrics {
     node_up: IntGaugeVec,
     reloads: IntCounterVec,
     late_answers: IntCounterVec,
+    subscriptions: IntGaugeVec,
+    presence: IntCounterVec,
     certificates: IntGaugeVec,
     store_up: IntGaugeVec,
     store_errors: IntCounterVec,
@@ -173,6 +178,16 @@ impl Metrics {
                 "Failures of the store, and records that could not be read, by class.",
                 &["class"],
             )?,
+            subscriptions: gauges(
+                "vestibule_subscriptions",
+                "Subscriptions to presence between SIP and XMPP, by the side that sees and by state.",
+                &["watcher", "state"],
+            )?,
+            presence: counters(
+                "vestibule_presence_total",
+                "What was said of presence between SIP and XMPP, by the side that it was said to and what became of it.",
+                &["to", "kind", "outcome"],
+            )?,
             phase,
             pending,
             telling,
@@ -181,42 +196,6 @@ impl Metrics {
             translation,
             registry,
         })
-    }
-
-    /// The messages so far, by their labels.
-    #[must_use]
-    pub fn messages(&self) -> Vec<Counted> {
-        let mut counted = Vec::new();
-        for (way, by_way) in WAYS.iter().zip(&self.messages) {
-            for (from, by_from) in PROTOCOLS.iter().zip(by_way) {
-                for (to, by_to) in PROTOCOLS.iter().zip(by_from) {
-                    for (outcome, counter) in OUTCOMES.iter().zip(by_to) {
-                        counted.push(Counted {
-                            labels: vec![("way", way), ("from", from), ("to", to), ("outcome", outcome)],
-                            count: counter.get().try_into().unwrap_or(i64::MAX),
-                        });
-                    }
-                }
-            }
-        }
-        counted
-    }
-
-    /// The connections that are alive, by their labels.
-    #[must_use]
-    pub fn connections(&self) -> Vec<Counted> {
-        let mut counted = Vec::new();
-        for side in [Side::Outside, Side::Inside].map(Side::as_str) {
-            for protocol in PROTOCOLS {
-                for role in ["accepted", "made"] {
-                    counted.push(Counted {
-                        labels: vec![("side", side), ("protocol", protocol), ("role", role)],
-                        count: self.connections.with_label_values(&[side, protocol, role]).get(),
-                    });
-                }
-            }
-        }
-        counted
     }
 
     /// Counts a message and what became of it.
@@ -346,24 +325,6 @@ impl Metrics {
         let mut text = Vec::new();
         TextEncoder::new().encode(&self.registry.gather(), &mut text)?;
         String::from_utf8(text).map_err(|error| prometheus::Error::Msg(error.to_string()))
-    }
-}
-
-/// A count with what it is of, by the labels of its metric.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Counted {
-    labels: Vec<(&'static str, &'static str)>,
-    count: i64,
-}
-
-impl Serialize for Counted {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let mut map = serializer.serialize_map(None)?;
-        for (label, value) in &self.labels {
-            map.serialize_entry(label, value)?;
-        }
-        map.serialize_entry("count", &self.count)?;
-        map.end()
     }
 }
 

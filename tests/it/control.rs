@@ -180,6 +180,8 @@ fn a_status_is_told_and_its_exit_code_says_whether_the_proxy_is_ready() {
                            {{"side":"outside","protocol":"sip","role":"made","count":2}},
                            {{"side":"inside","protocol":"xmpp","role":"made","count":0}}],
             "messages":[{{"way":"inbound","from":"sip","to":"xmpp","outcome":"delivered","count":7}}],
+            "subscriptions":[{{"watcher":"xmpp","state":"active","count":3}},{{"watcher":"sip","state":"active","count":2}},
+                             {{"watcher":"sip","state":"pending","count":1}},{{"watcher":"sip","state":"dormant","count":0}}],
             "pending_messages":1,"pending_errors":0,"untold":0,"tasks":{{"shard":2}}}}"#
         );
         let proxy = once(&path, answer("200 OK", &body));

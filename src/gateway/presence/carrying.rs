@@ -235,7 +235,7 @@ impl<O> Gateway<O> {
                 break;
             }
             self.presence.arriving.pop_front();
-            self.presence.sent.remove(&token);
+            self.presence.arrived(token);
         }
         for _ in 0..TURN {
             let Some(pair) = self.presence.table.due(now) else {

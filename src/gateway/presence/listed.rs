@@ -35,7 +35,7 @@ pub struct Listed {
 }
 
 /// Who sees whom.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Watcher {
     /// The user of XMPP sees the one of SIP.
     Xmpp,

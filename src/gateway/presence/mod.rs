@@ -22,6 +22,7 @@ mod returning;
 mod serve;
 mod settling;
 mod table;
+mod tally;
 #[cfg(test)]
 mod tests;
 mod watch;
@@ -32,6 +33,8 @@ use std::time::Instant;
 
 pub use listed::{Listed, Page, Watcher};
 pub use record::{Change, Consent, DeviceRecord, Ends, Record, ServeRecord, ServedRecord, WatchRecord};
+
+pub use tally::{Fate, Saying, Tally};
 
 use act::Word;
 use keeping::Calendar;
@@ -131,6 +134,15 @@ impl<O> Presences<O> {
             down: HashMap::new(),
             restoring: None,
         }
+    }
+
+    /// The far side has it, as far as anybody knows; tells whether it was one of ours.
+    fn arrived(&mut self, token: Token) -> bool {
+        let Some(sent) = self.sent.remove(&token) else {
+            return false;
+        };
+        self.table.tally_mut().heard(&sent.what, Fate::Delivered);
+        true
     }
 
     /// When something is to be done.

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use super::act::{Lent, Word};
 use super::serve::ServeInput;
 use super::table::Relation;
+use super::tally::Fate;
 use super::watch::WatchInput;
 use super::{Sent, What};
 use crate::gateway::answer::Trouble;
@@ -43,6 +44,8 @@ impl<O> Gateway<O> {
         let Some(sent) = self.presence.sent.remove(&token) else {
             return Of::Other;
         };
+        let tally = self.presence.table.tally_mut();
+        tally.heard(&sent.what, Fate::of(response));
         let response = Box::new(response.clone());
         match sent.what {
             What::Subscribe => self.relate(now, &sent.pair, |relation, lent| {
@@ -88,6 +91,7 @@ impl<O> Gateway<O> {
     }
 
     pub(super) fn undone(&mut self, now: Instant, pair: &Arc<Pair>, what: What, failure: Failure) {
+        self.presence.table.tally_mut().heard(&what, Fate::Failed);
         self.relate(now, pair, |relation, lent| match what {
             What::Subscribe => {
                 if let Some(watch) = &mut relation.watch {
@@ -118,9 +122,10 @@ impl<O> Gateway<O> {
 
     /// The far side has a stanza about presence.
     pub(in crate::gateway) fn presence_taken(&mut self, token: Token) -> Of {
-        match self.presence.sent.remove(&token) {
-            Some(_) => Of::Presence,
-            None => Of::Other,
+        if self.presence.arrived(token) {
+            Of::Presence
+        } else {
+            Of::Other
         }
     }
 

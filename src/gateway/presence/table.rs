@@ -6,7 +6,9 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use super::act::Word;
+use super::listing;
 use super::serve::Serve;
+use super::tally::{States, Tally};
 use super::watch::{Stage, Watch};
 use crate::domain::Domain;
 use crate::gateway::conversation::Pair;
@@ -26,6 +28,8 @@ pub(in crate::gateway) struct Relation {
     /// By which configuration it was looked at last.
     pub(super) reviewed: u32,
     wakes_at: Option<Instant>,
+    /// As what it is counted.
+    counted: States,
 }
 
 /// The relations by pair.
@@ -36,6 +40,7 @@ pub(in crate::gateway) struct Table {
     times: BTreeSet<(Instant, Arc<Pair>)>,
     by_domain: HashMap<Domain, usize>,
     adhoc: usize,
+    tally: Tally,
 }
 
 impl Relation {
@@ -80,6 +85,7 @@ impl Table {
             times: BTreeSet::new(),
             by_domain: HashMap::new(),
             adhoc: 0,
+            tally: Tally::default(),
         }
     }
 
@@ -126,6 +132,14 @@ impl Table {
         }
     }
 
+    pub(super) const fn tally(&self) -> &Tally {
+        &self.tally
+    }
+
+    pub(super) const fn tally_mut(&mut self) -> &mut Tally {
+        &mut self.tally
+    }
+
     pub(super) fn next(&self) -> Option<Instant> {
         self.times.first().map(|(at, _)| *at)
     }
@@ -140,6 +154,9 @@ impl Table {
         let Some(relation) = self.relations.get_mut(&**pair) else {
             return;
         };
+        let states = listing::states(relation);
+        self.tally.moved(relation.counted, states);
+        relation.counted = states;
         let at = relation.wakes().map(|at| at.max(least));
         if relation.wakes_at != at {
             if let Some(before) = std::mem::replace(&mut relation.wakes_at, at) {
@@ -153,6 +170,7 @@ impl Table {
 
     pub(super) fn remove(&mut self, pair: &Pair) -> Option<Relation> {
         let (key, relation) = self.relations.remove_entry(pair)?;
+        self.tally.moved(relation.counted, States::default());
         if let Some(at) = relation.wakes_at {
             self.times.remove(&(at, key));
         }
