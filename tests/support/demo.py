@@ -7,10 +7,12 @@ import signal
 import sys
 import textwrap
 import threading
+import time
 import unicodedata
 
 import chat
 import microsoft
+import presence
 import prosody
 import resolver
 import rig as rigs
@@ -73,20 +75,21 @@ def _run(arguments, step, run):
     authority = Authority(run)
     node_identity = authority.issue("node", ["example.lan"])
 
-    step(f"Prosody at {run.address('node')}, the inside node of example.lan, with the users bob and carol, linked by {arguments.link}")
+    step(f"Prosody at {run.address('node')}, the inside node of example.lan, with the users bob, carol and erin, linked by {arguments.link}")
     secret = secrets.token_hex(16)
     resolver.start(run, {"example.lan": run.address("node")}, None if component else run.address("edge_inside"))
-    node = prosody.Prosody(run, "example.lan", node_identity, authority, components=["contoso.lan", "northwind.lan", "adatum.lan"] if component else [], secret=secret)
-    passwords = {user: secrets.token_hex(8) for user in ("bob", "carol")}
+    node = prosody.Prosody(run, "example.lan", node_identity, authority, components=["contoso.lan", "northwind.lan", "adatum.lan", "woodgrove.lan"] if component else [], secret=secret)
+    passwords = {user: secrets.token_hex(8) for user in ("bob", "carol", "erin")}
     for user, password in passwords.items():
         node.register(user, password)
     node.start()
 
-    step(f"vestibule: outside {run.address('edge_outside')}, inside {run.address('edge_inside')}, default deny, three federated domains: contoso.lan, northwind.lan, adatum.lan")
+    step(f"vestibule: outside {run.address('edge_outside')}, inside {run.address('edge_inside')}, default deny, four federated domains: contoso.lan, northwind.lan, adatum.lan, woodgrove.lan")
     edge = Vestibule(run, arguments.binary, authority, "example.lan", {
         domain: f'protocol = "sip"\nprofile = "{profile}"\ntls = "public"\n'
                 f'routes = [{{ next_hop = "{run.address(who)}", port = 5061, transport = "tls" }}]'
-        for domain, profile, who in (("contoso.lan", "simple", "alice"), ("northwind.lan", "simple", "simone"), ("adatum.lan", "microsoft", "lyn"))
+        for domain, profile, who in (("contoso.lan", "simple", "alice"), ("northwind.lan", "simple", "simone"), ("adatum.lan", "microsoft", "lyn"),
+                                     ("woodgrove.lan", "simple", "relay"))
     }, arguments.link, secret).start()
     step.seen(f"ready at {edge.metrics}/readyz")
 
@@ -98,7 +101,7 @@ def _run(arguments, step, run):
 
     step("bob and carol log in with a real XMPP client (slixmpp)")
     bob, carol = (chat.Client(run, f"{user}@example.lan", password, node.address, authority, plugins=("xep_0184",))
-                  for user, password in passwords.items())
+                  for user, password in passwords.items() if user != "erin")
     carol.send("bob@example.lan", "carol is here")
     bob.wait_for_message("carol is here")
 
@@ -153,6 +156,10 @@ def _run(arguments, step, run):
                                             "simone@northwind.lan"), run.address("edge_outside"))
     _session(step, bob, microsoft.Edge(run, run.address("lyn"), authority.issue("adatum.lan", ["adatum.lan", "edge.adatum.lan"]), authority,
                                        "adatum.lan", microsoft.LYNC, ["edge.lan"]), run.address("edge_outside"))
+
+    _presence(step, edge, presence.Agent(run, run.address("relay"), authority.issue("woodgrove.lan", ["woodgrove.lan"]), authority, "woodgrove.lan",
+                                         (run.address("edge_outside"), 5061)),
+              chat.Client(run, "erin@example.lan", passwords["erin"], node.address, authority, by_hand=True))
 
     print(f"\nEvery step was seen.\n  configuration  {edge.config}{'' if arguments.stay else ' (gone with the run)'}\n  logs           {run.logs}/\n"
           f"  metrics        {edge.metrics}/metrics (readiness: /readyz)")
@@ -215,6 +222,49 @@ def _session(step, bob, edge, address):
     bob.wait_for_element("gone", STATES, lyn.address)
     step.seen("bob's client is told that lyn has left")
     edge.check()
+
+
+def _presence(step, edge, woodgrove, erin):
+    dana = woodgrove.user("dana")
+    step("erin inside and dana@woodgrove.lan outside ask to see each other's presence, and each lets the other")
+    dana.show("open", activity="busy", note="In a meeting")
+    erin.presence("subscribe", dana.address)
+    erin.wait_for_presence(dana.address, "subscribed")
+    stanza = erin.wait_for_presence(dana.address, show="dnd", status="In a meeting")[6]
+    notified = dana.wait_for_watcher().told[-1]
+    _check(notified.final().status == 200, "dana's notification is answered 200")
+    watch = woodgrove.watch("dana", erin.jid)
+    erin.wait_for_presence(dana.address, "subscribe")
+    erin.presence("subscribed", dana.address)
+    erin.presence(show="away", status="Coffee")
+    notice = watch.wait_for("active", "open", show="away", note="Coffee")
+    step.seen("erin's client shows that dana is busy: In a meeting; dana's user agent shows that erin is away: Coffee")
+    _side_by_side(("SIP, erin's state as dana was notified", str(notice.request)), ("XMPP, dana's state as erin's client got it", stanza))
+
+    step("both change: dana is at lunch, erin is not to be disturbed")
+    mark, since = erin.mark(), len(watch.notices)
+    dana.show("open", activity="away", note="Lunch")
+    erin.presence(show="dnd", status="Writing")
+    erin.wait_for_presence(dana.address, show="away", status="Lunch", since=mark)
+    watch.wait_for("active", "open", show="dnd", note="Writing", since=since)
+    step.seen("each sees the other's new state")
+
+    step("vestibule is killed with -9; meanwhile dana comes back and erin leaves her desk; vestibule is started again, and nobody asks anything")
+    mark, since, asked = erin.mark(), len(watch.notices), len(dana.asked)
+    edge.kill()
+    woodgrove.until(lambda: all(line.ending for line in [*woodgrove.accepted, woodgrove.connection] if line), "its connections are gone")
+    dana.show("open", note="Back", notify=False)
+    erin.presence(show="away", status="Tea")
+    started = time.monotonic()
+    edge.start()
+    erin.wait_for_presence(dana.address, status="Back", since=mark)
+    watch.wait_for("active", "open", show="away", note="Tea", since=since)
+    took = time.monotonic() - started
+    questions = erin.seen_of(dana.address, mark, ("subscribe", "subscribed", "unsubscribe", "unsubscribed"))
+    _check(not questions, f"erin was asked or told of subscriptions: {questions}")
+    _check(len(dana.watched()) == 1, "one subscription of erin's lives, and no other")
+    step.seen(f"{took:.1f} s after its start both see the right state again; erin was asked nothing, dana's server got {len(dana.asked) - asked} SUBSCRIBE")
+    woodgrove.check()
 
 
 def _check(holds, what):
