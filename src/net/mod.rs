@@ -22,7 +22,7 @@ mod sip_probe;
 pub mod sip_relay;
 pub mod sip_udp;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 pub mod tls;
 pub mod world;
 mod xmpp_dial;

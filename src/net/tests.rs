@@ -27,15 +27,15 @@ use crate::sip::frame::{Frame, StreamFramer};
 use crate::sip::{Message, Request, Response};
 
 /// A world, and what its shards would have been told.
-pub(super) struct Trial {
-    pub(super) world: Arc<World>,
+pub(crate) struct Trial {
+    pub(crate) world: Arc<World>,
     live: Live,
     shards: Inlets,
 }
 
 impl Trial {
     /// A world with these `[[federate]]` tables and whatever else stands in `text`.
-    pub(super) fn new(text: &str) -> Self {
+    pub(crate) fn new(text: &str) -> Self {
         let (settings, contexts) = read(text);
         let (world, live, shards) = start::assemble(&settings, contexts).unwrap();
         Self { world, live, shards }
@@ -49,10 +49,15 @@ impl Trial {
 
     /// What a shard is told next.
     pub(super) async fn told(&mut self) -> Input<SipOrigin> {
+        self.told_where().await.1
+    }
+
+    /// The same, with the number of the shard.
+    pub(crate) async fn told_where(&mut self) -> (usize, Input<SipOrigin>) {
         within(std::future::poll_fn(|cx| {
-            for shard in &mut self.shards {
+            for (number, shard) in self.shards.iter_mut().enumerate() {
                 if let Poll::Ready(input) = pin!(shard.inputs.recv()).poll(cx) {
-                    return Poll::Ready(input.unwrap());
+                    return Poll::Ready((number, input.unwrap()));
                 }
             }
             Poll::Pending
@@ -77,7 +82,7 @@ impl Trial {
     }
 
     /// The value of a metric, by the beginning of its line.
-    pub(super) fn metric(&self, name: &str) -> u64 {
+    pub(crate) fn metric(&self, name: &str) -> u64 {
         let text = self.world.metrics.text(&self.world.health, []).unwrap();
         let lines = text.lines().filter(|line| line.starts_with(name));
         lines
@@ -223,7 +228,7 @@ pub(super) async fn listener() -> (TcpListener, u16) {
 }
 
 /// Waits until something can be seen to have happened.
-pub(super) async fn until(mut happened: impl FnMut() -> bool) {
+pub(crate) async fn until(mut happened: impl FnMut() -> bool) {
     within(async {
         while !happened() {
             tokio::time::sleep(Duration::from_millis(5)).await;
@@ -240,7 +245,7 @@ pub(super) async fn pass(seconds: u64) {
 }
 
 /// Waits for something that is certain to come.
-pub(super) async fn within<T>(work: impl Future<Output = T>) -> T {
+pub(crate) async fn within<T>(work: impl Future<Output = T>) -> T {
     tokio::time::timeout(Duration::from_secs(30), work)
         .await
         .expect("it did not happen")

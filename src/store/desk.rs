@@ -166,3 +166,94 @@ impl Desk {
 pub(super) fn signed(count: usize) -> i64 {
     i64::try_from(count).unwrap_or(i64::MAX)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::gateway::presence::Record;
+
+    fn ends(name: &str) -> Ends {
+        Ends {
+            xmpp: format!("{name}@example.com"),
+            sip: "juliet@example.net".to_owned(),
+        }
+    }
+
+    fn put(name: &str) -> Change {
+        Change::Put(Box::new(Record {
+            ends: ends(name),
+            watch: None,
+            serve: None,
+        }))
+    }
+
+    fn sorted(mut changes: Vec<Change>) -> Vec<Change> {
+        changes.sort_by_key(|change| ends_of(change).xmpp.clone());
+        changes
+    }
+
+    #[tokio::test]
+    async fn what_has_no_room_is_held_back_the_newest_of_each_pair_and_overtaken_by_nothing() {
+        let metrics = Arc::new(Metrics::new().unwrap());
+        let (sender, mut receiver) = queue::bounded("store", 1, &metrics);
+        let mut desk = Desk::new(3, Some(sender), Arc::clone(&metrics));
+        assert_eq!(desk.hand(1, vec![put("a")]), [0; 0]);
+        for ticket in 2..100 {
+            assert_eq!(
+                desk.hand(ticket, vec![put("a"), put("b")]),
+                [0; 0],
+                "and it does not wait"
+            );
+        }
+        assert_eq!(desk.hand(100, vec![Change::Forget(ends("a"))]), [0; 0]);
+        assert_eq!(metrics.store_pending.get(), 3);
+        let first = receiver.recv().await.unwrap();
+        assert_eq!((first.tickets, first.changes), (vec![1], vec![put("a")]));
+        // There is room now, but what is held back goes first.
+        assert_eq!(desk.hand(101, vec![put("c")]), [0; 0]);
+        assert!(receiver.next_waiting().is_none());
+        assert_eq!(desk.relieve().await, [0; 0]);
+        let rest = receiver.recv().await.unwrap();
+        assert_eq!((rest.shard, rest.tickets), (3, (2..=101).collect()));
+        assert_eq!(
+            sorted(rest.changes),
+            [Change::Forget(ends("a")), put("b"), put("c")]
+        );
+        assert_eq!(desk.hand(102, vec![put("d")]), [0; 0]);
+        assert_eq!(receiver.recv().await.unwrap().tickets, [102]);
+    }
+
+    #[tokio::test]
+    async fn where_nothing_is_stored_nobody_waits() {
+        let metrics = Arc::new(Metrics::new().unwrap());
+        let mut without = Desk::new(0, None, Arc::clone(&metrics));
+        assert_eq!(without.hand(7, vec![put("a")]), [7]);
+        let (sender, receiver) = queue::bounded("store", 1, &metrics);
+        let mut desk = Desk::new(0, Some(sender), Arc::clone(&metrics));
+        assert_eq!(desk.hand(1, vec![put("a")]), [0; 0]);
+        assert_eq!(desk.hand(2, vec![put("b")]), [0; 0]);
+        drop(receiver);
+        assert_eq!(desk.relieve().await, [2], "the task has ended");
+        assert_eq!(desk.hand(3, vec![put("c")]), [3]);
+    }
+
+    #[tokio::test]
+    async fn whoever_stops_waiting_for_room_loses_nothing() {
+        let metrics = Arc::new(Metrics::new().unwrap());
+        let (sender, mut receiver) = queue::bounded("store", 1, &metrics);
+        let mut desk = Desk::new(0, Some(sender), Arc::clone(&metrics));
+        for ticket in 1..=2 {
+            assert_eq!(desk.hand(ticket, vec![put(&ticket.to_string())]), [0; 0]);
+        }
+        for _ in 0..3 {
+            tokio::select! {
+                biased;
+                _ = desk.relieve() => panic!("there was no room"),
+                () = future::ready(()) => {}
+            }
+        }
+        assert_eq!(receiver.recv().await.unwrap().tickets, [1]);
+        assert_eq!(desk.relieve().await, [0; 0]);
+        assert_eq!(receiver.recv().await.unwrap().changes, [put("2")]);
+    }
+}

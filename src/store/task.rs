@@ -1,5 +1,8 @@
 //! The task: carries out what the keeper wants, beside the threads that wait for the disk.
 
+#[cfg(test)]
+mod tests;
+
 use std::future;
 use std::pin::Pin;
 use std::sync::Arc;
