@@ -347,3 +347,25 @@ fn number_of(address: impl Iterator<Item = u8>) -> u64 {
         (hash ^ u64::from(octet)).wrapping_mul(0x0000_0100_0000_01b3)
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_pair_has_one_number_whether_of_addresses_or_of_what_is_sent_between_them() {
+        for (one, other) in [
+            ("romeo@example.com", "juliet@example.net"),
+            ("romeo@example.com", "example.net"),
+            ("example.com", "example.net"),
+            ("j\\40d@example.com", "ju.li.et@example.net"),
+        ] {
+            let jid = |text: &str| Jid::parse(text).unwrap();
+            let number = pair_of_addresses(one, other);
+            assert_eq!(number, pair_of_addresses(other, one));
+            assert_eq!(number, pair_of_users(&jid(one), &jid(other)), "{one} {other}");
+            let device = jid(&format!("{one}/balcony"));
+            assert_eq!(number, pair_of_users(&jid(other), &device), "{one} {other}");
+        }
+    }
+}
