@@ -17,8 +17,8 @@ from rig import DEADLINE, Events, wait_until
 class Baresip:
     """One user agent `sip:USER@DOMAIN` without a registrar: all that it sends goes to one next hop."""
 
-    def __init__(self, rig, user, domain, role, identity, authority, next_hop, contacts, watches=()):
-        """`watches` are those of the contacts whose presence it subscribes to."""
+    def __init__(self, rig, user, domain, role, identity, authority, next_hop, contacts, watches=(), resolver=None):
+        """`watches` are those of the contacts whose presence it subscribes to; `resolver` is the role of the one that it asks for names."""
         self.aor = f"sip:{user}@{domain}"
         self.address, self.port = rig.address(role), 5061
         self._next_hop = f"{next_hop[0]}:{next_hop[1]}"
@@ -32,6 +32,7 @@ class Baresip:
 sip_listen {self.address}:{self.port - 1}
 sip_certificate {identity.both}
 sip_cafile {authority.certificate}
+{f"dns_server {rig.address(resolver)}:53" if resolver else ""}
 net_interface {self.address}
 audio_player none
 audio_source none

@@ -50,10 +50,10 @@ request_route {{
     return process
 
 
-def domain(rig, name, role, identity, authority, users, edge, port=5061, resolver=None, longest=3600):
+def domain(rig, name, role, identity, authority, users, edge, port=5061, resolver=None):
     """The server of a domain: a stateful, record-routing proxy with presence. `users` maps its users to the UDP addresses (host, port) of
     their user agents, `edge` is the address (host, port) that it reaches all other domains by, over TLS. It asks the machine's resolver, or
-    where one is named the one of that role, in a mount namespace of its own. `longest` is the time in seconds that a subscription lasts at most.
+    where one is named the one of that role, in a mount namespace of its own.
 
     What comes over TLS is logged whole, between lines of `>>>` and `<<<`.
     """
@@ -93,14 +93,16 @@ modparam("rr", "enable_double_rr", 1)
 modparam("presence", "db_url", "text://{tables}")
 modparam("presence", "server_address", "sip:presence@{address}:{port};transport=tls")
 modparam("presence", "send_fast_notify", 1)
-modparam("presence", "max_expires", {longest})
 modparam("presence_xml", "db_url", "text://{tables}")
 modparam("presence_xml", "force_active", 1)
 request_route {{
     if ($proto == "tls") {{ xlog("L_ERR", ">>>\n$mb\n<<<\n"); }}
     if (!mf_process_maxfwd_header("70")) {{ sl_send_reply("483", "Too Many Hops"); exit; }}
     if (is_method("CANCEL")) {{ if (t_check_trans()) {{ t_relay(); }} exit; }}
-    if (has_totag() && loose_route()) {{ route(LOCAL); route(RELAY); }}
+    if (has_totag() && loose_route()) {{
+        if (is_method("NOTIFY")) {{ record_route(); }} # RFC 6665 section 4.3
+        route(LOCAL); route(RELAY);
+    }}
     if (has_totag() && is_method("ACK")) {{ if (t_check_trans()) {{ t_relay(); }} exit; }}
     if (is_method("INVITE|SUBSCRIBE|NOTIFY")) {{ record_route(); }}
     route(LOCAL);{contacts}

@@ -434,7 +434,7 @@ class User:
         """Is in a state from now on, as a document says it, and tells those who watch her."""
         self.document = kind, body
         with self.edge._lock:
-            watchers = [dialog for dialog in self.edge.dialogs.values() if isinstance(dialog, Subscription) and dialog.user is self and dialog.lives]
+            watchers = [dialog for dialog in self.edge.dialogs.values() if isinstance(dialog, Subscription) and dialog.user is self and dialog.watcher and dialog.lives]
         return [watcher.notify(state=state) for watcher in watchers]
 
     def watched(self):
@@ -781,7 +781,8 @@ class Subscription(Dialog):
         silent = self.edge.model.benotifies and "ms-benotify" in ",".join(self.watcher.all("Supported"))
         kind, body = ("application/pidf+xml", PIDF.format(self.user.address, basic)) if basic else self.user.document
         self.lives = not state.startswith("terminated")
-        return self.send("BENOTIFY" if silent else "NOTIFY", [("Contact", f"<{self.user.contact}>"), ("Event", "presence"), ("Subscription-State", state)],
+        recorded = [("Record-Route", hop) for hop in self.hops]  # RFC 6665 section 4.3: this may come before the answer
+        return self.send("BENOTIFY" if silent else "NOTIFY", [("Contact", f"<{self.user.contact}>"), ("Event", "presence"), ("Subscription-State", state), *recorded],
                          body.encode() if self.lives else b"", kind if self.lives else None)
 
     def take(self, request):

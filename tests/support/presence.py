@@ -107,10 +107,13 @@ class Agent(Peer):
             return asked
 
     def publish(self, name, *tuples, person="", within=DEADLINE):
-        """One of its users publishes a state at the server of the domain (RFC 3903); the final response."""
-        whom = f"{name}@{self.domain}"
-        return self.ask("PUBLISH", f"sip:{whom}", whom, whom, headers=["Event: presence", "Expires: 600"], body=pidf(whom, *tuples, person=person),
-                        kind=TYPE).final(within)
+        """One of its users publishes a state at the server of the domain (RFC 3903), in the place of the one before; the final response."""
+        whom, user = f"{name}@{self.domain}", self.user(name)
+        before = [f"SIP-If-Match: {user.published}"] if user.published else []
+        answer = self.ask("PUBLISH", f"sip:{whom}", whom, whom, headers=["Event: presence", "Expires: 600", *before], body=pidf(whom, *tuples, person=person),
+                          kind=TYPE).final(within)
+        user.published = answer.get("SIP-ETag")
+        return answer
 
     def contact(self, name):
         """Where a user of it is."""
@@ -205,7 +208,7 @@ class User:
     def __init__(self, agent, name):
         self.agent, self.name, self.address = agent, name, f"{name}@{agent.domain}"
         self.policy, self.grants, self.least, self.tells = "active", 3600, None, True
-        self.document, self.asked = None, []
+        self.document, self.asked, self.published = None, [], None
 
     def show(self, basic="open", notify=True, **more):
         """Is in a state from now on, as `pidf` and `a_tuple` write it, and tells it."""
@@ -307,7 +310,7 @@ class Served:
     def notify(self, state=None, body=None, cseq=None, event=None, kind=None, tag=None):
         """Sends a NOTIFY, as it is due or as it is said here."""
         left = max(0, int(self.until - time.monotonic() + 0.5))
-        state = state or f"{self.state};expires={left}"
+        state = f"{self.state};expires={left}" if state is None else state
         if body is None:
             kind, body = self.user.document if self.user.document and self.state == "active" else (None, "")
         if cseq is None:
@@ -317,7 +320,7 @@ class Served:
             asked = self.agent.ask("NOTIFY", self.target, self.user.address, self.watcher, tag=tag or self.tag, to_tag=self.far_tag, call_id=self.call_id,
                                    cseq=cseq, headers=[f"Contact: {self.agent.contact(self.user.name)}", *(f"Route: {hop}" for hop in self.route),
                                                        f"Event: {event or self.event}", f"Subscription-State: {state}"], body=body, kind=kind)
-            asked.served = self
+            asked.served = None if event or tag else self
             self.told.append(asked)
         return asked
 
@@ -350,6 +353,7 @@ class Watch:
         self.tag, self.call_id = f"w{next(_numbers)}", f"watch-{next(_numbers)}@{agent.domain}"
         self.cseq, self.far_cseq, self.far_tag, self.target, self.route = 0, 0, None, f"sip:{whom}", []
         self.notices, self.answer, self.answers, self.granted, self.over = [], None, (200, "OK"), None, False
+        self.refused = False
         with agent._lock:
             agent.watches[(self.call_id, self.tag)] = self
 
@@ -401,7 +405,12 @@ class Watch:
         if number <= self.far_cseq:
             self.agent.fault(f"{who} with CSeq {number} after {self.far_cseq}")
         if self.over:
-            self.agent.fault(f"{who} after the last")
+            # One may have been on its way, or be what a store that lost the last moment still has; whoever gets 481 has to stop.
+            if self.refused:
+                self.agent.fault(f"{who} after the last, and again")
+            self.refused = True
+            self.agent.answer(request, 481, "Subscription Does Not Exist")
+            return
         if self.far_tag and request.tag("From") != self.far_tag:
             self.agent.fault(f"{who} with the tag {request.tag('From')} for {self.far_tag}")
         self.far_cseq = number
