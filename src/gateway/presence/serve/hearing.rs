@@ -1,7 +1,7 @@
 //! What is heard of the user of XMPP, of his consent, and of the configuration.
 
 use super::{GATHER, Serve, Visibility};
-use crate::gateway::presence::act::Lent;
+use crate::gateway::presence::act::{Act, Lent};
 use crate::gateway::presence::record::Consent;
 use crate::interwork::presence::{Device, Presence, State};
 use crate::sip::subscription::{Ending, NotifierInput};
@@ -63,6 +63,8 @@ impl Serve {
         self.known = Presence::new();
         self.why = "";
         lent.keep();
+        // Who is told that he may see has not to be forgotten by a process that is killed now: nobody would be asked again.
+        lent.acts.push(Act::Settle);
         self.tell(lent);
     }
 
