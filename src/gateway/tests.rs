@@ -11,6 +11,7 @@ mod conversation;
 mod exchange;
 mod outcome;
 mod polite;
+mod presence;
 mod relay;
 mod service;
 mod simulation;
@@ -298,7 +299,7 @@ struct Seen {
     /// The pings that may be answered.
     pongs: usize,
     /// What the store is to keep.
-    persisted: Vec<(u64, Vec<presence::Change>)>,
+    persisted: Vec<(u64, Vec<super::presence::Change>)>,
 }
 
 #[derive(Debug, Clone)]

@@ -23,8 +23,6 @@ mod serve;
 mod settling;
 mod table;
 mod tally;
-#[cfg(test)]
-mod tests;
 mod watch;
 
 use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};

@@ -325,14 +325,19 @@ impl Serve {
             }
         }
         if self.resume.take_if(|at| *at <= now).is_some() {
-            if self.consent == Some(Consent::Given) {
-                lent.say(Word::Probe);
+            match self.consent {
+                Some(Consent::Given) => lent.say(Word::Probe),
+                // His answer may have been lost with the process. His server keeps the question from him that he has heard already (RFC 6121
+                // A.3.1), and answers by itself what he has answered.
+                Some(Consent::Asked) => lent.say(Word::Subscribe),
+                None => {}
             }
             self.again = Some(lent.after(ANSWER));
         }
         if self.again.take_if(|at| *at <= now).is_some() {
             // Nobody said anything: what was known before the restart is the best there is.
-            if self.consent == Some(Consent::Given) {
+            let is_known = !self.known.devices().is_empty();
+            if self.consent == Some(Consent::Given) && is_known {
                 self.heard.get_or_insert(now);
             }
             self.tell(lent);

@@ -1,0 +1,430 @@
+//! The two machines of the specification (interworking §6), row by row, as both sides see them: what is said to the user of XMPP
+//! (`X`), what is asked and answered on the SIP side (`S`), and what a restart makes of it.
+
+mod restart;
+mod serve;
+mod watch;
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+
+use super::*;
+use crate::gateway::presence::{Change, Ends, Record};
+use crate::sip::Method;
+use crate::xmpp::stanza::PresenceType;
+
+pub(super) const BOB: &str = "bob@corp.example";
+pub(super) const ALICE: &str = "alice@partner.example";
+
+/// A gateway between a server of XMPP and one of SIP that do as they are told, with a store.
+pub(super) struct World {
+    gateway: Gateway<u32>,
+    border: Arc<Border>,
+    now: Instant,
+    unix: u64,
+    life: u64,
+    pub(super) store: BTreeMap<Ends, Record>,
+    /// The SUBSCRIBE that waits for its answer, and the last that was sent.
+    asked: VecDeque<(Token, Request)>,
+    subscribe: Option<Request>,
+    /// The NOTIFYs that wait for theirs.
+    notified: VecDeque<(Token, Request)>,
+    /// The last NOTIFY of ours, in whose dialog our watcher goes on.
+    notify: Option<Request>,
+    numbers: u32,
+    /// The stanzas that wait to be written.
+    words: VecDeque<Token>,
+    said: Vec<String>,
+    /// Whether NOTIFYs are answered 200 and stanzas written by themselves.
+    is_well: bool,
+}
+
+impl World {
+    pub(super) fn new() -> Self {
+        Self::with(Setting::default())
+    }
+
+    pub(super) fn with(setting: Setting) -> Self {
+        let mut this = Self {
+            gateway: Gateway::new(3, GatewayLimits::default(), &speaker(77, "")),
+            border: Arc::new(setting.border()),
+            now: Instant::now(),
+            unix: 1_800_000_000,
+            life: 1,
+            store: BTreeMap::new(),
+            asked: VecDeque::new(),
+            subscribe: None,
+            notified: VecDeque::new(),
+            notify: None,
+            numbers: 0,
+            words: VecDeque::new(),
+            said: Vec::new(),
+            is_well: true,
+        };
+        this.configure();
+        this
+    }
+
+    fn configure(&mut self) {
+        let (border, unix) = (Arc::clone(&self.border), self.unix);
+        self.gateway.handle(self.now, Input::Configured { border, unix });
+    }
+
+    /// Another configuration is in force.
+    pub(super) fn reload(&mut self, setting: Setting) -> String {
+        self.border = Arc::new(setting.border());
+        self.configure();
+        self.done()
+    }
+
+    /// The process is killed and another begins after a while.
+    pub(super) fn restart(&mut self, down: u64) -> String {
+        self.life += 1;
+        self.now += Duration::from_secs(down);
+        self.unix += down;
+        let speaker = Speaker::new(
+            AnswerIds::new(77 + self.life),
+            Domain::parse("edge.corp.example").unwrap(),
+            "",
+            [u8::try_from(self.life).unwrap(); 32],
+        );
+        self.gateway = Gateway::new(3, GatewayLimits::default(), &speaker).expecting_records();
+        (self.asked, self.notified, self.words) = Default::default();
+        self.configure();
+        let (records, unix) = (self.store.values().cloned().collect(), self.unix);
+        self.gateway.handle(self.now, Input::Restore { records, unix });
+        self.gateway.handle(self.now, Input::Restored);
+        self.done()
+    }
+
+    /// Time passes, second by second.
+    pub(super) fn pass(&mut self, seconds: u64) -> String {
+        for _ in 0..seconds {
+            self.now += Duration::from_secs(1);
+            self.unix += 1;
+            self.gateway.handle(self.now, Input::Tick);
+            self.act();
+        }
+        self.done()
+    }
+
+    /// The server of bob says presence to alice: a type, or nothing for available.
+    pub(super) fn x(&mut self, kind: &str) -> String {
+        self.x_at("desk", kind, &[])
+    }
+
+    pub(super) fn x_at(&mut self, device: &str, kind: &str, children: &[(&str, &str)]) -> String {
+        let kind = match kind {
+            "" => PresenceType::Available,
+            kind => type_of(kind),
+        };
+        let from = match kind {
+            PresenceType::Available | PresenceType::Unavailable | PresenceType::Probe
+                if !device.is_empty() =>
+            {
+                format!("{BOB}/{device}")
+            }
+            PresenceType::Available
+            | PresenceType::Unavailable
+            | PresenceType::Probe
+            | PresenceType::Subscribe
+            | PresenceType::Subscribed
+            | PresenceType::Unsubscribe
+            | PresenceType::Unsubscribed
+            | PresenceType::Error => BOB.to_owned(),
+        };
+        let stanza = children.iter().fold(
+            Stanza::new(Kind::Presence(kind), jid(&from), jid(ALICE)),
+            |stanza, (name, text)| stanza.with_child(Element::new(name, ns::STANZA).with_text(text)),
+        );
+        self.stanza(stanza)
+    }
+
+    /// His server answers with an error.
+    pub(super) fn x_error(&mut self, condition: &str) -> String {
+        let error = Element::new("error", ns::STANZA)
+            .with_attribute("type", "cancel")
+            .with_child(Element::new(condition, "urn:ietf:params:xml:ns:xmpp-stanzas"));
+        let stanza = Stanza::new(Kind::Presence(PresenceType::Error), jid(BOB), jid(ALICE));
+        self.stanza(stanza.with_child(error))
+    }
+
+    fn stanza(&mut self, stanza: Stanza) -> String {
+        match self.border.admit_stanza(Side::Inside, stanza, today(), &[7; 32]) {
+            Ok(AdmittedStanza::Deliver(delivery)) => {
+                let origin = None;
+                self.gateway.handle(self.now, Input::Deliver { delivery, origin });
+            }
+            Ok(AdmittedStanza::Ignore) => self.said.push("ignored".to_owned()),
+            Ok(other) => panic!("{other:?}"),
+            Err(rejected) => self.said.push(format!("refused: {}", rejected.class())),
+        }
+        self.done()
+    }
+
+    /// The SIP side answers the SUBSCRIBE that waits.
+    pub(super) fn answer(&mut self, status: u16, field: &str) -> String {
+        let (token, request) = self.asked.pop_front().expect("a SUBSCRIBE waits");
+        let status = StatusCode::new(status).unwrap();
+        let mut response = request.response(status, "", Some("s1"));
+        if let Some((name, value)) = field.split_once(": ") {
+            match name {
+                "Expires" => response.headers_mut().set_expires(value.parse().ok()),
+                name => response.headers_mut().push(name, value).unwrap(),
+            }
+        }
+        let response = Box::new(response);
+        self.gateway.handle(self.now, Input::Response { token, response });
+        self.done()
+    }
+
+    /// It does not answer.
+    pub(super) fn fail(&mut self, trouble: Trouble) -> String {
+        let (token, _) = self.asked.pop_front().expect("a SUBSCRIBE waits");
+        self.gateway.handle(self.now, Input::Returned { token, trouble });
+        self.done()
+    }
+
+    /// It notifies in the subscription that was asked for last.
+    pub(super) fn told(&mut self, state: &str, body: &str) -> String {
+        let asked = self.subscribe.clone().expect("a SUBSCRIBE was sent");
+        let headers = asked.headers();
+        self.numbers += 1;
+        let kind = if body.is_empty() {
+            ""
+        } else {
+            "Content-Type: application/pidf+xml\r\n"
+        };
+        let text = format!(
+            "NOTIFY {} SIP/2.0\r\nVia: SIP/2.0/TLS p.partner.example;branch=z9hG4bKn{}\r\nMax-Forwards: 70\r\n\
+             From: <sip:alice@partner.example>;tag=s1\r\nTo: {}\r\nCall-ID: {}\r\nCSeq: {} NOTIFY\r\n\
+             Contact: <sip:p.partner.example;transport=tls>\r\nEvent: presence\r\nSubscription-State: {state}\r\n{kind}\
+             Content-Length: {}\r\n\r\n{body}",
+            "sip:bob@edge.corp.example;transport=tls",
+            self.numbers,
+            headers.from(),
+            headers.call_id(),
+            self.numbers,
+            body.len(),
+        );
+        self.request(&text)
+    }
+
+    /// alice subscribes; in the dialog of the last notification where she has a tag of ours.
+    pub(super) fn ask(&mut self, expires: u32, is_new: bool) -> String {
+        self.numbers += 1;
+        let number = self.numbers;
+        let (to, target, call_id) = match self.notify.as_ref().filter(|_| !is_new) {
+            Some(notify) => (
+                notify.headers().from().to_string(),
+                "sip:bob@edge.corp.example;transport=tls".to_owned(),
+                notify.headers().call_id().to_string(),
+            ),
+            None => (
+                format!("<sip:{BOB}>"),
+                format!("sip:{BOB}"),
+                format!("ask{number}"),
+            ),
+        };
+        let text = format!(
+            "SUBSCRIBE {target} SIP/2.0\r\nVia: SIP/2.0/TLS p.partner.example;branch=z9hG4bKa{number}\r\nMax-Forwards: 70\r\n\
+             From: <sip:alice@partner.example>;tag=w1\r\nTo: {to}\r\nCall-ID: {call_id}\r\nCSeq: {number} SUBSCRIBE\r\n\
+             Contact: <sip:alice@10.0.0.9;transport=tls>\r\nEvent: presence\r\nExpires: {expires}\r\nContent-Length: 0\r\n\r\n"
+        );
+        self.request(&text)
+    }
+
+    pub(super) fn request(&mut self, text: &str) -> String {
+        let request = match sip::parse::message(text.as_bytes(), &SipLimits::default()) {
+            Ok(Message::Request(request)) => request,
+            other => panic!("{text}\nis no request: {other:?}"),
+        };
+        let origin = Some(self.numbers);
+        match self
+            .border
+            .admit_sip(Side::Outside, request, &mut Proven(&["partner.example"]), today())
+        {
+            Ok(Admitted::Deliver(delivery)) => {
+                self.gateway.handle(self.now, Input::Deliver { delivery, origin });
+            }
+            Ok(Admitted::Blocked { request, ends }) => {
+                let input = Input::Blocked {
+                    request,
+                    ends,
+                    origin,
+                };
+                self.gateway.handle(self.now, input);
+            }
+            Ok(other) => panic!("{other:?}"),
+            Err(rejected) => self
+                .said
+                .push(format!("S< {}", rejected.response().status().code())),
+        }
+        self.done()
+    }
+
+    fn act(&mut self) {
+        loop {
+            while let Some(output) = self.gateway.poll(self.now) {
+                self.carry_out(output);
+            }
+            if !self.is_well {
+                return;
+            }
+            let written: Vec<Token> = self.words.drain(..).collect();
+            let epoch = 1;
+            if !written.is_empty() {
+                self.gateway.handle(
+                    self.now,
+                    Input::Written {
+                        tokens: written,
+                        epoch,
+                    },
+                );
+            }
+            let Some((token, notify)) = self.notified.pop_front() else {
+                return;
+            };
+            let response = Box::new(notify.response(StatusCode::OK, "", None));
+            self.gateway.handle(self.now, Input::Response { token, response });
+        }
+    }
+
+    fn carry_out(&mut self, output: Output<u32>) {
+        match output {
+            Output::Send { stanza, token, .. } => {
+                self.words.extend(token);
+                self.said.push(format!("X: {}", word(&stanza)));
+            }
+            Output::Request { request, token, .. } => {
+                if *request.method() == Method::Subscribe {
+                    let expires = request.headers().expires().unwrap_or_default();
+                    let place = if request.headers().to().tag().is_some() {
+                        " in its dialog"
+                    } else {
+                        ""
+                    };
+                    self.said.push(format!("S> SUBSCRIBE {expires}{place}"));
+                    self.subscribe = Some(*request.clone());
+                    self.asked.push_back((token, *request));
+                } else {
+                    let state = request.headers().subscription_state().unwrap();
+                    let reason = state
+                        .reason()
+                        .map_or_else(String::new, |reason| format!(";{reason}"));
+                    let body = document(&request);
+                    self.said
+                        .push(format!("S> NOTIFY {}{reason}{body}", state.state()));
+                    self.notify = Some(*request.clone());
+                    self.notified.push_back((token, *request));
+                }
+            }
+            Output::Respond { response, .. } => {
+                self.said.push(format!("S< {}", response.status().code()));
+            }
+            Output::Persist { ticket, changes } => {
+                for change in changes {
+                    match change {
+                        Change::Put(record) => drop(self.store.insert(record.ends.clone(), *record)),
+                        Change::Forget(ends) => drop(self.store.remove(&ends)),
+                    }
+                }
+                self.gateway.handle(self.now, Input::Persisted { ticket });
+            }
+            other
+            @ (Output::Pong(_) | Output::Recall { .. } | Output::Observe(_) | Output::Untold { .. }) => {
+                panic!("{other:?}")
+            }
+        }
+    }
+
+    fn done(&mut self) -> String {
+        self.act();
+        std::mem::take(&mut self.said).join(", ")
+    }
+
+    /// How the subscriptions stand, as an administrator is shown them.
+    pub(super) fn listed(&self) -> String {
+        let page = self.gateway.subscriptions(self.now, None, 100);
+        let words = page
+            .listed
+            .iter()
+            .map(|listed| format!("{:?} {} {}", listed.watcher, listed.state, listed.dialogs));
+        words.collect::<Vec<_>>().join(", ")
+    }
+}
+
+const TYPES: [(&str, PresenceType); 6] = [
+    ("subscribe", PresenceType::Subscribe),
+    ("subscribed", PresenceType::Subscribed),
+    ("unsubscribe", PresenceType::Unsubscribe),
+    ("unsubscribed", PresenceType::Unsubscribed),
+    ("unavailable", PresenceType::Unavailable),
+    ("probe", PresenceType::Probe),
+];
+
+fn type_of(name: &str) -> PresenceType {
+    TYPES.iter().find(|(known, _)| *known == name).unwrap().1
+}
+
+/// A stanza in a word.
+fn word(stanza: &Stanza) -> String {
+    assert_eq!(stanza.from().bare(), jid(ALICE));
+    assert_eq!(stanza.to().bare(), jid(BOB));
+    let device = |jid: &Jid| jid.resource().map_or_else(String::new, |name| format!("/{name}"));
+    let Kind::Presence(kind) = stanza.kind() else {
+        panic!("{stanza:?}")
+    };
+    let mut word = match kind {
+        PresenceType::Available => format!("available{}", device(stanza.from())),
+        PresenceType::Unavailable => format!("unavailable{}", device(stanza.from())),
+        kind @ (PresenceType::Subscribe
+        | PresenceType::Subscribed
+        | PresenceType::Unsubscribe
+        | PresenceType::Unsubscribed
+        | PresenceType::Probe
+        | PresenceType::Error) => {
+            let named = TYPES.iter().find(|(_, known)| *known == kind);
+            named.unwrap().0.to_owned()
+        }
+    };
+    for name in ["show", "status"] {
+        if let Some(text) = stanza.child_text(name) {
+            word += &format!(" {text}");
+        }
+    }
+    if !stanza.to().is_bare() {
+        word += &format!(" to {}", device(stanza.to()));
+    }
+    word
+}
+
+/// The document of a notification in a word.
+fn document(notify: &Request) -> String {
+    let body = String::from_utf8(notify.body().to_vec()).unwrap();
+    if body.is_empty() {
+        return String::new();
+    }
+    let open = body.matches(">open<").count();
+    let shows = ["away", "dnd", "xa", "chat"]
+        .into_iter()
+        .filter(|show| body.contains(&format!(">{show}<")));
+    match open {
+        0 => " closed".to_owned(),
+        open => format!(
+            " open {open}{}",
+            shows.map(|show| format!(" {show}")).collect::<String>()
+        ),
+    }
+}
+
+/// A document that says that alice is there by these devices.
+pub(super) fn open(devices: &[&str]) -> String {
+    let tuples = devices
+        .iter()
+        .map(|device| format!("<tuple id=\"ID-{device}\"><status><basic>open</basic></status></tuple>"));
+    format!(
+        "<presence xmlns=\"urn:ietf:params:xml:ns:pidf\" entity=\"pres:{ALICE}\">{}</presence>",
+        tuples.collect::<String>()
+    )
+}

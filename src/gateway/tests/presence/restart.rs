@@ -1,0 +1,149 @@
+//! The process is killed and begins again, in every state.
+
+use super::serve::seen;
+use super::watch::seeing;
+use super::*;
+
+#[test]
+fn what_stood_is_refreshed_in_its_dialog_and_nobody_is_told_what_he_knows() {
+    let mut world = seeing();
+    world.restart(60);
+    assert_eq!(world.pass(5), "S> SUBSCRIBE 3600 in its dialog");
+    assert_eq!(world.answer(200, "Expires: 3600"), "");
+    assert_eq!(world.told("active;expires=3600", &open(&["desk"])), "S< 200");
+    world.restart(60);
+    world.pass(5);
+    world.answer(200, "");
+    assert_eq!(
+        world.told("active", &open(&["phone"])),
+        "S< 200, X: available/phone, X: unavailable/desk",
+        "what went meanwhile"
+    );
+    assert_eq!(world.listed(), "Xmpp active 1");
+}
+
+#[test]
+fn what_the_other_side_has_forgotten_begins_anew() {
+    let mut world = seeing();
+    world.restart(5);
+    world.pass(5);
+    assert_eq!(world.answer(481, ""), "");
+    assert_eq!(world.pass(10), "S> SUBSCRIBE 3600");
+    // What expired meanwhile too.
+    let mut world = seeing();
+    world.restart(4_000);
+    assert_eq!(world.pass(5), "X: probe");
+    assert_eq!(world.x(""), "S> SUBSCRIBE 3600");
+}
+
+#[test]
+fn what_was_asked_is_asked_on_and_what_was_given_up_is_not() {
+    let mut world = World::new();
+    world.x("subscribe");
+    world.restart(5);
+    assert_eq!(world.pass(5), "S> SUBSCRIBE 3600", "before any answer");
+    world.answer(200, "");
+    world.told("pending;expires=3600", "");
+    world.restart(5);
+    assert_eq!(
+        world.pass(5),
+        "S> SUBSCRIBE 3600 in its dialog",
+        "while it is pending"
+    );
+    world.answer(200, "");
+    assert_eq!(world.told("active", ""), "S< 200, X: subscribed, X: unavailable");
+    world.x("unsubscribe");
+    world.restart(5);
+    assert_eq!(world.pass(60), "");
+    assert_eq!(
+        world.told("active", &open(&["desk"])),
+        "S< 481",
+        "so the other side ends it"
+    );
+}
+
+#[test]
+fn who_was_not_there_is_looked_for() {
+    let mut world = seeing();
+    let mut said = world.pass(2_800);
+    while !said.contains("probe") {
+        said = world.pass(1);
+    }
+    world.x_error("item-not-found");
+    world.pass(1_000);
+    world.restart(5);
+    assert_eq!(world.pass(5), "X: probe");
+    assert_eq!(world.x_error("item-not-found"), "");
+    assert_eq!(world.pass(100), "");
+    assert_eq!(world.x("probe"), "S> SUBSCRIBE 3600");
+}
+
+#[test]
+fn a_watcher_is_told_the_state_by_itself_in_its_dialog() {
+    let mut world = seen();
+    let before = world.notify.clone().unwrap();
+    world.restart(60);
+    assert_eq!(world.pass(5), "X: probe");
+    assert_eq!(
+        world.x_at("desk", "", &[("show", "away")]),
+        "S> NOTIFY active open 1 away"
+    );
+    let after = world.notify.clone().unwrap();
+    assert_eq!(before.headers().call_id(), after.headers().call_id());
+    assert!(before.headers().cseq().number() < after.headers().cseq().number());
+    world.pass(10);
+    assert_eq!(
+        world.ask(3_600, false),
+        "S< 200, S> NOTIFY active open 1 away",
+        "and it goes on"
+    );
+    // Where nobody says anything, what was known is told.
+    world.restart(60);
+    assert!(world.pass(11).ends_with("S> NOTIFY active open 1 away"));
+}
+
+#[test]
+fn who_has_not_decided_is_not_asked_again() {
+    let mut world = World::new();
+    world.ask(3_600, true);
+    world.restart(5);
+    assert_eq!(
+        world.pass(30),
+        "X: subscribe, S> NOTIFY pending",
+        "his server keeps that from him"
+    );
+    assert_eq!(world.ask(3_600, true), "S< 200, S> NOTIFY pending");
+    assert!(world.x("subscribed").starts_with("S> NOTIFY active"));
+    world.ask(0, false);
+    world.restart(5);
+    world.pass(30);
+    assert_eq!(
+        world.ask(3_600, true),
+        "X: probe",
+        "nor who has consented, while nobody looked"
+    );
+}
+
+#[test]
+fn what_expired_while_nobody_was_here_is_over() {
+    let mut world = seen();
+    world.restart(8_000);
+    let said = world.pass(30);
+    assert!(said.contains("NOTIFY terminated;timeout"), "{said}");
+    assert_eq!(world.listed(), "Sip dormant 0");
+}
+
+#[test]
+fn a_clock_that_jumps_ends_nothing_that_lives() {
+    for jump in [-90_000_i64, 90_000] {
+        let mut world = seen();
+        world.unix = world.unix.saturating_add_signed(jump);
+        assert_eq!(world.pass(60), "");
+        world.restart(1);
+        let said = world.pass(12) + ", " + &world.ask(3_600, false);
+        assert!(
+            said.contains("S> NOTIFY active open 1") || said.contains("terminated;timeout"),
+            "{jump}: {said}"
+        );
+    }
+}

@@ -1,0 +1,224 @@
+//! A user of SIP sees one of XMPP.
+
+use super::*;
+use crate::policy::{Action, Directions, Style};
+
+/// alice, who sees bob at his desk.
+pub(super) fn seen() -> World {
+    let mut world = World::new();
+    assert_eq!(world.ask(3_600, true), "X: subscribe, S< 200, S> NOTIFY pending");
+    assert_eq!(world.x("subscribed"), "S> NOTIFY active");
+    assert_eq!(world.x(""), "S> NOTIFY active open 1");
+    world
+}
+
+#[test]
+fn who_asks_waits_until_the_other_has_decided() {
+    let mut world = World::new();
+    assert_eq!(world.ask(3_600, true), "X: subscribe, S< 200, S> NOTIFY pending");
+    assert_eq!(world.listed(), "Sip pending 1");
+    assert_eq!(world.x(""), "", "what he says to others is not for her");
+    assert_eq!(world.ask(3_600, false), "S< 200, S> NOTIFY pending");
+    assert_eq!(
+        world.ask(3_600, true),
+        "S< 200, S> NOTIFY pending",
+        "he is not asked again"
+    );
+    assert_eq!(world.x("subscribed"), "S> NOTIFY active, S> NOTIFY active");
+    assert_eq!(world.x(""), "S> NOTIFY active open 1, S> NOTIFY active open 1");
+    assert_eq!(world.listed(), "Sip active 2");
+}
+
+#[test]
+fn who_is_refused_is_told_so_and_so_is_who_asks_for_nobody() {
+    let mut world = World::new();
+    world.ask(3_600, true);
+    assert_eq!(world.x("unsubscribed"), "S> NOTIFY terminated;rejected");
+    assert_eq!((world.listed().as_str(), world.store.len()), ("", 0));
+    let mut world = seen();
+    assert_eq!(
+        world.x("unsubscribed"),
+        "S> NOTIFY terminated;rejected",
+        "later too"
+    );
+    for (condition, reason) in [
+        ("item-not-found", "noresource"),
+        ("remote-server-timeout", "giveup"),
+    ] {
+        let mut world = World::new();
+        world.ask(3_600, true);
+        assert_eq!(world.x_error(condition), format!("S> NOTIFY terminated;{reason}"));
+        assert_eq!(world.store.len(), 0);
+    }
+    let mut world = World::new();
+    assert_eq!(world.x("subscribed"), "", "what nobody asked for is nothing");
+    assert_eq!(world.store.len(), 0);
+}
+
+#[test]
+fn changes_are_told_once_in_a_pause_and_the_last_always_arrives() {
+    let mut world = seen();
+    for show in ["away", "dnd", "xa", "chat", "away"] {
+        assert_eq!(world.x_at("desk", "", &[("show", show)]), "");
+    }
+    assert_eq!(world.pass(5), "S> NOTIFY active open 1 away");
+    assert_eq!(world.pass(30), "");
+    assert_eq!(
+        world.x_at("phone", "", &[("show", "dnd")]),
+        "S> NOTIFY active open 2 away dnd"
+    );
+    world.pass(5);
+    assert_eq!(
+        world.x_at("desk", "unavailable", &[]),
+        "S> NOTIFY active open 1 dnd"
+    );
+    world.pass(5);
+    assert_eq!(world.x_at("phone", "unavailable", &[]), "S> NOTIFY active closed");
+}
+
+#[test]
+fn who_leaves_is_told_closed_and_has_it_back_without_anybody_being_asked() {
+    let mut world = seen();
+    assert_eq!(
+        world.ask(0, false),
+        "S< 200, S> NOTIFY terminated;timeout closed, X: unavailable"
+    );
+    assert_eq!(world.listed(), "Sip dormant 0");
+    assert_eq!(world.pass(700), "");
+    // Nothing is known that is fresh: the answer waits for it, and is not empty then.
+    assert_eq!(world.ask(3_600, true), "X: probe");
+    assert_eq!(world.x_at("desk", "", &[("show", "away")]), "");
+    assert_eq!(world.pass(1), "S< 200, S> NOTIFY active open 1 away");
+}
+
+#[test]
+fn what_is_not_refreshed_expires() {
+    let mut world = seen();
+    assert_eq!(
+        world.pass(3_620),
+        "S> NOTIFY terminated;timeout closed, X: unavailable"
+    );
+    assert_eq!(world.listed(), "Sip dormant 0");
+    assert_eq!(world.store.len(), 1, "he still lets her see");
+}
+
+#[test]
+fn who_asks_once_gets_what_is_known_or_what_his_server_says() {
+    let mut world = seen();
+    assert_eq!(world.ask(0, true), "S< 200, S> NOTIFY terminated;timeout open 1");
+    let mut world = World::new();
+    assert_eq!(world.ask(0, true), "X: probe");
+    assert_eq!(world.x(""), "");
+    assert_eq!(world.pass(1), "S< 200, S> NOTIFY terminated;timeout open 1");
+    assert_eq!(
+        (world.listed().as_str(), world.store.len()),
+        ("", 0),
+        "nothing is left of it"
+    );
+    let mut world = World::new();
+    world.ask(0, true);
+    assert_eq!(world.x("unsubscribed"), "S< 200, S> NOTIFY terminated;timeout");
+    let mut world = World::new();
+    world.ask(0, true);
+    assert_eq!(world.pass(3), "S< 200, S> NOTIFY terminated;timeout");
+    let mut world = World::new();
+    world.ask(3_600, true);
+    assert_eq!(
+        world.ask(0, true),
+        "S< 200, S> NOTIFY terminated;timeout",
+        "a probe would have his server refuse for him"
+    );
+}
+
+#[test]
+fn what_cannot_be_taken_is_refused_and_changes_nothing() {
+    let mut world = seen();
+    assert_eq!(world.ask(5, true), "S< 423");
+    assert_eq!(world.ask(u32::MAX, true), "S< 200, S> NOTIFY active open 1");
+    let subscribe = |event: &str, to: &str, more: &str| {
+        format!(
+            "SUBSCRIBE sip:{to} SIP/2.0\r\nVia: SIP/2.0/TLS p.partner.example;branch=z9hG4bKq\r\nMax-Forwards: 70\r\n\
+             From: <sip:alice@partner.example>;tag=w9\r\nTo: <sip:{to}>\r\nCall-ID: q{more}\r\nCSeq: 1 SUBSCRIBE\r\n\
+             Contact: <sip:alice@10.0.0.9>\r\n{event}{more}Content-Length: 0\r\n\r\n"
+        )
+        .replace("Call-ID: qAccept: text/plain\r\n", "Call-ID: q")
+    };
+    for (text, said) in [
+        (subscribe("", BOB, ""), "S< 489"),
+        (subscribe("Event: dialog\r\n", BOB, ""), "S< 489"),
+        (subscribe("Event: presence.winfo\r\n", BOB, ""), "S< 489"),
+        (
+            subscribe("Event: presence\r\n", "tea@rooms.corp.example", ""),
+            "S< 405",
+        ),
+        (
+            subscribe("Event: presence\r\n", BOB, "Accept: text/plain\r\n"),
+            "S< 406",
+        ),
+    ] {
+        assert_eq!(world.request(&text), said, "{text}");
+    }
+    assert_eq!(world.listed(), "Sip active 2");
+}
+
+#[test]
+fn a_notification_that_fails_takes_its_own_dialog_along_and_no_other() {
+    let mut world = seen();
+    world.ask(3_600, true);
+    world.pass(10);
+    world.is_well = false;
+    world.x_at("desk", "", &[("show", "dnd")]);
+    let (token, notify) = world.notified.pop_front().unwrap();
+    let response = Box::new(notify.response(StatusCode::CALL_DOES_NOT_EXIST, "", None));
+    world
+        .gateway
+        .handle(world.now, Input::Response { token, response });
+    world.is_well = true;
+    world.pass(1);
+    assert_eq!(world.listed(), "Sip active 1");
+}
+
+#[test]
+fn who_is_blocked_politely_sees_him_offline_for_ever() {
+    let blocking = || Setting::blocking(ALICE, Style::Polite);
+    let mut world = World::with(blocking());
+    assert_eq!(
+        world.ask(3_600, true),
+        "S< 200, S> NOTIFY active closed",
+        "and nobody inside hears of it"
+    );
+    assert_eq!(world.ask(3_600, false), "S< 200, S> NOTIFY active closed");
+    assert_eq!(world.store.len(), 0);
+    // One who is blocked while he sees.
+    let mut world = seen();
+    world.pass(10);
+    assert_eq!(world.reload(blocking()), "S> NOTIFY active closed");
+    world.pass(10);
+    assert_eq!(world.ask(3_600, false), "S< 200, S> NOTIFY active closed");
+    // And let in again.
+    world.pass(10);
+    assert_eq!(world.reload(Setting::default()), "S> NOTIFY active open 1");
+}
+
+#[test]
+fn a_domain_that_is_denied_hears_that_it_is_over_and_nothing_of_it_comes_in() {
+    let deny = || {
+        Setting::with(
+            "partner.example",
+            Action::Deny,
+            Directions::Both,
+            &[policy::Kind::Presence],
+        )
+    };
+    let mut world = seen();
+    assert_eq!(world.reload(deny()), "S> NOTIFY terminated;rejected");
+    assert_eq!(world.ask(3_600, true), "S< 403");
+    assert_eq!(world.x(""), "refused: policy_exception");
+    world.reload(Setting::default());
+    world.pass(700);
+    assert_eq!(
+        world.ask(3_600, true),
+        "X: probe",
+        "he had let her see, and is not asked again"
+    );
+}

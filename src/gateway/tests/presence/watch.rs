@@ -1,0 +1,328 @@
+//! A user of XMPP sees one of SIP.
+
+use super::*;
+
+/// One who sees alice at her desk.
+pub(super) fn seeing() -> World {
+    let mut world = World::new();
+    assert_eq!(world.x("subscribe"), "S> SUBSCRIBE 3600");
+    assert_eq!(world.answer(200, "Expires: 3600"), "");
+    assert_eq!(
+        world.told("active;expires=3600", &open(&["desk"])),
+        "S< 200, X: subscribed, X: available/desk"
+    );
+    world
+}
+
+#[test]
+fn who_asks_is_told_nothing_before_the_other_has_decided() {
+    let mut world = World::new();
+    assert_eq!(world.x("subscribe"), "S> SUBSCRIBE 3600");
+    assert_eq!(world.answer(202, "Expires: 3600"), "");
+    assert_eq!(world.told("pending;expires=3600", ""), "S< 200");
+    assert_eq!(world.listed(), "Xmpp pending 1");
+    assert_eq!(world.x("subscribe"), "", "nobody is asked again");
+    assert_eq!(
+        world.told("active;expires=3590", ""),
+        "S< 200, X: subscribed, X: unavailable"
+    );
+    assert_eq!(world.listed(), "Xmpp active 1");
+    assert_eq!(world.x("subscribe"), "X: subscribed, X: unavailable");
+}
+
+#[test]
+fn what_changes_is_told_and_nothing_else() {
+    let mut world = seeing();
+    assert_eq!(
+        world.told("active;expires=3000", &open(&["desk"])),
+        "S< 200",
+        "nothing new"
+    );
+    world.pass(5);
+    assert_eq!(
+        world.told("active;expires=3000", &open(&["desk", "phone"])),
+        "S< 200, X: available/phone"
+    );
+    // Within the pause the last state is told, and once.
+    for _ in 0..3 {
+        assert_eq!(world.told("active;expires=3000", &open(&[])), "S< 200");
+        assert_eq!(world.told("active;expires=3000", &open(&["phone"])), "S< 200");
+    }
+    assert_eq!(world.pass(5), "X: unavailable/desk");
+    world.pass(5);
+    assert_eq!(
+        world.told("active;expires=3000", ""),
+        "S< 200, X: unavailable, X: unavailable/phone"
+    );
+}
+
+#[test]
+fn a_refusal_for_ever_ends_it_and_one_for_now_does_not() {
+    for status in [403, 489, 603, 404, 405, 501] {
+        let mut world = World::new();
+        world.x("subscribe");
+        assert_eq!(world.answer(status, ""), "X: unsubscribed", "{status}");
+        assert_eq!((world.listed().as_str(), world.store.len()), ("", 0), "{status}");
+    }
+    for status in [480, 481, 408, 500, 503, 486] {
+        let mut world = World::new();
+        world.x("subscribe");
+        assert_eq!(world.answer(status, ""), "", "{status}");
+        assert_eq!(world.pass(10), "S> SUBSCRIBE 3600", "{status}: another attempt");
+    }
+    let mut world = World::new();
+    world.x("subscribe");
+    assert_eq!(world.answer(423, "Min-Expires: 7200"), "S> SUBSCRIBE 7200");
+}
+
+#[test]
+fn what_ends_a_subscription_that_stands() {
+    for reason in ["rejected", "noresource"] {
+        let mut world = seeing();
+        assert_eq!(
+            world.told(&format!("terminated;reason={reason}"), ""),
+            "S< 200, X: unavailable/desk, X: unsubscribed",
+            "{reason}"
+        );
+        assert_eq!(world.store.len(), 0, "{reason}");
+    }
+    for reason in ["deactivated", "timeout", "probation", "giveup"] {
+        let mut world = seeing();
+        world.pass(70);
+        let said = world.told(&format!("terminated;reason={reason};retry-after=2"), "");
+        let mut again = vec![said, world.pass(8)];
+        again.retain(|said| !said.is_empty());
+        assert_eq!(again.join(", "), "S< 200, S> SUBSCRIBE 3600", "{reason}");
+        assert_eq!(world.store.len(), 1, "{reason}: he may see her as before");
+        assert_eq!(world.answer(200, ""), "");
+        assert_eq!(
+            world.told("active", &open(&["desk"])),
+            "S< 200",
+            "{reason}: he was not told of it"
+        );
+    }
+}
+
+#[test]
+fn before_each_refresh_his_server_is_asked_whether_he_is_there() {
+    // Who lets her see him is answered for.
+    let refresh = |answer: Option<&str>| {
+        let mut world = seeing();
+        world.ask(3_600, true);
+        world.x("subscribed");
+        world.x("");
+        let mut said = String::new();
+        for _ in 0..3_600 {
+            said = world.pass(1);
+            if said.contains("probe") {
+                break;
+            }
+        }
+        assert_eq!(said, "X: probe");
+        match answer {
+            Some(answer) => world.x(answer),
+            None => world.pass(11),
+        }
+    };
+    assert_eq!(refresh(Some("")), "S> SUBSCRIBE 3600 in its dialog");
+    assert_eq!(
+        refresh(Some("unavailable")).replace("S> NOTIFY active closed", ""),
+        ""
+    );
+    assert_eq!(refresh(None), "");
+}
+
+#[test]
+fn who_is_not_there_lets_it_lapse_and_has_it_back_when_he_comes() {
+    let mut world = seeing();
+    let mut said = world.pass(2_800);
+    while !said.contains("probe") {
+        said = world.pass(1);
+    }
+    assert_eq!(world.x_error("item-not-found"), "");
+    assert_eq!(world.pass(1_000), "");
+    assert_eq!(world.listed(), "Xmpp dormant 0");
+    assert_eq!(world.store.len(), 1);
+    assert_eq!(world.x("probe"), "S> SUBSCRIBE 3600");
+    world.answer(200, "");
+    assert_eq!(
+        world.told("active", &open(&["desk"])),
+        "S< 200, X: available/desk"
+    );
+}
+
+#[test]
+fn who_comes_gets_the_state_at_once_and_a_fresh_one() {
+    let mut world = seeing();
+    world.pass(60);
+    assert_eq!(
+        world.x("probe"),
+        "X: available/desk to /desk, S> SUBSCRIBE 3600 in its dialog"
+    );
+    world.answer(200, "");
+    assert_eq!(
+        world.x("probe"),
+        "X: available/desk to /desk",
+        "the SIP side is asked once in a while"
+    );
+}
+
+#[test]
+fn who_leaves_ends_the_subscription_and_is_told_so() {
+    let mut world = seeing();
+    assert_eq!(world.x("unsubscribe"), "S> SUBSCRIBE 0 in its dialog");
+    assert_eq!(
+        world.store.len(),
+        0,
+        "whatever becomes of it he does not see her again by himself"
+    );
+    assert_eq!(world.answer(200, "Expires: 0"), "");
+    assert_eq!(
+        world.told("terminated;reason=timeout", ""),
+        "S< 200, X: unavailable/desk, X: unsubscribed"
+    );
+    assert_eq!(world.listed(), "");
+    assert_eq!(world.told("active", &open(&["desk"])), "S< 481");
+}
+
+#[test]
+fn who_looks_without_consent_sees_for_a_while_if_the_other_lets_him() {
+    let mut world = World::new();
+    assert_eq!(world.x("probe"), "S> SUBSCRIBE 3600");
+    world.answer(200, "");
+    assert_eq!(
+        world.told("active", &open(&["desk"])),
+        "S< 200, X: available/desk"
+    );
+    assert_eq!(world.store.len(), 0, "nothing of it is kept");
+    let mut said = String::new();
+    for _ in 0..3_700 {
+        said = world.pass(1);
+        if said.contains("SUBSCRIBE 0") {
+            break;
+        }
+        if said.contains("SUBSCRIBE 3600") {
+            world.answer(200, "");
+            world.told("active", &open(&["desk"]));
+        }
+    }
+    assert!(said.contains("S> SUBSCRIBE 0 in its dialog"), "{said}");
+}
+
+#[test]
+fn nothing_of_another_subscription_changes_anything() {
+    let mut world = seeing();
+    let good = world.subscribe.clone().unwrap();
+    for (what, with, status) in [
+        ("another dialog", ("Call-ID", "other"), "S< 481"),
+        ("another event", ("Event", "dialog"), "S< 489"),
+        (
+            "an entity",
+            (
+                "body",
+                "<!DOCTYPE x [<!ENTITY e 'e'>]><presence xmlns='urn:ietf:params:xml:ns:pidf'>&e;</presence>",
+            ),
+            "S< 400",
+        ),
+        ("another type", ("type", "application/unheard+xml"), "S< 415"),
+    ] {
+        world.numbers += 1;
+        let of = |name: &str, usual: &str| {
+            if with.0 == name {
+                with.1.to_owned()
+            } else {
+                usual.to_owned()
+            }
+        };
+        let body = of("body", &open(&[]));
+        let text = format!(
+            "NOTIFY sip:bob@edge.corp.example SIP/2.0\r\nVia: SIP/2.0/TLS p.partner.example;branch=z9hG4bKx{}\r\nMax-Forwards: 70\r\n\
+             From: <sip:alice@partner.example>;tag=s1\r\nTo: {}\r\nCall-ID: {}\r\nCSeq: {} NOTIFY\r\n\
+             Contact: <sip:p.partner.example>\r\nEvent: {}\r\nSubscription-State: active\r\nContent-Type: {}\r\n\
+             Content-Length: {}\r\n\r\n{body}",
+            world.numbers,
+            good.headers().from(),
+            of("Call-ID", good.headers().call_id().as_str()),
+            world.numbers,
+            of("Event", "presence"),
+            of("type", "application/pidf+xml"),
+            body.len(),
+        );
+        let said = world.request(&text);
+        assert!(said.starts_with(status), "{what}: {said}");
+    }
+    // Out of order.
+    world.numbers = 0;
+    assert_eq!(world.told("active", &open(&[])), "S< 500");
+    world.numbers = 99;
+    assert_eq!(
+        world.told("active", &open(&["desk"])),
+        "S< 200",
+        "and he still sees her"
+    );
+}
+
+#[test]
+fn what_does_not_arrive_is_said_again() {
+    let mut world = World::new();
+    world.is_well = false;
+    world.x("subscribe");
+    world.answer(200, "");
+    assert_eq!(
+        world.told("active", &open(&["desk"])),
+        "S< 200, X: subscribed, X: available/desk"
+    );
+    for token in std::mem::take(&mut world.words) {
+        let trouble = Trouble::Unreachable;
+        world
+            .gateway
+            .handle(world.now, Input::Returned { token, trouble });
+    }
+    world.is_well = true;
+    let said = world.pass(6);
+    assert!(
+        said.contains("X: subscribed") && said.contains("X: available/desk"),
+        "{said}"
+    );
+    assert_eq!(world.pass(60), "", "and once is enough");
+}
+
+#[test]
+fn servers_that_cannot_be_reached_are_found_again_within_seconds() {
+    let mut world = World::new();
+    world.x("subscribe");
+    for _ in 0..200 {
+        world.fail(Trouble::Unreachable);
+        let said = world.pass(2);
+        assert!(said.contains("S> SUBSCRIBE 3600"), "{said}");
+    }
+}
+
+#[test]
+fn a_configuration_that_forbids_it_ends_it_on_both_sides_and_one_that_allows_it_has_it_back() {
+    use crate::policy::{Action, Directions};
+    let deny = || {
+        Setting::with(
+            "partner.example",
+            Action::Deny,
+            Directions::Both,
+            &[policy::Kind::Presence],
+        )
+    };
+    let mut world = seeing();
+    assert_eq!(
+        world.reload(deny()),
+        "X: unavailable/desk, S> SUBSCRIBE 0 in its dialog"
+    );
+    world.answer(200, "Expires: 0");
+    assert_eq!(world.pass(33), "");
+    assert_eq!(world.listed(), "Xmpp forbidden 0");
+    assert_eq!(world.x("probe"), "refused: policy_exception");
+    assert_eq!(world.reload(Setting::default()), "");
+    assert_eq!(world.x("probe"), "S> SUBSCRIBE 3600");
+    world.answer(200, "");
+    assert_eq!(
+        world.told("active", &open(&["desk"])),
+        "S< 200, X: available/desk"
+    );
+}
