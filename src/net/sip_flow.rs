@@ -35,6 +35,7 @@ use crate::refusal::Refuse as _;
 use crate::route::{Protocol, Side};
 use crate::sip::frame::Frame;
 use crate::sip::keepalive::{Due, Keepalive};
+use crate::sip::subscription::is_unanswered;
 use crate::sip::transaction::{
     Event, Flow, NotStarted, Received, Reliability, Timers, TransactionId, Transactions,
 };
@@ -431,6 +432,10 @@ impl Task {
     }
 
     fn respond(&mut self, transaction: TransactionId, response: &Response) {
+        // What nobody answers holds no place either.
+        if is_unanswered(response.headers().cseq().method()) {
+            return self.transactions.abandon(transaction);
+        }
         let _responded = self.transactions.respond(world::now(), transaction, response);
     }
 

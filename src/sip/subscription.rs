@@ -46,8 +46,9 @@ fn retry_after(state: &SubscriptionState) -> Option<u32> {
     super::event::seconds(state.params().get("retry-after")?).ok()
 }
 
-/// NOTIFY, and the form of Microsoft servers that nobody answers.
-fn is_unanswered(method: &Method) -> bool {
+/// Whether a method is BENOTIFY (MS-SIP), the form of NOTIFY that nobody answers.
+#[must_use]
+pub fn is_unanswered(method: &Method) -> bool {
     method.as_str() == "BENOTIFY"
 }
 

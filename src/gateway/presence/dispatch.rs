@@ -1,13 +1,9 @@
 //! What happens to presence, and which half of a relation hears of it.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
-use super::act::Terms as _;
-use super::grounds::Grounds;
-use super::keeping::{self, Calendar};
-use super::listing::pair_of_ends;
-use super::record::{Consent, Record, ServeRecord, WatchRecord};
+use super::keeping::Calendar;
 use super::serve::{Serve, ServeInput};
 use super::watch::{Stage, Watch, WatchInput};
 use crate::gateway::answer::Trouble;
@@ -15,27 +11,23 @@ use crate::gateway::border::presence::Brings;
 use crate::gateway::border::{BlockedEnds, Border};
 use crate::gateway::conversation::Pair;
 use crate::gateway::delivery::{Delivery, Payload, Trace};
-use crate::gateway::event::Input;
 use crate::gateway::hold::Hold;
 use crate::gateway::rejection::tag;
 use crate::gateway::{Gateway, after};
 use crate::interwork::presence::{Device, Presence, State, xmpp};
-use crate::limits::{SUBSCRIPTIONS_OF_A_WATCHER, WAITING_FOR_RECORDS};
 use crate::policy;
-use crate::sip::dialog::Dialog;
-use crate::sip::subscription::{Authorisation, Notifier, Subscriber};
-use crate::sip::{Event, Method, Request, StatusCode};
+use crate::sip::subscription::is_unanswered;
+use crate::sip::{Request, StatusCode};
 use crate::xmpp::error::Condition;
 use crate::xmpp::error::StanzaError;
 use crate::xmpp::stanza::{Kind, PresenceType};
 use crate::xmpp::{Jid, Stanza, ns};
 
 impl<O> Gateway<O> {
-    /// The same shard, which takes nothing of presence before the store has given what it has ([`Input::Restored`]).
-    #[must_use]
-    pub fn expecting_records(mut self) -> Self {
-        self.presence.restoring = Some(std::collections::VecDeque::new());
-        self
+    /// How many users of XMPP see one of SIP whom nobody was asked about.
+    #[cfg(test)]
+    pub(in crate::gateway) fn looking_without_consent(&self) -> usize {
+        self.presence.table.adhoc()
     }
 
     /// The configuration was read, or read again.
@@ -50,47 +42,6 @@ impl<O> Gateway<O> {
             .map(|(pair, _)| Arc::clone(pair))
             .collect();
         self.review_some(now);
-    }
-
-    /// Holds back what is about presence while the store has not given all that it has; gives back what may be handled.
-    pub(in crate::gateway) fn after_records(&mut self, input: Input<O>) -> Option<Input<O>> {
-        let Some(waiting) = &mut self.presence.restoring else {
-            return Some(input);
-        };
-        let is_presence = match &input {
-            Input::Deliver { delivery, .. } => matches!(
-                delivery.payload,
-                Payload::Subscription { .. } | Payload::Presence { .. }
-            ),
-            Input::Blocked { .. } => true,
-            Input::Notice { .. }
-            | Input::Ping(_)
-            | Input::Answer(_)
-            | Input::Written { .. }
-            | Input::Acknowledged { .. }
-            | Input::Returned { .. }
-            | Input::Broken { .. }
-            | Input::Response { .. }
-            | Input::CalledBack(_)
-            | Input::Stop { .. }
-            | Input::Restore { .. }
-            | Input::Restored
-            | Input::Configured { .. }
-            | Input::Persisted { .. }
-            | Input::Tick => false,
-        };
-        if !is_presence || waiting.len() >= WAITING_FOR_RECORDS {
-            return Some(input);
-        }
-        waiting.push_back(input);
-        None
-    }
-
-    /// The store has given all that it has.
-    pub(in crate::gateway) fn restored(&mut self, now: Instant) {
-        for input in self.presence.restoring.take().into_iter().flatten() {
-            self.handle(now, input);
-        }
     }
 
     /// A request of a subscription came from SIP.
@@ -154,12 +105,17 @@ impl<O> Gateway<O> {
         origin: Option<O>,
         presence: Option<Box<Presence>>,
     ) {
-        // Of one that nobody answers the transaction ends with this.
-        let is_answered = *request.method() == Method::Notify;
         let relation = self.presence.table.get(pair).map(|(_, relation)| relation);
         if relation.is_none_or(|relation| relation.watch.is_none()) {
-            return self.respond_none(&request, origin.filter(|_| is_answered));
+            return self.respond_none(&request, origin);
         }
+        let origin = if is_unanswered(request.method()) {
+            // The response goes no further than to end the transaction.
+            self.respond(origin, request.response(StatusCode::OK, "", None));
+            None
+        } else {
+            origin
+        };
         let number = self.number(origin);
         self.relate(now, pair, |relation, lent| {
             if let Some(watch) = &mut relation.watch {
@@ -342,89 +298,6 @@ impl<O> Gateway<O> {
             }
         });
     }
-
-    /// Takes up what the process before has left.
-    pub(in crate::gateway) fn restore(&mut self, now: Instant, records: Vec<Record>, unix: u64) {
-        let calendar = Calendar::new(now, unix);
-        for record in records {
-            let Some(pair) = pair_of_ends(&record.ends) else {
-                continue;
-            };
-            if !self.presence.table.make(&pair) {
-                return;
-            }
-            self.restore_one(now, &pair, record, calendar);
-        }
-    }
-
-    fn restore_one(&mut self, now: Instant, pair: &Pair, record: Record, calendar: Calendar) {
-        // Not all at once: a restart is no storm for those around it.
-        let spread = u64::from(self.names.random()) % SPREAD;
-        let resume = after(now, Duration::from_millis(spread));
-        let (border, limits) = (self.presence.border.clone(), Arc::clone(&self.presence.limits));
-        let spelling = self.spellings.of(pair).cloned();
-        let grounds = Grounds::new(border.as_deref(), pair, &limits, spelling.as_ref());
-        let watch = record.watch.map(|watch| {
-            let random = self.names.random();
-            restored_watch(now, watch, &grounds, (calendar, resume), random)
-        });
-        let serve = record.serve.map(|serve| {
-            let notifiers = self.restored_notifiers(now, &serve, &grounds, calendar);
-            let known = keeping::presence(&serve.known);
-            Serve::restored(now, serve.consent, notifiers, known, resume)
-        });
-        let Some(relation) = self.presence.table.get_mut(pair) else {
-            return;
-        };
-        relation.reviewed = self.presence.generation.wrapping_sub(1);
-        relation.watch = relation.watch.take().or_else(|| watch.map(Box::new));
-        relation.serve = relation.serve.take().or_else(|| serve.map(Box::new));
-        self.relate(now, pair, |_, _| {});
-    }
-
-    fn restored_notifiers(
-        &mut self,
-        now: Instant,
-        serve: &ServeRecord,
-        grounds: &Grounds<'_>,
-        calendar: Calendar,
-    ) -> Vec<Notifier> {
-        let authorisation = match serve.consent {
-            Consent::Given => Authorisation::Active,
-            Consent::Asked => Authorisation::Pending,
-        };
-        let dialogs = serve.dialogs.iter().take(SUBSCRIPTIONS_OF_A_WATCHER);
-        dialogs
-            .filter_map(|served| {
-                let dialog = Dialog::restore(&served.dialog).ok()?.skipping(SKIPPED);
-                let tag = dialog.local().tag()?.to_owned();
-                let terms = grounds.notifier(tag, self.names.random())?;
-                let mut event = Event::new(&terms.package).ok()?;
-                if let Some(id) = &served.event_id {
-                    event.params_mut().set("id", Some(id)).ok()?;
-                }
-                let left = calendar.until(served.until);
-                Some(Notifier::resume(now, terms, (dialog, event), authorisation, left))
-            })
-            .collect()
-    }
-}
-
-fn restored_watch(
-    now: Instant,
-    record: WatchRecord,
-    grounds: &Grounds<'_>,
-    (calendar, resume): (Calendar, Instant),
-    random: u32,
-) -> Watch {
-    let subscriber = record.dialog.and_then(|(dialog, until)| {
-        let left = calendar.until(until);
-        let dialog = Dialog::restore(&dialog).ok()?.skipping(SKIPPED);
-        let terms = grounds.subscriber()?;
-        (!left.is_zero()).then(|| Subscriber::resume(now, terms, dialog, left, random))
-    });
-    let shown = keeping::presence(&record.shown);
-    Watch::restored(record.consent, subscriber, shown, resume)
 }
 
 fn has_open(presence: &Presence) -> bool {
@@ -433,9 +306,3 @@ fn has_open(presence: &Presence) -> bool {
         .iter()
         .any(|device: &Device| device.state() != State::Offline)
 }
-
-/// Within so many milliseconds what was left by the process before is taken up: soon enough to be right within ten seconds, spread
-/// enough to be no storm.
-const SPREAD: u64 = 4_000;
-/// More than any process can have sent in a dialog after what it last wrote down of it.
-const SKIPPED: u32 = 100_000;

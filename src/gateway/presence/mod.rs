@@ -18,6 +18,7 @@ mod listed;
 mod listing;
 mod reaching;
 mod record;
+mod restoring;
 mod returning;
 mod serve;
 mod settling;

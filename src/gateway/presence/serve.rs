@@ -341,7 +341,12 @@ impl Serve {
                 self.heard.get_or_insert(now);
             }
             self.tell(lent);
-            for served in &mut self.served {
+            // Who heard nothing new hears what he knows, so that he sees that we are there.
+            for served in self
+                .served
+                .iter_mut()
+                .filter(|served| !served.notifier.is_telling())
+            {
                 served.notifier.handle(now, NotifierInput::Again);
             }
         }

@@ -56,7 +56,9 @@ impl Relation {
 
     /// Whether somebody sees without anybody's consent.
     pub(super) fn is_adhoc(&self) -> bool {
-        self.watch.as_deref().is_some_and(Watch::is_adhoc)
+        self.watch
+            .as_deref()
+            .is_some_and(|watch| watch.is_adhoc() && watch.stage() != Stage::Over)
     }
 
     /// Whether something of it waits for the way to the SIP side.

@@ -112,4 +112,4 @@ pub(super) const LANES: usize = 16;
 /// The first pause after a failure; letters that come within it are given back at once.
 const FIRST_PAUSE: Duration = Duration::from_millis(200);
 /// The longest pause: a peer that is back is found again within it.
-const LONGEST_PAUSE: Duration = Duration::from_secs(10);
+const LONGEST_PAUSE: Duration = Duration::from_secs(8);

@@ -242,6 +242,12 @@ impl Notifier {
         &self.event
     }
 
+    /// Whether a notification is under way, or is to be.
+    #[must_use]
+    pub fn is_telling(&self) -> bool {
+        self.under_way.is_some() || self.news != News::None
+    }
+
     /// When it ends unless it is refreshed.
     #[must_use]
     pub const fn until(&self) -> Option<Instant> {

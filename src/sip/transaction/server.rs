@@ -125,6 +125,13 @@ impl ServerTransaction {
         }
     }
 
+    /// Ends it without a response: its request is of a method that nobody answers.
+    pub fn abandon(&mut self) {
+        if self.state != ServerState::Terminated {
+            self.terminate();
+        }
+    }
+
     /// Takes a response from the user.
     pub fn respond(&mut self, now: Instant, response: &Response) -> Responded {
         let code = response.status().code();

@@ -89,6 +89,15 @@ impl Transactions {
         self.respond_as(transaction, response, |machine| machine.respond(now, response))
     }
 
+    /// Forgets a request that came as [`Event::Request`] and that nobody answers.
+    pub fn abandon(&mut self, transaction: TransactionId) {
+        let machine = self.alive.get_mut(&transaction).map(|entry| &mut entry.machine);
+        if let Some(Machine::Server(machine)) = machine {
+            machine.abandon();
+        }
+        self.settle(transaction);
+    }
+
     /// The same as a user agent, whose 2xx to INVITE is repeated until its ACK comes ([`ServerTransaction::answer`]).
     pub fn answer(&mut self, now: Instant, transaction: TransactionId, response: &Response) -> Responded {
         self.respond_as(transaction, response, |machine| machine.answer(now, response))

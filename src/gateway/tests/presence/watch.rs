@@ -207,6 +207,30 @@ fn who_looks_without_consent_sees_for_a_while_if_the_other_lets_him() {
         }
     }
     assert!(said.contains("S> SUBSCRIBE 0 in its dialog"), "{said}");
+    assert_eq!(world.gateway.looking_without_consent(), 1);
+    world.answer(200, "Expires: 0");
+    world.told("terminated;reason=timeout", "");
+    assert_eq!(world.gateway.looking_without_consent(), 0, "there is room for others again");
+    assert_eq!(world.listed(), "");
+}
+
+#[test]
+fn what_nobody_answers_is_taken_too() {
+    let mut world = seeing();
+    world.pass(5);
+    let headers = world.subscribe.clone().unwrap();
+    let text = format!(
+        "BENOTIFY sip:bob@edge.corp.example SIP/2.0\r\nVia: SIP/2.0/TLS p.partner.example;branch=z9hG4bKb\r\nMax-Forwards: 70\r\n\
+         From: <sip:alice@partner.example>;tag=s1\r\nTo: {}\r\nCall-ID: {}\r\nCSeq: 50 BENOTIFY\r\n\
+         Contact: <sip:p.partner.example>\r\nEvent: presence\r\nSubscription-State: active\r\nContent-Length: 0\r\n\r\n",
+        headers.headers().from(),
+        headers.headers().call_id(),
+    );
+    // The response ends the transaction, and goes no further (net::sip_flow).
+    assert_eq!(
+        world.request(&text),
+        "S< 200, X: unavailable, X: unavailable/desk"
+    );
 }
 
 #[test]

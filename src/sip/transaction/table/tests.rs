@@ -79,6 +79,19 @@ fn a_request_comes_up_once_however_often_it_is_sent() {
 }
 
 #[test]
+fn a_request_that_nobody_answers_holds_no_place() {
+    let (clock, mut table) = (Clock::new(), empty());
+    let text = MESSAGE.replace("MESSAGE", "BENOTIFY");
+    let transaction = open(&mut table, clock, TLS, &text);
+    table.abandon(transaction);
+    assert_eq!(words(&mut table), "terminated");
+    assert!(table.is_empty());
+    table.abandon(transaction);
+    table.tick(clock.at(60_000));
+    assert_eq!(words(&mut table), "", "and nothing is ever said of it");
+}
+
+#[test]
 fn a_response_reaches_its_request_and_a_stray_one_nothing() {
     let (clock, mut table) = (Clock::new(), empty());
     table.request(clock.at(0), TLS, &request(MESSAGE)).unwrap();
