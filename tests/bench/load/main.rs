@@ -16,6 +16,7 @@
 )]
 
 mod exchange;
+mod presence;
 mod sip;
 mod store;
 mod tls;
@@ -40,6 +41,17 @@ pub(crate) struct Meter {
 }
 
 impl Meter {
+    /// One that lets so many messages be on their way.
+    pub(crate) fn new(window: u64) -> Self {
+        Self {
+            arrived: AtomicU64::new(0),
+            sent: AtomicU64::new(0),
+            goal: AtomicU64::new(0),
+            window,
+            changed: Notify::new(),
+        }
+    }
+
     /// Counts messages that reached their end, and lets the sources go on.
     pub(crate) fn arrive(&self, messages: u64) {
         if messages > 0 {
@@ -146,7 +158,7 @@ async fn main() {
     let mut words = std::env::args().skip(1);
     let mode = words
         .next()
-        .expect("a mode: sip-to-sip, xmpp-to-component, xmpp-to-server, sip-to-server, server-to-sip, setup-to-nothing, idle-to-nothing, exchange, node, store");
+        .expect("a mode: sip-to-sip, xmpp-to-component, xmpp-to-server, sip-to-server, server-to-sip, setup-to-nothing, idle-to-nothing, exchange, node, presence, store");
     let mut pairs = HashMap::new();
     while let Some(name) = words.next() {
         pairs.insert(
@@ -158,16 +170,11 @@ async fn main() {
     match &*mode {
         "exchange" => return exchange::run(arguments).await,
         "node" => return exchange::node(arguments).await,
+        "presence" => return presence::run(arguments).await,
         "store" => return store::run(&arguments),
         _ => {}
     }
-    let meter = Arc::new(Meter {
-        arrived: AtomicU64::new(0),
-        sent: AtomicU64::new(0),
-        goal: AtomicU64::new(0),
-        window: arguments.number("window", 64),
-        changed: Notify::new(),
-    });
+    let meter = Arc::new(Meter::new(arguments.number("window", 64)));
     let connections = arguments.number("connections", 4);
     let (source, sink) = mode.split_once("-to-").expect("SOURCE-to-SINK");
 

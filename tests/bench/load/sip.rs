@@ -132,7 +132,8 @@ pub(crate) fn answer(head: &str, answers: &mut String) {
     answers.push_str("Content-Length: 0\r\n\r\n");
 }
 
-fn field<'a>(head: &'a str, name: &str, compact: &str) -> Option<&'a str> {
+/// The value of a header field.
+pub(crate) fn field<'a>(head: &'a str, name: &str, compact: &str) -> Option<&'a str> {
     head.lines().skip(1).find_map(|line| {
         let (found, value) = line.split_once(':')?;
         let found = found.trim();

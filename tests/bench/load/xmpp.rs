@@ -7,6 +7,7 @@ use std::sync::Arc;
 use base64::Engine as _;
 use memchr::memmem;
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
+use tokio::net::tcp::OwnedReadHalf;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::mpsc;
 use tokio_rustls::client::TlsStream;
@@ -121,20 +122,13 @@ impl Server {
         let (attach, attached) = mpsc::channel(QUEUE);
         tokio::spawn(async move {
             loop {
-                let (mut tcp, _) = listener.accept().await.unwrap();
+                let (tcp, _) = listener.accept().await.unwrap();
                 let (attach, meter) = (attach.clone(), Arc::clone(&meter));
                 tokio::spawn(async move {
-                    tcp.set_nodelay(true).unwrap();
                     // A probe that only connects is not a component.
-                    let Some(header) = read_until(&mut tcp, "jabber:component:accept").await else {
+                    let Some((reader, answers)) = self::attach(tcp).await else {
                         return;
                     };
-                    let name = attribute(&header.replace('"', "'"), "to").unwrap_or_default();
-                    ask(&mut tcp, &format!("<?xml version='1.0'?><stream:stream xmlns='jabber:component:accept' {STREAMS} from='{name}' id='load'>"), "</handshake>").await;
-                    tcp.write_all(b"<handshake/>").await.unwrap();
-                    let (reader, writer) = tcp.into_split();
-                    let (answers, outgoing) = mpsc::channel(QUEUE);
-                    tokio::spawn(write_all(writer, outgoing));
                     attach.send(answers.clone()).await.unwrap();
                     take(reader, answers, meter, counts).await;
                 });
@@ -163,6 +157,19 @@ impl Server {
             }
         });
     }
+}
+
+/// Believes the handshake of a component; gives its stanzas, and the way to it.
+pub(crate) async fn attach(mut tcp: TcpStream) -> Option<(OwnedReadHalf, mpsc::Sender<String>)> {
+    tcp.set_nodelay(true).unwrap();
+    let header = read_until(&mut tcp, "jabber:component:accept").await?;
+    let name = attribute(&header.replace('"', "'"), "to").unwrap_or_default();
+    ask(&mut tcp, &format!("<?xml version='1.0'?><stream:stream xmlns='jabber:component:accept' {STREAMS} from='{name}' id='load'>"), "</handshake>").await;
+    tcp.write_all(b"<handshake/>").await.unwrap();
+    let (reader, writer) = tcp.into_split();
+    let (answers, outgoing) = mpsc::channel(QUEUE);
+    tokio::spawn(write_all(writer, outgoing));
+    Some((reader, answers))
 }
 
 async fn messages(arguments: &Arguments, body: &str, meter: &Meter) -> String {
@@ -269,7 +276,8 @@ async fn read_until(stream: &mut (impl AsyncRead + Unpin), until: &str) -> Optio
     }
 }
 
-fn attribute(text: &str, name: &str) -> Option<String> {
+/// The value of an attribute, in single quotes.
+pub(crate) fn attribute(text: &str, name: &str) -> Option<String> {
     let (_, rest) = text.split_once(&format!(" {name}='"))?;
     rest.split_once('\'').map(|(value, _)| value.to_owned())
 }
