@@ -44,6 +44,16 @@ impl Spellings {
         self.seen.get(pair)
     }
 
+    /// Takes note of a spelling that the process before had noted.
+    pub(super) fn restore(&mut self, pair: &Pair, spelling: &str) {
+        if let Ok(uri) = Uri::parse(spelling)
+            && !self.seen.contains_key(pair)
+            && let Some(spelling) = differing(pair, &uri)
+        {
+            self.insert(pair, spelling);
+        }
+    }
+
     /// Takes note of how a SIP user writes his address, or uses what was noted of the one that is written to.
     pub(super) fn meet(&mut self, delivery: &mut Delivery) {
         match &mut delivery.payload {
@@ -108,15 +118,17 @@ impl Spellings {
                 }
             }
             (None, None) => {}
-            (None, Some(spelling)) => {
-                self.make_room(pair.sip.domain());
-                self.count = self.count.wrapping_add(1);
-                self.seen.insert(pair.clone(), spelling);
-                self.order.insert(self.count, pair.clone());
-                let of_domain = self.by_domain.entry(pair.sip.domain().clone());
-                of_domain.or_default().insert(self.count);
-            }
+            (None, Some(spelling)) => self.insert(pair, spelling),
         }
+    }
+
+    fn insert(&mut self, pair: &Pair, spelling: SipUri) {
+        self.make_room(pair.sip.domain());
+        self.count = self.count.wrapping_add(1);
+        self.seen.insert(pair.clone(), spelling);
+        self.order.insert(self.count, pair.clone());
+        let of_domain = self.by_domain.entry(pair.sip.domain().clone());
+        of_domain.or_default().insert(self.count);
     }
 
     /// Whoever writes from many addresses pushes out his own first.

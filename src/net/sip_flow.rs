@@ -375,6 +375,9 @@ impl Task {
                 response,
                 by,
             } => {
+                if is_unanswered(response.headers().cseq().method()) {
+                    return self.transactions.abandon(transaction);
+                }
                 let _responded = match by {
                     Answerer::Us => self.transactions.answer(now, transaction, &response),
                     Answerer::Another => self.transactions.respond(now, transaction, &response),

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use super::act::{Act, Lent, Word};
 use super::grounds::Grounds;
 use super::record::Consent;
+use super::returning::is_so;
 use super::serve::{Serve, ServeInput};
 use super::table::Relation;
 use super::watch::{Stage, WatchInput};
@@ -76,7 +77,10 @@ impl<O> Gateway<O> {
                     settling = Some(self.presence.ticket.saturating_add(1));
                     continue;
                 }
-                Act::Subscribe(request) => self.ask_sip(now, pair, What::Subscribe, request, grounds),
+                Act::Subscribe(request) => {
+                    let attempt = request.headers().call_id().clone();
+                    self.ask_sip(now, pair, What::Subscribe(attempt), request, grounds)
+                }
                 Act::Notify(number, request) => {
                     self.ask_sip(now, pair, What::Notify(number), request, grounds)
                 }
@@ -159,6 +163,11 @@ impl<O> Gateway<O> {
             written: None,
         };
         self.presence.sent.insert(token, sent);
+        let relation = self.presence.table.get_mut(pair);
+        if relation.is_some_and(|relation| std::mem::take(&mut relation.is_resumed)) {
+            // The numbers that were left out are not to be used by another process once more.
+            self.presence.changed.insert(Arc::clone(pair));
+        }
         Ok(Output::Request {
             link: Link::Sip {
                 remote: pair.sip.domain().clone(),
@@ -191,12 +200,20 @@ impl<O> Gateway<O> {
             written: None,
         };
         self.presence.sent.insert(token, sent);
+        if let Some(relation) = self.presence.table.get_mut(pair) {
+            relation.saying = relation.saying.saturating_add(1);
+        }
         let until = after(now, self.limits.deliver);
         let trace = Some(Trace::new(token.get()));
         Some(send(&link, Box::new(stanza), Some(token), until, trace))
     }
 
     fn stanza(&self, pair: &Pair, word: &Word, grounds: &Grounds<'_>) -> Option<Stanza> {
+        // Nobody whom the configuration keeps out is brought before a user.
+        let is_asking = matches!(word, Word::Subscribe | Word::Probe);
+        if is_asking && grounds.footing().is_err() {
+            return None;
+        }
         let kind = match word {
             Word::Subscribe => PresenceType::Subscribe,
             Word::Subscribed => PresenceType::Subscribed,
@@ -251,7 +268,9 @@ impl<O> Gateway<O> {
                 if relation.unsaid_at.is_some_and(|at| at <= lent.now) {
                     relation.unsaid_at = None;
                     for word in std::mem::take(&mut relation.unsaid) {
-                        lent.say(word);
+                        if is_so(relation, &word) {
+                            lent.say(word);
+                        }
                     }
                 }
             });
@@ -300,12 +319,12 @@ fn relation_is_adhoc<O>(presence: &super::Presences<O>, pair: &Pair) -> bool {
 /// A relation is looked at by another configuration.
 fn review(relation: &mut Relation, lent: &mut Lent<'_>, unfounded: Option<Unfounded>) {
     let (watched, served) = match unfounded {
-        None => (None, ServeInput::Visible),
-        Some(Unfounded::Blocked) => (Some(WatchInput::Forbidden), ServeInput::Hidden),
-        Some(Unfounded::Forbidden) => (Some(WatchInput::Forbidden), ServeInput::Forbidden),
+        None => (WatchInput::Allowed, ServeInput::Visible),
+        Some(Unfounded::Blocked) => (WatchInput::Forbidden, ServeInput::Hidden),
+        Some(Unfounded::Forbidden) => (WatchInput::Forbidden, ServeInput::Forbidden),
     };
-    if let (Some(watch), Some(input)) = (&mut relation.watch, watched) {
-        watch.handle(lent, input);
+    if let Some(watch) = &mut relation.watch {
+        watch.handle(lent, watched);
     }
     if let Some(serve) = &mut relation.serve {
         serve.handle(lent, served);

@@ -18,8 +18,7 @@ use crate::interwork::presence::{Device, Presence, State, xmpp};
 use crate::policy;
 use crate::sip::subscription::is_unanswered;
 use crate::sip::{Request, StatusCode};
-use crate::xmpp::error::Condition;
-use crate::xmpp::error::StanzaError;
+use crate::xmpp::error::{Condition, ErrorType, StanzaError};
 use crate::xmpp::stanza::{Kind, PresenceType};
 use crate::xmpp::{Jid, Stanza, ns};
 
@@ -41,6 +40,7 @@ impl<O> Gateway<O> {
             .after(None)
             .map(|(pair, _)| Arc::clone(pair))
             .collect();
+        presence.review_at = Some(now);
         self.review_some(now);
     }
 
@@ -81,7 +81,7 @@ impl<O> Gateway<O> {
         input: impl FnOnce(u64, Box<Request>) -> ServeInput,
     ) {
         let is_new = request.headers().to().tag().is_none();
-        if is_new && !self.presence.table.make(pair) {
+        if is_new && !self.presence.make(pair) {
             let response = self
                 .answers
                 .troubled_request(&request, Trouble::Overload, policy::Answers::Pass);
@@ -106,7 +106,8 @@ impl<O> Gateway<O> {
         presence: Option<Box<Presence>>,
     ) {
         let relation = self.presence.table.get(pair).map(|(_, relation)| relation);
-        if relation.is_none_or(|relation| relation.watch.is_none()) {
+        let watch = relation.and_then(|relation| relation.watch.as_deref());
+        if watch.is_none_or(|watch| watch.subscriber().is_none()) {
             return self.respond_none(&request, origin);
         }
         let origin = if is_unanswered(request.method()) {
@@ -186,7 +187,7 @@ impl<O> Gateway<O> {
 
     /// He asks to see.
     fn asks(&mut self, now: Instant, pair: &Pair, stanza: &Stanza, (trace, hold): (Trace, Option<Hold>)) {
-        if !self.presence.table.make(pair) {
+        if !self.presence.make(pair) {
             let error = self
                 .answers
                 .troubled_sender(stanza, Trouble::Overload, policy::Answers::Pass);
@@ -210,7 +211,7 @@ impl<O> Gateway<O> {
         let has_watch = known.is_some_and(|relation| relation.watch.is_some());
         if !has_watch {
             let has_room = self.presence.table.adhoc() < self.presence.limits.adhoc;
-            if !has_room || !self.presence.table.make(pair) {
+            if !has_room || !self.presence.make(pair) {
                 return;
             }
         }
@@ -263,16 +264,14 @@ impl<O> Gateway<O> {
 
     /// His server refuses what was said to him.
     fn fails(&mut self, now: Instant, pair: &Pair, stanza: &Stanza) {
-        let condition = stanza
-            .child("error", ns::STANZA)
-            .map(StanzaError::from_element)
-            .map(|error| error.condition());
-        let is_nobody = matches!(
+        let error = stanza.child("error", ns::STANZA).map(StanzaError::from_element);
+        let error = error.filter(|error| error.error_type() != ErrorType::Wait);
+        let condition = error.map(|error| error.condition());
+        let is_gone = matches!(condition, Some(Condition::ItemNotFound | Condition::Gone));
+        let is_refused = matches!(
             condition,
             Some(
-                Condition::ItemNotFound
-                    | Condition::Gone
-                    | Condition::JidMalformed
+                Condition::JidMalformed
                     | Condition::Forbidden
                     | Condition::NotAllowed
                     | Condition::ServiceUnavailable
@@ -281,7 +280,7 @@ impl<O> Gateway<O> {
         );
         self.relate(now, pair, |relation, lent| {
             if let Some(watch) = &mut relation.watch {
-                let input = if is_nobody {
+                let input = if is_gone || is_refused {
                     WatchInput::Absent
                 } else {
                     WatchInput::Unsure
@@ -289,7 +288,9 @@ impl<O> Gateway<O> {
                 watch.handle(lent, input);
             }
             if let Some(serve) = &mut relation.serve {
-                let input = if is_nobody {
+                // Who has let see takes that back himself, or is no more.
+                let is_over = is_gone || is_refused && serve.is_asking();
+                let input = if is_over {
                     ServeInput::Nobody
                 } else {
                     ServeInput::NotNow

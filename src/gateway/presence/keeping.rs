@@ -10,7 +10,7 @@ use crate::gateway::conversation::Pair;
 use crate::interwork::message::Language;
 use crate::interwork::presence::{Device, Occupation, Presence, State};
 use crate::limits::PRESENCE_DEVICES;
-use crate::sip::Date;
+use crate::sip::{Date, SipUri};
 
 /// The time of day at an instant, for what outlives the process.
 #[derive(Debug, Clone, Copy)]
@@ -39,11 +39,16 @@ impl Calendar {
 }
 
 /// What is kept of a relation; `None` where there is nothing.
-pub(super) fn record(pair: &Pair, relation: &Relation, calendar: Calendar) -> Option<Record> {
+pub(super) fn record(
+    pair: &Pair,
+    relation: &Relation,
+    calendar: Calendar,
+    spelling: Option<&SipUri>,
+) -> Option<Record> {
     let watch = relation
         .watch
         .as_deref()
-        .and_then(|watch| watched(watch, calendar));
+        .and_then(|watch| watched(watch, calendar, spelling));
     let serve = relation
         .serve
         .as_deref()
@@ -62,7 +67,7 @@ pub(super) fn ends(pair: &Pair) -> Ends {
     }
 }
 
-fn watched(watch: &Watch, calendar: Calendar) -> Option<WatchRecord> {
+fn watched(watch: &Watch, calendar: Calendar, spelling: Option<&SipUri>) -> Option<WatchRecord> {
     // What is given up is not begun again, whatever becomes of the dialog.
     if watch.is_adhoc() || matches!(watch.stage(), Stage::Leaving | Stage::Over) {
         return None;
@@ -74,7 +79,7 @@ fn watched(watch: &Watch, calendar: Calendar) -> Option<WatchRecord> {
     Some(WatchRecord {
         consent: watch.consent(),
         dialog,
-        target: None,
+        target: spelling.map(ToString::to_string),
         shown: watch.shown().map(devices).unwrap_or_default(),
     })
 }

@@ -49,6 +49,7 @@ use super::pending::Token;
 use crate::domain::Domain;
 use crate::limits::{GatewayLimits, PresenceLimits};
 use crate::policy::rate::{Bucket, Rate};
+use crate::sip::CallId;
 
 /// The presence of a shard. `O` is where the answer to a request goes.
 #[derive(Debug)]
@@ -76,6 +77,7 @@ pub(super) struct Presences<O> {
     changed: HashSet<Arc<Pair>>,
     /// Relations of a border before that are looked at again, a few at a time.
     review: VecDeque<Arc<Pair>>,
+    review_at: Option<Instant>,
     ticket: u64,
     /// What waits for the store to have kept something.
     settling: BTreeMap<u64, Vec<Settling<O>>>,
@@ -95,8 +97,8 @@ struct Sent {
 
 #[derive(Debug)]
 enum What {
-    /// A SUBSCRIBE.
-    Subscribe,
+    /// The SUBSCRIBE of that attempt.
+    Subscribe(CallId),
     /// A NOTIFY of the subscription with that number.
     Notify(u32),
     /// A stanza.
@@ -128,6 +130,7 @@ impl<O> Presences<O> {
             turn_at: None,
             changed: HashSet::new(),
             review: VecDeque::new(),
+            review_at: None,
             ticket: 0,
             settling: BTreeMap::new(),
             down: HashMap::new(),
@@ -141,7 +144,19 @@ impl<O> Presences<O> {
             return false;
         };
         self.table.tally_mut().heard(&sent.what, Fate::Delivered);
+        if matches!(sent.what, What::Word(_)) && self.table.said(&sent.pair) {
+            self.table.remove(&sent.pair);
+            self.changed.insert(sent.pair);
+        }
         true
+    }
+
+    /// Makes room for what two users have between them; `false` where there is none.
+    fn make(&mut self, pair: &Pair) -> bool {
+        let border = self.border.as_ref();
+        let is_ours = border.is_none_or(|border| border.table().local(pair.xmpp.domain()).is_some());
+        let outside = if is_ours { &pair.sip } else { &pair.xmpp };
+        self.table.make(pair, outside.domain())
     }
 
     /// When something is to be done.
@@ -150,6 +165,7 @@ impl<O> Presences<O> {
             self.table.next(),
             self.turn_at.filter(|_| !self.changes.is_empty()),
             self.down.values().map(Down::at).min(),
+            self.review_at.filter(|_| !self.review.is_empty()),
         ]
         .into_iter()
         .flatten()

@@ -76,8 +76,9 @@ impl<O> Gateway<O> {
             let Some(pair) = pair_of_ends(&record.ends) else {
                 continue;
             };
-            if !self.presence.table.make(&pair) {
-                return;
+            // One domain that has too many keeps out nobody else's.
+            if !self.presence.make(&pair) {
+                continue;
             }
             self.restore_one(now, &pair, record, calendar);
         }
@@ -88,6 +89,9 @@ impl<O> Gateway<O> {
         let spread = u64::from(self.names.random()) % SPREAD;
         let resume = after(now, Duration::from_millis(spread));
         let (border, limits) = (self.presence.border.clone(), Arc::clone(&self.presence.limits));
+        if let Some(target) = record.watch.as_ref().and_then(|watch| watch.target.as_deref()) {
+            self.spellings.restore(pair, target);
+        }
         let spelling = self.spellings.of(pair).cloned();
         let grounds = Grounds::new(border.as_deref(), pair, &limits, spelling.as_ref());
         let watch = record.watch.map(|watch| {
@@ -103,6 +107,7 @@ impl<O> Gateway<O> {
             return;
         };
         relation.reviewed = self.presence.generation.wrapping_sub(1);
+        relation.is_resumed = true;
         relation.watch = relation.watch.take().or_else(|| watch.map(Box::new));
         relation.serve = relation.serve.take().or_else(|| serve.map(Box::new));
         self.relate(now, pair, |_, _| {});

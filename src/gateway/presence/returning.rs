@@ -4,10 +4,11 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::act::{Lent, Word};
-use super::serve::ServeInput;
+use super::record::Consent;
+use super::serve::{Serve, ServeInput};
 use super::table::Relation;
 use super::tally::Fate;
-use super::watch::WatchInput;
+use super::watch::{Stage, WatchInput};
 use super::{Sent, What};
 use crate::gateway::answer::Trouble;
 use crate::gateway::conversation::Pair;
@@ -48,7 +49,7 @@ impl<O> Gateway<O> {
         tally.heard(&sent.what, Fate::of(response));
         let response = Box::new(response.clone());
         match sent.what {
-            What::Subscribe => self.relate(now, &sent.pair, |relation, lent| {
+            What::Subscribe(_) => self.relate(now, &sent.pair, |relation, lent| {
                 if let Some(watch) = &mut relation.watch {
                     watch.handle(lent, WatchInput::Response(response));
                 }
@@ -93,8 +94,12 @@ impl<O> Gateway<O> {
     pub(super) fn undone(&mut self, now: Instant, pair: &Arc<Pair>, what: What, failure: Failure) {
         self.presence.table.tally_mut().heard(&what, Fate::Failed);
         self.relate(now, pair, |relation, lent| match what {
-            What::Subscribe => {
-                if let Some(watch) = &mut relation.watch {
+            What::Subscribe(attempt) => {
+                if let Some(watch) = &mut relation.watch
+                    && watch
+                        .subscriber()
+                        .is_some_and(|subscriber| subscriber.is_of(&attempt))
+                {
                     watch.handle(lent, WatchInput::Failed(failure));
                 }
             }
@@ -103,7 +108,10 @@ impl<O> Gateway<O> {
                     serve.handle(lent, ServeInput::Failed(number, failure));
                 }
             }
-            What::Word(word) => unsaid(relation, lent, word),
+            What::Word(word) => {
+                relation.saying = relation.saying.saturating_sub(1);
+                unsaid(relation, lent, word);
+            }
         });
     }
 
@@ -155,7 +163,7 @@ impl<O> Gateway<O> {
 /// Something did not reach the user of XMPP: it is said again, or what it was about.
 fn unsaid(relation: &mut Relation, lent: &mut Lent<'_>, word: Word) {
     match word {
-        Word::Device(_, None) => {
+        Word::Device(_, None) if relation.watch.is_some() => {
             if let Some(watch) = &mut relation.watch {
                 watch.handle(lent, WatchInput::Untold);
             }
@@ -164,18 +172,42 @@ fn unsaid(relation: &mut Relation, lent: &mut Lent<'_>, word: Word) {
             if let Some(watch) = &mut relation.watch {
                 watch.handle(lent, WatchInput::Unsure);
             }
+            if let Some(serve) = &mut relation.serve {
+                serve.handle(lent, ServeInput::Unprobed);
+            }
         }
         // It was for a device that has asked, and asks again when it comes back.
         Word::Device(_, Some(_)) | Word::Unavailable => {}
-        Word::Subscribe | Word::Subscribed | Word::Unsubscribed => {
+        Word::Subscribe | Word::Subscribed | Word::Unsubscribed | Word::Device(_, None) => {
             relation.unsaid.retain(|other| *other != word);
             relation.unsaid.push(word);
-            relation.unsaid_at = Some(lent.after(AGAIN));
+            relation.unsaid_tries = relation.unsaid_tries.saturating_add(1);
+            if relation.unsaid_tries > TRIES {
+                relation.unsaid.clear();
+            }
+            let doubled = AGAIN.saturating_mul(1_u32.checked_shl(relation.unsaid_tries.min(6)).unwrap_or(1));
+            relation.unsaid_at = Some(lent.after(doubled));
         }
+    }
+}
+
+/// Whether what was to be said is still so: other things may have been said and decided meanwhile.
+pub(super) fn is_so(relation: &Relation, word: &Word) -> bool {
+    let watch = relation.watch.as_deref();
+    let sees = watch.is_some_and(|watch| {
+        watch.consent() == Consent::Given && !matches!(watch.stage(), Stage::Leaving | Stage::Over)
+    });
+    match word {
+        Word::Subscribed => sees,
+        Word::Unsubscribed | Word::Device(_, _) => watch.is_none_or(|watch| watch.stage() == Stage::Over),
+        Word::Subscribe => relation.serve.as_deref().is_some_and(Serve::is_asking),
+        Word::Probe | Word::Unavailable => true,
     }
 }
 
 /// A stanza whose stream lives for so long after it was written has arrived.
 const ARRIVED: Duration = Duration::from_secs(30);
-/// What could not be said is said again after this.
-const AGAIN: Duration = Duration::from_secs(5);
+/// What could not be said is said again after twice this, and then less and less often.
+const AGAIN: Duration = Duration::from_millis(2_500);
+/// After so many times it is not said any more: that is some six hours.
+const TRIES: u32 = 140;

@@ -87,6 +87,8 @@ pub(in crate::gateway) enum ServeInput {
     Response(u32, Box<Response>),
     /// That notification came to nothing.
     Failed(u32, Failure),
+    /// His server could not be asked how he is.
+    Unprobed,
     /// The servers of the user of SIP can be reached again.
     Reachable,
     /// The configuration forbids it from now on.
@@ -166,6 +168,11 @@ impl Serve {
         self.why
     }
 
+    /// Whether the user of XMPP is asked and has not said.
+    pub(super) fn is_asking(&self) -> bool {
+        self.consent == Some(Consent::Asked) && self.visibility == Visibility::Own
+    }
+
     /// A constant word for how it stands.
     pub(super) fn state(&self) -> &'static str {
         match (self.visibility, self.consent, self.served.is_empty()) {
@@ -196,7 +203,14 @@ impl Serve {
             .chain(arriving)
             .chain(self.resume)
             .chain(self.again)
+            .chain(self.forgotten_at())
             .min()
+    }
+
+    /// When it is forgotten that somebody asked, who looks no more and was never answered.
+    fn forgotten_at(&self) -> Option<Instant> {
+        let is_idle = self.consent == Some(Consent::Asked) && self.served.is_empty();
+        self.asked.filter(|_| is_idle)?.checked_add(ASK_AGAIN)
     }
 
     /// When the first of its subscriptions ends.
@@ -251,6 +265,11 @@ impl Serve {
                 if let Some(served) = self.served(number) {
                     served.is_troubled |= failure == Failure::Transport;
                     served.notifier.handle(lent.now, NotifierInput::Failed(failure));
+                }
+            }
+            ServeInput::Unprobed => {
+                if self.again.take().is_some() {
+                    self.resume = Some(lent.after(SOON));
                 }
             }
             ServeInput::Reachable => {
@@ -325,7 +344,8 @@ impl Serve {
             }
         }
         if self.resume.take_if(|at| *at <= now).is_some() {
-            match self.consent {
+            let is_own = self.visibility == Visibility::Own;
+            match self.consent.filter(|_| is_own) {
                 Some(Consent::Given) => lent.say(Word::Probe),
                 // His answer may have been lost with the process. His server keeps the question from him that he has heard already (RFC 6121
                 // A.3.1), and answers by itself what he has answered.
@@ -335,20 +355,27 @@ impl Serve {
             self.again = Some(lent.after(ANSWER));
         }
         if self.again.take_if(|at| *at <= now).is_some() {
-            // Nobody said anything: what was known before the restart is the best there is.
-            let is_known = !self.known.devices().is_empty();
-            if self.consent == Some(Consent::Given) && is_known {
-                self.heard.get_or_insert(now);
-            }
-            self.tell(lent);
-            // Who heard nothing new hears what he knows, so that he sees that we are there.
-            for served in self
-                .served
-                .iter_mut()
-                .filter(|served| !served.notifier.is_telling())
+            if self.consent == Some(Consent::Given)
+                && self.heard.is_none()
+                && self.visibility == Visibility::Own
             {
-                served.notifier.handle(now, NotifierInput::Again);
+                // Nobody says how he is, and what was known may not be so any more: his server is asked until it does.
+                self.resume = Some(lent.after(ASK_SERVER));
+            } else {
+                self.tell(lent);
+                // Who heard nothing new hears what he knows, so that he sees that we are there.
+                for served in self
+                    .served
+                    .iter_mut()
+                    .filter(|served| !served.notifier.is_telling())
+                {
+                    served.notifier.handle(now, NotifierInput::Again);
+                }
             }
+        }
+        if self.forgotten_at().is_some_and(|at| at <= now) {
+            self.consent = None;
+            lent.keep();
         }
         self.admit(lent, |arriving| arriving.until <= now);
     }
@@ -373,7 +400,8 @@ impl Serve {
                         let is_old = self
                             .heard
                             .is_none_or(|at| lent.now.saturating_duration_since(at) > FRESH);
-                        if is_old && self.consent == Some(Consent::Given) {
+                        let is_own = self.visibility == Visibility::Own;
+                        if is_old && is_own && self.consent == Some(Consent::Given) {
                             lent.acts.push(Act::Say(Word::Probe));
                         }
                     }
@@ -393,7 +421,8 @@ impl Serve {
         //= rfc8048#5.3.3
         //# A presence-aware SIP-to-XMPP gateway is then responsible for: [...] Sending an XMPP <presence/> stanza of type
         //# "unavailable" to the XMPP contact.
-        if has_left && self.served.is_empty() && self.consent == Some(Consent::Given) {
+        let is_own = self.visibility == Visibility::Own;
+        if has_left && is_own && self.served.is_empty() && self.consent == Some(Consent::Given) {
             self.why = "the user of SIP does not look at present";
             lent.say(Word::Unavailable);
         }
@@ -408,6 +437,10 @@ const POLL: Duration = Duration::from_secs(3);
 const GATHER: Duration = Duration::from_millis(50);
 /// How long a server has to say how a user is, after a restart.
 const ANSWER: Duration = Duration::from_secs(5);
+/// One that cannot be reached is asked again after this.
+const SOON: Duration = Duration::from_secs(3);
+/// A server that says nothing is asked again after this.
+const ASK_SERVER: Duration = Duration::from_secs(60);
 /// What was heard so long ago is asked for again.
 const FRESH: Duration = Duration::from_secs(600);
 /// A user who has not decided is asked once in so long, however often his watcher subscribes.

@@ -21,7 +21,7 @@ impl<O> Gateway<O> {
 
     /// Gives the store what has changed.
     pub(in crate::gateway) fn keep_presence(&mut self) {
-        let presence = &mut self.presence;
+        let (presence, spellings) = (&mut self.presence, &self.spellings);
         if presence.changed.is_empty() {
             return;
         }
@@ -34,7 +34,8 @@ impl<O> Gateway<O> {
         let changed = std::mem::take(&mut presence.changed);
         let changes = changed.iter().map(|pair| {
             let relation = presence.table.get(pair).map(|(_, relation)| relation);
-            match relation.and_then(|relation| keeping::record(pair, relation, calendar)) {
+            match relation.and_then(|relation| keeping::record(pair, relation, calendar, spellings.of(pair)))
+            {
                 Some(record) => Change::Put(Box::new(record)),
                 None => Change::Forget(keeping::ends(pair)),
             }

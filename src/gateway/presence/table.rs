@@ -21,6 +21,12 @@ pub(in crate::gateway) struct Relation {
     /// What could not be said to the user of XMPP, and when it is said again.
     pub(super) unsaid: Vec<Word>,
     pub(super) unsaid_at: Option<Instant>,
+    /// Stanzas that were said and have not arrived yet, as far as is known.
+    pub(super) saying: usize,
+    /// Whether the process before has sent in its dialogs what it may not have written down.
+    pub(super) is_resumed: bool,
+    /// How often something could not be said.
+    pub(super) unsaid_tries: u32,
     /// Whether it stands in the queue of those that have a change to tell.
     pub(super) is_queued: bool,
     /// Whether it waits for the way to the SIP side.
@@ -28,6 +34,8 @@ pub(in crate::gateway) struct Relation {
     /// By which configuration it was looked at last.
     pub(super) reviewed: u32,
     wakes_at: Option<Instant>,
+    /// The domain of the one who is outside.
+    outside: Option<Domain>,
     /// As what it is counted.
     counted: States,
 }
@@ -51,7 +59,7 @@ impl Relation {
             .as_deref()
             .is_some_and(|watch| watch.stage() != Stage::Over);
         let serves = self.serve.as_deref().is_some_and(|serve| !serve.is_over());
-        !watches && !serves && self.unsaid.is_empty()
+        !watches && !serves && self.unsaid.is_empty() && self.saying == 0
     }
 
     /// Whether somebody sees without anybody's consent.
@@ -106,19 +114,33 @@ impl Table {
         self.relations.range::<Pair, _>((from, Bound::Unbounded))
     }
 
-    /// Makes one where there is none; `false` where there is no room. One domain of SIP leaves half of it to others.
-    pub(super) fn make(&mut self, pair: &Pair) -> bool {
+    /// Makes one where there is none; `false` where there is no room. One domain outside leaves half of it to others.
+    pub(super) fn make(&mut self, pair: &Pair, outside: &Domain) -> bool {
         if self.relations.contains_key(pair) {
             return true;
         }
-        let of_domain = self.by_domain.get(pair.sip.domain()).copied().unwrap_or_default();
+        let of_domain = self.by_domain.get(outside).copied().unwrap_or_default();
         if self.relations.len() >= self.most || of_domain >= self.most.div_ceil(SHARE) {
             return false;
         }
-        let count = self.by_domain.entry(pair.sip.domain().clone()).or_default();
+        let count = self.by_domain.entry(outside.clone()).or_default();
         *count = count.saturating_add(1);
-        self.relations.insert(Arc::new(pair.clone()), Relation::default());
+        let relation = Relation {
+            outside: Some(outside.clone()),
+            ..Relation::default()
+        };
+        self.relations.insert(Arc::new(pair.clone()), relation);
         true
+    }
+
+    /// A stanza of a pair has arrived; tells whether nothing is left of it now.
+    pub(super) fn said(&mut self, pair: &Pair) -> bool {
+        let Some(relation) = self.relations.get_mut(pair) else {
+            return false;
+        };
+        relation.saying = relation.saying.saturating_sub(1);
+        relation.unsaid_tries = 0;
+        relation.is_over()
     }
 
     /// How many see without anybody's consent.
@@ -176,10 +198,12 @@ impl Table {
         if let Some(at) = relation.wakes_at {
             self.times.remove(&(at, key));
         }
-        if let Some(count) = self.by_domain.get_mut(pair.sip.domain()) {
+        if let Some(outside) = &relation.outside
+            && let Some(count) = self.by_domain.get_mut(outside)
+        {
             *count = count.saturating_sub(1);
             if *count == 0 {
-                self.by_domain.remove(pair.sip.domain());
+                self.by_domain.remove(outside);
             }
         }
         Some(relation)

@@ -76,7 +76,7 @@ impl Tally {
 
     pub(super) fn heard(&mut self, what: &What, fate: Fate) {
         let saying = match what {
-            What::Subscribe => Saying::Subscribe,
+            What::Subscribe(_) => Saying::Subscribe,
             What::Notify(_) => Saying::Notify,
             What::Word(Word::Subscribe | Word::Subscribed | Word::Unsubscribed) => Saying::Subscription,
             What::Word(Word::Device(..) | Word::Unavailable) => Saying::State,

@@ -37,6 +37,8 @@ pub(in crate::gateway) struct Watch {
     /// Before this nothing more is told.
     quiet: Option<Instant>,
     is_dirty: bool,
+    /// Whether something that was told has not arrived.
+    is_untold: bool,
     /// When a state that is not brought any more counts for nothing.
     stale: Option<Instant>,
     refreshed: Option<Instant>,
@@ -95,6 +97,8 @@ pub(in crate::gateway) enum WatchInput {
     Untold,
     /// The configuration forbids it from now on.
     Forbidden,
+    /// It does so no more.
+    Allowed,
     /// [`Watch::timeout`] has come.
     Timer,
 }
@@ -114,6 +118,7 @@ impl Watch {
             shown: None,
             quiet: None,
             is_dirty: false,
+            is_untold: false,
             stale: None,
             refreshed: None,
             is_lapsing: false,
@@ -244,10 +249,23 @@ impl Watch {
             WatchInput::Reachable => self.reachable(lent),
             WatchInput::Untold => {
                 self.shown = None;
+                self.is_untold = true;
                 self.is_dirty = true;
                 self.quiet = Some(lent.after(UNTOLD_PAUSE));
             }
             WatchInput::Forbidden => self.forbid(lent),
+            WatchInput::Allowed => {
+                if self.stage == Stage::Forbidden {
+                    self.stage = Stage::Dormant;
+                    // What is being given up has its time first.
+                    let wait = if self.subscriber.is_some() {
+                        GOODBYE
+                    } else {
+                        Duration::ZERO
+                    };
+                    self.resume = Some(lent.after(wait));
+                }
+            }
             WatchInput::Timer => self.timer(lent),
         }
         self.follow(lent, answering, brought);
@@ -299,17 +317,26 @@ impl Watch {
                 if self.seen.is_some() {
                     self.show_all(lent, to);
                 }
-                let is_recent = self
-                    .refreshed
-                    .is_some_and(|at| lent.now.saturating_duration_since(at) < REFRESH_PAUSE);
-                if !is_recent {
+                if !self.is_fresh(lent) {
                     self.refresh(lent);
                 }
             }
-            Stage::Retrying if self.resume.is_none() => self.tell(lent, SubscriberInput::Hurry),
+            Stage::Retrying if self.resume.is_none() && self.subscriber.is_some() => {
+                // However often he comes, servers that ask for a pause get it.
+                if !self.is_fresh(lent) {
+                    self.refreshed = Some(lent.now);
+                    self.tell(lent, SubscriberInput::Hurry);
+                }
+            }
             Stage::Dormant | Stage::Forbidden | Stage::Retrying => self.begin(lent),
             Stage::Neutral | Stage::Pending | Stage::Leaving | Stage::Over => {}
         }
+    }
+
+    /// Whether the SIP side was asked a short while ago.
+    fn is_fresh(&self, lent: &Lent<'_>) -> bool {
+        let since = self.refreshed.map(|at| lent.now.saturating_duration_since(at));
+        since.is_some_and(|since| since < REFRESH_PAUSE)
     }
 
     fn answered(&mut self, lent: &Lent<'_>) {
@@ -330,7 +357,7 @@ impl Watch {
 
     fn absent(&mut self) {
         if self.guard.take().is_some() {
-            self.is_lapsing = true;
+            self.is_lapsing = self.subscriber.is_some();
             self.why = "the user of XMPP is not there; it comes back with him";
         }
     }
@@ -345,6 +372,7 @@ impl Watch {
     /// Begins to subscribe, or goes on.
     fn begin(&mut self, lent: &Lent<'_>) {
         self.resume = None;
+        self.is_lapsing = false;
         if self.subscriber.is_some() {
             return self.refresh(lent);
         }
@@ -395,7 +423,7 @@ impl Watch {
             self.guard = None;
             // Silence says something only of those who would be answered for.
             if lent.answers_probes {
-                self.is_lapsing = true;
+                self.is_lapsing = self.subscriber.is_some();
                 self.why = "nobody says that the user of XMPP is there; it comes back with him";
             } else {
                 self.guard = Some(lent.now);
@@ -444,6 +472,8 @@ impl Watch {
 const GUARD: Duration = Duration::from_secs(10);
 /// A state that was lost for so long is not shown any more.
 const STALE: Duration = Duration::from_secs(60);
+/// A subscription that is given up is over after this (64*T1, and a little).
+const GOODBYE: Duration = Duration::from_secs(35);
 /// What could not be told is told again after this.
 const UNTOLD_PAUSE: Duration = Duration::from_secs(5);
 /// However often he comes and asks, the SIP side is asked once in so long.

@@ -3,6 +3,7 @@
 
 mod restart;
 mod serve;
+mod trouble;
 mod watch;
 
 use std::collections::{BTreeMap, VecDeque};

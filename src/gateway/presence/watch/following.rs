@@ -4,6 +4,7 @@ use super::{STALE, Stage, Watch};
 use crate::gateway::presence::act::{Act, Lent, Word};
 use crate::gateway::presence::record::Consent;
 use crate::interwork::presence::{Presence, document};
+use crate::sip::StatusCode;
 use crate::sip::subscription::{
     Content, Identifiers, Lapse, SubscriberInput, SubscriberOutput, SubscriberOver,
 };
@@ -97,7 +98,8 @@ impl Watch {
             // Nobody looks at it: what is not known any more is said when he looks again.
             self.stage = Stage::Dormant;
             self.is_lapsing = false;
-            (self.seen, self.shown, self.subscriber) = (None, None, None);
+            self.subscriber = None;
+            self.unsee(lent);
             return;
         }
         self.why = match lapse {
@@ -126,6 +128,15 @@ impl Watch {
             (Stage::Leaving, _) => self.over(lent),
             (_, SubscriberOver::Stopped | SubscriberOver::Fetched | SubscriberOver::Lost(_)) => {
                 self.stage = Stage::Dormant;
+                lent.keep();
+            }
+            // A refusal of such a request is none of him whom he may see.
+            (_, SubscriberOver::Refused(status))
+                if self.consent == Consent::Given && status != StatusCode::BAD_EVENT =>
+            {
+                self.stage = Stage::Dormant;
+                self.why = "the SIP side refuses such requests; it is asked again when he comes";
+                self.unsee(lent);
                 lent.keep();
             }
             (

@@ -32,7 +32,15 @@ impl Watch {
     /// Tells what is new of what is known.
     pub(super) fn show(&mut self, lent: &mut Lent<'_>) {
         self.is_dirty = false;
-        let Some(seen) = &self.seen else { return };
+        let is_untold = std::mem::take(&mut self.is_untold);
+        let Some(seen) = &self.seen else {
+            // That he is not there did not arrive, or that he was.
+            if is_untold {
+                let gone = Device::new("", State::Offline);
+                lent.say(Word::Device(Box::new(gone), None));
+            }
+            return;
+        };
         let before = self.shown.as_ref().map(told).unwrap_or_default();
         let now = told(seen);
         let mut is_new = false;

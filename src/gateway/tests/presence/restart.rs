@@ -97,9 +97,14 @@ fn a_watcher_is_told_the_state_by_itself_in_its_dialog() {
         "S< 200, S> NOTIFY active open 1 away",
         "and it goes on"
     );
-    // Where nobody says anything, what was known is told.
+    // Where nobody says anything nothing is told, for it may not be so any more, and his server is asked again.
     world.restart(60);
-    assert!(world.pass(11).ends_with("S> NOTIFY active open 1 away"));
+    assert_eq!(world.pass(30), "X: probe");
+    assert_eq!(world.pass(60), "X: probe");
+    assert_eq!(
+        world.x_at("desk", "", &[("show", "dnd")]),
+        "S> NOTIFY active open 1 dnd"
+    );
 }
 
 #[test]
@@ -140,7 +145,8 @@ fn a_clock_that_jumps_ends_nothing_that_lives() {
         world.unix = world.unix.saturating_add_signed(jump);
         assert_eq!(world.pass(60), "");
         world.restart(1);
-        let said = world.pass(12) + ", " + &world.ask(3_600, false);
+        assert_eq!(world.pass(5), "X: probe", "{jump}");
+        let said = [world.x(""), world.ask(3_600, false)].join(", ");
         assert!(
             said.contains("S> NOTIFY active open 1") || said.contains("terminated;timeout"),
             "{jump}: {said}"

@@ -140,7 +140,7 @@ fn who_is_not_there_lets_it_lapse_and_has_it_back_when_he_comes() {
         said = world.pass(1);
     }
     assert_eq!(world.x_error("item-not-found"), "");
-    assert_eq!(world.pass(1_000), "");
+    assert_eq!(world.pass(1_000), "X: unavailable/desk");
     assert_eq!(world.listed(), "Xmpp dormant 0");
     assert_eq!(world.store.len(), 1);
     assert_eq!(world.x("probe"), "S> SUBSCRIBE 3600");
@@ -210,7 +210,11 @@ fn who_looks_without_consent_sees_for_a_while_if_the_other_lets_him() {
     assert_eq!(world.gateway.looking_without_consent(), 1);
     world.answer(200, "Expires: 0");
     world.told("terminated;reason=timeout", "");
-    assert_eq!(world.gateway.looking_without_consent(), 0, "there is room for others again");
+    assert_eq!(
+        world.gateway.looking_without_consent(),
+        0,
+        "there is room for others again"
+    );
     assert_eq!(world.listed(), "");
 }
 

@@ -128,7 +128,8 @@ impl Notifier {
         self.done();
         match (failure, last) {
             (Failure::Timeout, _) | (_, Last::Yes) => self.end(NotifierOver::Unreachable),
-            (Failure::Transport, Last::No) => self.again(now, NotifierOver::Unreachable, None),
+            // Who cannot be reached for a while has not given up his subscription: it ends when its time is over.
+            (Failure::Transport, Last::No) => self.later(now, None),
         }
     }
 
@@ -142,6 +143,10 @@ impl Notifier {
         if self.backoff.failures() >= NOTIFY_TRIES {
             return self.end(why);
         }
+        self.later(now, after);
+    }
+
+    fn later(&mut self, now: Instant, after: Option<Duration>) {
         let pause = self.backoff.failed(self.terms.random);
         let longest = self
             .until

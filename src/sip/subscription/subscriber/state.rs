@@ -10,11 +10,14 @@ use crate::limits::{LONGEST_SUBSCRIPTION, SUBSCRIBE_TRIES};
 use crate::sip::dialog::{Damage, Dialog, damage};
 use crate::sip::subscription::{Content, content, is_same_event, retry_after, seconds_of};
 use crate::sip::transaction::Failure;
-use crate::sip::{Mandatory, Method, Request, Response, StatusCode, SubscriptionState, Via};
+use crate::sip::{CallId, Mandatory, Method, Request, Response, StatusCode, SubscriptionState, Via};
 
 impl Subscriber {
     pub(super) fn receive(&mut self, now: Instant, response: &Response) {
         let headers = response.headers();
+        if !self.is_of(headers.call_id()) {
+            return;
+        }
         let Some(under_way) = self.under_way.filter(|under_way| {
             headers.cseq().number() == under_way.number && *headers.cseq().method() == Method::Subscribe
         }) else {
@@ -144,6 +147,16 @@ impl Subscriber {
             }
             _ if matches!(self.state, State::Pending | State::Active) => self.refresh_later(now, None),
             _ => self.end_lost(SubscriberOver::Refused(response.status())),
+        }
+    }
+
+    /// Whether the attempt under way, or the dialog that stands, has that Call-ID: one that was given up may still be answered.
+    #[must_use]
+    pub fn is_of(&self, call_id: &CallId) -> bool {
+        match (&self.dialog, &self.first) {
+            (Some(dialog), _) => dialog.call_id() == call_id,
+            (None, Some(first)) => first.headers().call_id() == call_id,
+            (None, None) => false,
         }
     }
 
