@@ -39,6 +39,7 @@ pub(in crate::gateway) struct Watch {
     is_dirty: bool,
     /// Whether something that was told has not arrived.
     is_untold: bool,
+    untold_tries: u32,
     /// When a state that is not brought any more counts for nothing.
     stale: Option<Instant>,
     refreshed: Option<Instant>,
@@ -119,6 +120,7 @@ impl Watch {
             quiet: None,
             is_dirty: false,
             is_untold: false,
+            untold_tries: 0,
             stale: None,
             refreshed: None,
             is_lapsing: false,
@@ -251,7 +253,11 @@ impl Watch {
                 self.shown = None;
                 self.is_untold = true;
                 self.is_dirty = true;
-                self.quiet = Some(lent.after(UNTOLD_PAUSE));
+                self.untold_tries = self.untold_tries.saturating_add(1);
+                let doubled = 1_u32
+                    .checked_shl(self.untold_tries.min(MOST_DOUBLED))
+                    .unwrap_or(1);
+                self.quiet = Some(lent.after(UNTOLD_PAUSE.saturating_mul(doubled)));
             }
             WatchInput::Forbidden => self.forbid(lent),
             WatchInput::Allowed => {
@@ -474,7 +480,8 @@ const GUARD: Duration = Duration::from_secs(10);
 const STALE: Duration = Duration::from_secs(60);
 /// A subscription that is given up is over after this (64*T1, and a little).
 const GOODBYE: Duration = Duration::from_secs(35);
-/// What could not be told is told again after this.
-const UNTOLD_PAUSE: Duration = Duration::from_secs(5);
+/// What could not be told is told again after twice this, then after four times as long, up to 80 s.
+const UNTOLD_PAUSE: Duration = Duration::from_millis(2_500);
+const MOST_DOUBLED: u32 = 5;
 /// However often he comes and asks, the SIP side is asked once in so long.
 const REFRESH_PAUSE: Duration = Duration::from_secs(30);

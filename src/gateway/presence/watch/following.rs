@@ -61,6 +61,7 @@ impl Watch {
         }
         self.stage = Stage::Active;
         self.stale = None;
+        self.untold_tries = 0;
         self.why = "";
         //= rfc8048#5.2.1
         //# The XMPP-to-SIP gateway also generates a <presence/> stanza of type "subscribed"
