@@ -39,6 +39,8 @@ pub(in crate::gateway) struct Watch {
     is_dirty: bool,
     /// Whether something that was told has not arrived.
     is_untold: bool,
+    /// Whether all is told, new or not: what the process before said last it may not have written down.
+    tells_all: bool,
     untold_tries: u32,
     /// When a state that is not brought any more counts for nothing.
     stale: Option<Instant>,
@@ -120,6 +122,7 @@ impl Watch {
             quiet: None,
             is_dirty: false,
             is_untold: false,
+            tells_all: false,
             untold_tries: 0,
             stale: None,
             refreshed: None,
@@ -156,6 +159,7 @@ impl Watch {
             stage,
             resume: Some(resume),
             shown: (!shown.devices().is_empty()).then_some(shown),
+            tells_all: true,
             why: "taken up from before the restart",
             ..Self::new()
         }

@@ -41,11 +41,12 @@ impl Watch {
             }
             return;
         };
+        let tells_all = std::mem::take(&mut self.tells_all);
         let before = self.shown.as_ref().map(told).unwrap_or_default();
         let now = told(seen);
         let mut is_new = false;
         for device in &now {
-            if !before.contains(device) {
+            if tells_all || !before.contains(device) {
                 is_new = true;
                 lent.say(Word::Device(Box::new(device.clone()), None));
             }

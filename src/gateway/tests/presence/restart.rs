@@ -5,12 +5,16 @@ use super::watch::seeing;
 use super::*;
 
 #[test]
-fn what_stood_is_refreshed_in_its_dialog_and_nobody_is_told_what_he_knows() {
+fn what_stood_is_refreshed_in_its_dialog_and_its_state_is_told() {
     let mut world = seeing();
     world.restart(60);
     assert_eq!(world.pass(5), "S> SUBSCRIBE 3600 in its dialog");
     assert_eq!(world.answer(200, "Expires: 3600"), "");
-    assert_eq!(world.told("active;expires=3600", &open(&["desk"])), "S< 200");
+    assert_eq!(
+        world.told("active;expires=3600", &open(&["desk"])),
+        "S< 200, X: available/desk",
+        "what was said last was perhaps not written down"
+    );
     world.restart(60);
     world.pass(5);
     world.answer(200, "");
