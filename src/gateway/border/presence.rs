@@ -10,15 +10,16 @@ use crate::gateway::delivery::{Delivery, Link, Payload, SipPeer, Trace};
 use crate::gateway::rejection::{Refused, Rejected, RejectedStanza};
 use crate::gateway::translate;
 use crate::interwork::address;
+use crate::interwork::presence::Presence;
 use crate::interwork::presence::document;
 use crate::interwork::presence::table::BusyAs;
-use crate::interwork::presence::{Presence, pidf};
 use crate::interwork::profile::{PeerKind, Profile};
 use crate::policy::{Answers, Direction, Kind, Party, Permit, Query, Refusal};
 use crate::refusal::Refuse;
 use crate::route::{Destination, Protocol, Route, Side};
 use crate::sip::inspect::Supported;
 use crate::sip::proxy::{Face, Terms};
+use crate::sip::subscription::is_unanswered;
 use crate::sip::{Event, Method, Request, Scheme, StatusCode, Transport, inspect};
 use crate::xmpp::stanza::{self, PresenceType};
 use crate::xmpp::{Jid, Stanza};
@@ -109,8 +110,14 @@ impl Border {
 
     /// Where the servers of a user of SIP reach us, whatever policy says of him.
     pub(in crate::gateway) fn face_towards(&self, sip: &Jid) -> Option<Face> {
-        let route = self.table.lookup(&party(sip), Protocol::Sip).ok()?;
+        let route = self.way(sip)?;
         self.towards(&route).map(|(_, _, face, _)| face)
+    }
+
+    /// What kind of peer the servers of a user of SIP are, whatever policy says of him.
+    pub(in crate::gateway) fn kind_of(&self, sip: &Jid) -> Option<PeerKind> {
+        let route = self.way(sip)?;
+        self.towards(&route).map(|(_, profile, ..)| profile.kind())
     }
 
     /// How a route's far end is spoken with.
@@ -253,12 +260,7 @@ impl Border {
 
 /// Whether a method is one of a subscription, in the form of Microsoft servers that nobody answers too.
 pub(in crate::gateway) fn is_of_subscription(method: &Method) -> bool {
-    matches!(method, Method::Subscribe | Method::Notify) || *method == unanswered()
-}
-
-/// BENOTIFY (MS-SIP): a NOTIFY that nobody answers.
-pub(super) fn unanswered() -> Method {
-    Method::parse("BENOTIFY").unwrap_or(Method::Notify)
+    matches!(method, Method::Subscribe | Method::Notify) || is_unanswered(method)
 }
 
 /// What the gateway does with requests of a subscription.
@@ -290,11 +292,6 @@ fn brings(request: &Request) -> Result<Brings, Rejected> {
         Ok(presence) => Ok(Brings::State(Some(Box::new(presence)))),
         Err(error) => Err(Rejected::of(request, &error)),
     }
-}
-
-/// The document of somebody who is not there.
-pub(in crate::gateway) fn closed(user: &Jid, kind: PeerKind) -> Option<Vec<u8>> {
-    pidf::write(&Presence::new(), user, kind).ok()
 }
 
 fn passes(terms: &Terms) -> bool {

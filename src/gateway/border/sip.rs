@@ -18,6 +18,7 @@ use crate::policy::{Decision, Kind, Party, Query, Refusal};
 use crate::route::{Destination, Federated, Local, Nodes, Protocol, Role, Route, Side, Transport};
 use crate::sip::inspect::{self, Supported};
 use crate::sip::proxy::{Arrived, Way};
+use crate::sip::subscription::is_unanswered;
 use crate::sip::{self, Date, Host, Method, NameAddr, Request, Response, StatusCode, Uri};
 
 impl Border {
@@ -85,8 +86,8 @@ impl Border {
             .cloned()
             .collect();
         let is_of_subscription = presence::is_of_subscription(request.method());
-        if entry.terms.allows(&Method::Notify) && is_of_subscription {
-            methods.push(presence::unanswered());
+        if entry.terms.allows(&Method::Notify) && is_unanswered(request.method()) {
+            methods.push(request.method().clone());
         }
         let supported = if is_of_subscription {
             presence::supported(request.method(), &methods)

@@ -4,7 +4,7 @@ use std::cell::OnceCell;
 
 use super::act::Terms;
 use crate::gateway::border::Border;
-use crate::gateway::border::presence::{Footing, PACKAGE, Unfounded, closed};
+use crate::gateway::border::presence::{Footing, PACKAGE, Unfounded};
 use crate::gateway::conversation::{Pair, contact};
 use crate::interwork::address;
 use crate::interwork::presence::table::BusyAs;
@@ -114,15 +114,12 @@ impl Terms for Grounds<'_> {
     }
 
     fn document(&self, presence: &Presence) -> Option<Content> {
+        // To who is blocked it looks as to anybody of his kind.
         let kind = match self.footing() {
             Ok(footing) => footing.peer.profile.kind(),
-            Err(_) => PeerKind::Simple,
+            Err(_) => self.border?.kind_of(&self.pair.sip)?,
         };
-        let body = if presence.devices().is_empty() {
-            closed(&self.pair.xmpp, kind)?
-        } else {
-            pidf::write(presence, &self.pair.xmpp, kind).ok()?
-        };
+        let body = pidf::write(presence, &self.pair.xmpp, kind).ok()?;
         Some(Content {
             kind: MediaType::parse("application/pidf+xml").ok()?,
             body: body.into(),

@@ -1,7 +1,7 @@
 //! What is heard of the user of XMPP, of his consent, and of the configuration.
 
 use super::{GATHER, Serve, Visibility};
-use crate::gateway::presence::act::{Act, Lent};
+use crate::gateway::presence::act::{Act, Lent, Word};
 use crate::gateway::presence::record::Consent;
 use crate::interwork::presence::{Device, Presence, State};
 use crate::sip::subscription::{Ending, NotifierInput};
@@ -101,9 +101,15 @@ impl Serve {
         if self.visibility != Visibility::Own {
             self.visibility = Visibility::Own;
             self.why = "";
+            // What he said meanwhile did not come in.
+            self.heard = None;
+            self.known = Presence::new();
             self.tell(lent);
             if !self.served.is_empty() {
-                self.ask(lent);
+                match self.consent {
+                    Some(Consent::Given) => lent.say(Word::Probe),
+                    Some(Consent::Asked) | None => self.ask(lent),
+                }
             }
         }
     }

@@ -197,7 +197,15 @@ fn who_is_blocked_politely_sees_him_offline_for_ever() {
     assert_eq!(world.ask(3_600, false), "S< 200, S> NOTIFY active closed");
     // And let in again.
     world.pass(10);
-    assert_eq!(world.reload(Setting::default()), "S> NOTIFY active open 1");
+    assert_eq!(
+        world.reload(Setting::default()),
+        "S> NOTIFY active, X: probe",
+        "what was known before may not be so any more"
+    );
+    assert_eq!(
+        world.x_at("desk", "", &[("show", "away")]),
+        "S> NOTIFY active open 1 away"
+    );
 }
 
 #[test]
