@@ -49,6 +49,7 @@ pub mod admin;
 pub mod net;
 pub mod observe;
 pub mod pki;
+pub mod portmap;
 pub mod store;
 pub mod supervise;
 

@@ -195,10 +195,13 @@ pub const LONGEST_SUBSCRIPTION: Duration = Duration::from_secs(86_400);
 /// The first and the longest pause before another attempt to subscribe, or to notify (2 s and an hour).
 pub const SUBSCRIPTION_PAUSE: (Duration, Duration) = (Duration::from_secs(2), Duration::from_secs(3_600));
 
+/// Octets of the tag that a notifier gives a state (64), which is remembered; a longer one is taken for none.
+pub const ENTITY_TAG_BYTES: usize = 64;
+
 /// How often in a row a notifier may ask for a longer subscription (3).
 pub const SUBSCRIBE_TRIES: u32 = 3;
 
-/// What may wait for the store to give its records at the start (10,000), in each shard.
+/// What may wait for the store to give its records at the start (10,000), in each shard; as much again of what users have decided.
 pub const WAITING_FOR_RECORDS: usize = 10_000;
 
 /// Subscriptions that one watcher may have to one user at once (16): one for each of his devices.

@@ -1,12 +1,13 @@
 //! Media types (RFC 2045 §5.1, RFC 3261 §20.15): what a body says it is.
 
+use std::borrow::Cow;
 use std::fmt;
 
 /// A media type with its parameters; type, subtype and parameter names are lowercase.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct MediaType {
-    kind: String,
-    subtype: String,
+    kind: Cow<'static, str>,
+    subtype: Cow<'static, str>,
     parameters: Vec<(String, String)>,
 }
 
@@ -25,8 +26,8 @@ impl MediaType {
             rest = rest.trim_start_matches(BLANK);
             if rest.is_empty() {
                 return Ok(Self {
-                    kind,
-                    subtype,
+                    kind: Cow::Owned(kind),
+                    subtype: Cow::Owned(subtype),
                     parameters,
                 });
             }
@@ -49,10 +50,10 @@ impl MediaType {
 
     /// A type without parameters, from text that is known to be right.
     #[must_use]
-    pub fn plain(kind: &'static str, subtype: &'static str) -> Self {
+    pub const fn plain(kind: &'static str, subtype: &'static str) -> Self {
         Self {
-            kind: kind.to_owned(),
-            subtype: subtype.to_owned(),
+            kind: Cow::Borrowed(kind),
+            subtype: Cow::Borrowed(subtype),
             parameters: Vec::new(),
         }
     }

@@ -33,7 +33,12 @@ pub fn run(loaded: Loaded, file: &Path) -> anyhow::Result<()> {
         tracing::warn!("{}", warning.line());
     }
     let run_as = user::RunAs::find(settings.edge.run_as.as_deref())?;
-    user::raise_descriptors(settings.limits.net.connections);
+    // A mapped connection has one on either side.
+    let mapped = settings
+        .port_maps
+        .iter()
+        .map(|map| map.connections.saturating_mul(2));
+    user::raise_descriptors(mapped.fold(settings.limits.net.connections, usize::saturating_add));
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .thread_name("vestibule")

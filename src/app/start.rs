@@ -30,6 +30,7 @@ use crate::net::{listen, probe, queue, serve, shard};
 use crate::observe::health::Phase;
 use crate::observe::{Health, Metrics};
 use crate::pki::{Contexts, PkiError};
+use crate::portmap;
 use crate::route::{self, Nodes, Secret, Side};
 use crate::sip::transaction::Register;
 use crate::store::{self, Desk};
@@ -69,6 +70,15 @@ pub(super) async fn start(
             cannot_listen(&what, listener.address, &error)
         })?;
         sockets.push((socket, listener.clone()));
+    }
+    let mut mapped = Vec::new();
+    for map in &settings.port_maps {
+        let what = format!("[[port_map]] \"{}\"", map.name);
+        let bind = |address: &SocketAddr| {
+            listen::bind(*address).map_err(|error| cannot_listen(&what, *address, &error))
+        };
+        let bound: anyhow::Result<Vec<TcpListener>> = map.public.iter().map(bind).collect();
+        mapped.push((bound?, map.clone()));
     }
     if let Some(socket) = &settings.admin.control {
         make_folder(socket, run_as);
@@ -131,6 +141,11 @@ pub(super) async fn start(
             address = %listener.address, "listening"
         );
         serve::listen(&world, socket, listener, &accepting)?;
+    }
+    for (sockets, map) in mapped {
+        let places: Vec<String> = map.public.iter().map(ToString::to_string).collect();
+        tracing::info!(map = map.name, address = places.join(" "), "mapping a port");
+        portmap::listen(&world, sockets, map, &accepting);
     }
     keep_components_up(&world, settings);
     world.supervisor.spawn("probe", probe::run(Arc::clone(&world)));

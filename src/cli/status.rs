@@ -113,7 +113,7 @@ fn text(status: &Status) -> String {
     ));
     lines.push(format!("presence  {}", sums(&status.subscriptions, &["state"])));
     lines.push(format!(
-        "waiting   {} messages for their outcome, {} errors for their senders; {} could not be told",
+        "waiting   messages for their outcome: {}, errors for their senders: {}; could not be told: {}",
         status.pending_messages, status.pending_errors, status.untold
     ));
     lines.push(String::new());

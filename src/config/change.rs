@@ -47,6 +47,8 @@ pub enum Fixed {
         /// Those that are gone.
         removed: Vec<Listener>,
     },
+    /// The port maps: their ports are bound at the start.
+    PortMaps,
     /// The dialback secret: keys that peers are about to verify were made with the old one.
     DialbackSecret,
     /// What the gateway core is made with: its times, its size, its text for users.
@@ -130,6 +132,9 @@ fn fixed(running: &Settings, new: &Settings) -> Vec<Fixed> {
     let removed = missing(&running.listeners, &new.listeners);
     if !added.is_empty() || !removed.is_empty() {
         fixed.push(Fixed::Listeners { added, removed });
+    }
+    if running.port_maps != new.port_maps {
+        fixed.push(Fixed::PortMaps);
     }
     if running.xmpp.dialback_secret != new.xmpp.dialback_secret {
         fixed.push(Fixed::DialbackSecret);
@@ -226,6 +231,7 @@ impl fmt::Display for Fixed {
                 }
                 Ok(())
             }
+            Self::PortMaps => f.write_str("[[port_map]]"),
             Self::DialbackSecret => f.write_str("[xmpp] dialback_secret"),
             Self::Gateway => f.write_str(
                 "[interworking] conversation_timeout, undeliverable_text, confirm_timeout, deliver_timeout, \

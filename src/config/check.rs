@@ -9,6 +9,7 @@ mod limits;
 mod listeners;
 mod local;
 mod policy;
+mod port_map;
 mod reach;
 mod security;
 mod terms;
@@ -43,6 +44,7 @@ pub(crate) fn settings(
     let mut findings = Findings::new(source);
     let (tls, files) = tls::contexts(document, &mut findings);
     let listeners = listeners::listeners(document, &tls, &mut findings);
+    let port_maps = port_map::port_maps(document, &listeners, &mut findings);
     let limits = limits::limits(document, &mut findings);
     let rules = policy::rules(document, &mut findings);
     let locals = local::locals(document, &tls, environment, &mut findings);
@@ -107,6 +109,7 @@ pub(crate) fn settings(
                     servers: document.dns.servers.iter().map(|server| server.0.0).collect(),
                 },
                 listeners,
+                port_maps,
                 tls,
                 rules,
                 table,

@@ -14,6 +14,7 @@ use crate::limits::Limits;
 use crate::net::settings::{Listener, Secret, TlsContext, TlsName};
 use crate::observe::log::Format;
 use crate::policy::Rules;
+use crate::portmap::PortMap;
 use crate::route::{Federated, Local, Nodes, Protocol, Side, Table, Transport};
 use crate::sip::proxy::{Face, Inner, Proxy, Veil};
 use crate::sip::{self, Host};
@@ -27,6 +28,8 @@ pub struct Settings {
     pub dns: Dns,
     /// Where we accept; never empty.
     pub listeners: Vec<Listener>,
+    /// The ports that are mapped to nodes, in the order of the file.
+    pub port_maps: Vec<PortMap>,
     /// Every TLS context by name; each name that another setting holds is in it.
     pub tls: BTreeMap<TlsName, TlsContext>,
     /// Who may exchange what with whom.

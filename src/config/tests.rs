@@ -45,3 +45,17 @@ fn values_of_the_wrong_kind_are_named_with_what_is_right() {
          [xmpp]\nidle_timeout = 600\nkeepalive = \"5 minutes\"\nmax_connections = \"many\"\n"
     ));
 }
+
+#[test]
+fn port_maps_that_cannot_be_are_told_with_line_and_reason() {
+    insta::assert_snapshot!(report(
+        "[edge]\nname = \"edge.example.com\"\nstate_dir = \"\"\n\n[zone.outside]\naddresses = [\"203.0.113.10\"]\n[zone.inside]\naddresses = [\"10.0.0.10\"]\n\n\
+         [[listen]]\nzone = \"outside\"\nprotocol = \"sip\"\ntransport = \"tcp\"\nport = 5060\n\n\
+         [[port_map]]\nname = \"one\"\npublic = \"203.0.113.10:5060\"\nnodes = [{ host = \"imp1.example\", port = 5269 }]\n\n\
+         [[port_map]]\nname = \"one\"\npublic = \"outside:5269\"\nnodes = [{ host = \"imp1.example\" }, { host = \"203.0.113.10\", port = 5269 }]\n\n\
+         [[port_map]]\nname = \"a b\"\npublic = \"203.0.113.11:5269\"\nnodes = []\nallow_from = []\nmax_connections = 0\nidle_timeout = \"0s\"\n\n\
+         [[port_map]]\nname = \"udp\"\nprotocol = \"udp\"\npublic = \"203.0.113.10\"\nnodes = [{ host = \"imp 2\", port = 5269 }]\n\n\
+         [[port_map]]\nname = \"again\"\npublic = \"203.0.113.10:5269\"\nnodes = [{ host = \"imp1.example\", port = 5269 }]\n\n\
+         [[port_map]]\nname = \"kernel\"\nmode = \"kernel\"\npublic = \"outside:0\"\nnodes = [{ host = \"imp1.example\", port = 5269 }]\n"
+    ));
+}

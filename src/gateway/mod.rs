@@ -151,7 +151,7 @@ impl<O> Gateway<O> {
 
     /// Takes note of what happened.
     pub fn handle(&mut self, now: Instant, input: Input<O>) {
-        let Some(input) = self.after_records(input) else {
+        let Some(input) = self.after_records(now, input) else {
             return;
         };
         match input {
@@ -165,7 +165,7 @@ impl<O> Gateway<O> {
             Input::Acknowledged { tokens, epoch } => self.acknowledged(now, &tokens, epoch),
             Input::Returned { token, trouble } => self.returned(now, token, trouble),
             Input::Broken { link, epoch } => self.broken(now, &link, epoch),
-            Input::Response { token, response } => self.responded(now, token, &response),
+            Input::Response { token, response } => self.responded(now, token, response),
             Input::CalledBack(call) => self.called_back(now, &call),
             Input::Stop { by } => self.stop(now, by),
             Input::Restore { records, unix } => self.restore(now, records, unix),

@@ -8,7 +8,6 @@ use super::conversation::{Heard, Pair};
 use super::delivery::Outcome;
 use super::event::{Observation, Output};
 use super::pending::Token;
-use super::presence::Of;
 use super::waiting::{About, Waiting, WaitingKind};
 use crate::interwork::receipt::{self, Receipt};
 use crate::policy;
@@ -18,10 +17,11 @@ use crate::xmpp::{Jid, Stanza};
 
 impl<O> Gateway<O> {
     /// A SIP request of ours got its final response.
-    pub(super) fn responded(&mut self, now: Instant, token: Token, response: &Response) {
-        if self.presence_answered(now, token, response) == Of::Presence
-            || self.heard(now, token, response) == Heard::Done
-        {
+    pub(super) fn responded(&mut self, now: Instant, token: Token, response: Box<Response>) {
+        let Some(response) = self.presence_answered(now, token, response) else {
+            return;
+        };
+        if self.heard(now, token, &response) == Heard::Done {
             return;
         }
         let Some(Waiting {
@@ -35,7 +35,7 @@ impl<O> Gateway<O> {
             self.receipts.forget(token);
         }
         if let Some(waiting) = self.end(token) {
-            self.answered_by_sip(now, waiting, response);
+            self.answered_by_sip(now, waiting, &response);
         }
     }
 

@@ -12,6 +12,7 @@ mod exchange;
 mod outcome;
 mod polite;
 mod presence;
+mod presence_simulation;
 mod relay;
 mod service;
 mod simulation;

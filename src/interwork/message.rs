@@ -306,6 +306,8 @@ fn preferred<'a>(texts: &'a [Text], language: Option<&Language>) -> Option<&'a T
 pub(super) fn add(texts: &mut Vec<Text>, text: Text) {
     let is_new = !texts.iter().any(|known| known.language == text.language);
     if is_new && !text.text.is_empty() && texts.len() < LANGUAGES_OF_A_TEXT {
+        // Most have one, and some are kept for long.
+        texts.reserve_exact(1);
         texts.push(text);
     }
 }

@@ -90,7 +90,11 @@ impl Presence {
         let has_room = self.devices.len() < PRESENCE_DEVICES;
         match self.devices.iter_mut().find(|known| known.name == device.name) {
             Some(known) => *known = device,
-            None if has_room => self.devices.push(device),
+            None if has_room => {
+                // It is kept for long, and most users have one.
+                self.devices.reserve_exact(1);
+                self.devices.push(device);
+            }
             None => {}
         }
     }

@@ -4,6 +4,7 @@
 //! the way of a message are resolved once, at start.
 
 mod counted;
+mod mapped;
 
 use prometheus::{
     Encoder, Histogram, HistogramOpts, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry,
@@ -11,6 +12,7 @@ use prometheus::{
 };
 
 pub use counted::Counted;
+pub use mapped::MapMetrics;
 
 use super::health::{Health, NodeState, Phase};
 use crate::gateway::Outcome;
@@ -38,6 +40,7 @@ pub struct Metrics {
     certificates: IntGaugeVec,
     store_up: IntGaugeVec,
     store_errors: IntCounterVec,
+    mapped: mapped::Mapped,
     phase: IntGauge,
     /// Messages that wait for their outcome.
     pub pending: IntGauge,
@@ -188,6 +191,28 @@ impl Metrics {
                 "What was said of presence between SIP and XMPP, by the side that it was said to and what became of it.",
                 &["to", "kind", "outcome"],
             )?,
+            mapped: mapped::Mapped {
+                connections: gauges(
+                    "vestibule_portmap_connections",
+                    "Connections of a port map alive.",
+                    &["map"],
+                )?,
+                ended: counters(
+                    "vestibule_portmap_ended_total",
+                    "Connections of a port map that ended or were refused, by why.",
+                    &["map", "class"],
+                )?,
+                bytes: counters(
+                    "vestibule_portmap_bytes_total",
+                    "Octets that a port map has carried.",
+                    &["map", "way"],
+                )?,
+                node_up: gauges(
+                    "vestibule_portmap_node_up",
+                    "1 where the node of a port map takes connections.",
+                    &["map", "node"],
+                )?,
+            },
             phase,
             pending,
             telling,

@@ -10,7 +10,7 @@ use super::uri::Uri;
 /// An address with its display name and header parameters. It is always written with angle brackets.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NameAddr {
-    display: Option<String>,
+    display: Option<Box<str>>,
     uri: Uri,
     params: Params,
 }
@@ -50,7 +50,7 @@ impl NameAddr {
     /// blanks. An empty text means none.
     #[must_use]
     pub fn with_display(mut self, display: &str) -> Self {
-        self.display = (!display.is_empty()).then(|| display.replace(['\r', '\n'], " "));
+        self.display = (!display.is_empty()).then(|| display.replace(['\r', '\n'], " ").into());
         self
     }
 
@@ -131,7 +131,7 @@ impl NameAddr {
             return Err(Flaw::Parameter);
         }
         Ok(Self {
-            display: display.filter(|text| !text.is_empty()),
+            display: display.filter(|text| !text.is_empty()).map(Into::into),
             uri,
             params,
         })

@@ -317,9 +317,13 @@ impl Dialog {
         self
     }
 
-    /// What comes from the other end is later than `sequence`: for a first notification that came within a response.
-    pub fn heard(&mut self, sequence: u32) {
-        self.remote_sequence = self.remote_sequence.max(Some(sequence.min(MOST_SEQUENCE)));
+    /// What comes from the other end is later than `sequence`: for a notification that came within a response. Tells whether it is
+    /// later itself than what came before.
+    pub fn heard(&mut self, sequence: u32) -> bool {
+        let heard = Some(sequence.min(MOST_SEQUENCE));
+        let is_new = self.remote_sequence < heard;
+        self.remote_sequence = self.remote_sequence.max(heard);
+        is_new
     }
 
     /// Takes a request of the other end. What is refused here goes no further.

@@ -223,7 +223,7 @@ const TYPED: [Field; 15] = [
     Field::Date,
 ];
 
-const REGISTERED: [&str; 53] = [
+const REGISTERED: [&str; 54] = [
     "User-Agent",
     "Server",
     "Allow",
@@ -242,6 +242,7 @@ const REGISTERED: [&str; 53] = [
     "Min-Expires",
     "SIP-ETag",
     "SIP-If-Match",
+    "Suppress-If-Match",
     "Accept-Encoding",
     "Accept-Language",
     "Accept-Contact",

@@ -1,4 +1,4 @@
-//! Status codes and their usual reason phrases (RFC 3261 §21, RFC 3265, RFC 3428, RFC 4028, RFC 5393).
+//! Status codes and their usual reason phrases (RFC 3261 §21, RFC 3265, RFC 3428, RFC 4028, RFC 5393, RFC 5839).
 
 use std::fmt;
 
@@ -34,6 +34,7 @@ codes! {
     PROGRESS = 183 "Session Progress";
     OK = 200 "OK";
     ACCEPTED = 202 "Accepted";
+    NO_NOTIFICATION = 204 "No Notification";
     MULTIPLE_CHOICES = 300 "Multiple Choices";
     MOVED_PERMANENTLY = 301 "Moved Permanently";
     MOVED_TEMPORARILY = 302 "Moved Temporarily";

@@ -7,16 +7,20 @@
 //! Invariants: a machine has one request under way at most; it ends by itself whatever its user and its peer do or leave
 //! undone; its last output is `Over`, and that comes once.
 
+mod entity;
 mod notifier;
 mod notify;
 mod subscriber;
 
 use bytes::Bytes;
 
-pub use notifier::{NotAccepted, Notifier, NotifierInput, NotifierOutput, NotifierOver, NotifierTerms};
+pub use entity::Entity;
+pub use notifier::{
+    NotAccepted, Notifier, NotifierInput, NotifierManner, NotifierOutput, NotifierOver, NotifierTerms,
+};
 pub use notify::{Authorisation, Ending};
 pub use subscriber::{
-    Identifiers, Lapse, Subscriber, SubscriberInput, SubscriberOutput, SubscriberOver, SubscriberTerms,
+    Attempt, Lapse, Subscriber, SubscriberInput, SubscriberOutput, SubscriberOver, SubscriberTerms,
 };
 
 use super::{Event, Method, Response, SubscriptionState};

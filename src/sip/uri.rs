@@ -38,12 +38,18 @@ pub enum Scheme {
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct SipUri {
     scheme: Scheme,
-    user: Option<String>,
-    password: Option<String>,
+    user: Option<Box<str>>,
     host: Host,
     port: Option<u16>,
     params: UriParams,
-    headers: Option<String>,
+    rare: Option<Box<Rare>>,
+}
+
+/// What hardly any URI has: there are many of them, and some are kept for long.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
+struct Rare {
+    password: Option<Box<str>>,
+    headers: Option<Box<str>>,
 }
 
 /// A URI of another scheme: its scheme in lowercase, and the rest as written.
@@ -125,11 +131,10 @@ impl SipUri {
         Self {
             scheme,
             user: None,
-            password: None,
             host,
             port: None,
             params: UriParams::default(),
-            headers: None,
+            rare: None,
         }
     }
 
@@ -137,7 +142,7 @@ impl SipUri {
     /// empty text means none.
     #[must_use]
     pub fn with_user(mut self, user: &str) -> Self {
-        self.user = (!user.is_empty()).then(|| escape(user, is_user).into_owned());
+        self.user = (!user.is_empty()).then(|| escape(user, is_user).into());
         self
     }
 
@@ -150,7 +155,7 @@ impl SipUri {
             return Err(Flaw::User);
         }
         lex::is_escaped_text(user, is_user)?;
-        self.user = Some(user.to_owned());
+        self.user = Some(user.into());
         Ok(self)
     }
 
@@ -171,7 +176,10 @@ impl SipUri {
     /// The same without its header fields.
     #[must_use]
     pub fn without_headers(mut self) -> Self {
-        self.headers = None;
+        if let Some(rare) = &mut self.rare {
+            rare.headers = None;
+        }
+        self.rare.take_if(|rare| **rare == Rare::default());
         self
     }
 
@@ -196,7 +204,7 @@ impl SipUri {
     /// The password as written; nothing good comes of one, but it is part of the URI's identity.
     #[must_use]
     pub fn password(&self) -> Option<&str> {
-        self.password.as_deref()
+        self.rare.as_deref()?.password.as_deref()
     }
 
     /// The host.
@@ -225,7 +233,7 @@ impl SipUri {
     /// What follows `?`, as written.
     #[must_use]
     pub fn headers(&self) -> Option<&str> {
-        self.headers.as_deref()
+        self.rare.as_deref()?.headers.as_deref()
     }
 
     /// Whether the URI names a loose router (RFC 3261 §19.1.1 `lr`).
@@ -252,7 +260,7 @@ impl SipUri {
                 }
                 lex::is_escaped_text(user, is_user)?;
                 lex::is_escaped_text(password.unwrap_or_default(), is_password)?;
-                (Some(user.to_owned()), password.map(str::to_owned))
+                (Some(user.into()), password.map(Into::into))
             }
         };
         let (rest, headers) = match rest.split_once('?') {
@@ -265,14 +273,15 @@ impl SipUri {
         let end = rest.find(';').unwrap_or(rest.len());
         let (hostport, params) = rest.split_at_checked(end).ok_or(Flaw::Host)?;
         let (host, port) = host_port(hostport)?;
+        let headers = headers.map(Into::into);
+        let rare = Rare { password, headers };
         Ok(Self {
             scheme,
             user,
-            password,
             host,
             port,
             params: UriParams::parse(params)?,
-            headers: headers.map(str::to_owned),
+            rare: (rare != Rare::default()).then(|| Box::new(rare)),
         })
     }
 }
@@ -306,7 +315,7 @@ impl fmt::Display for SipUri {
         f.write_str(":")?;
         if let Some(user) = &self.user {
             f.write_str(user)?;
-            if let Some(password) = &self.password {
+            if let Some(password) = self.password() {
                 write!(f, ":{password}")?;
             }
             f.write_str("@")?;
@@ -316,7 +325,7 @@ impl fmt::Display for SipUri {
             write!(f, ":{port}")?;
         }
         self.params.fmt(f)?;
-        if let Some(headers) = &self.headers {
+        if let Some(headers) = self.headers() {
             write!(f, "?{headers}")?;
         }
         Ok(())

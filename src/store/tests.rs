@@ -70,6 +70,7 @@ fn record(number: usize, target: &str) -> Record {
             dialog: None,
             target: Some(target.to_owned()),
             shown: Vec::new(),
+            has_ended: false,
         }),
         serve: None,
     }

@@ -67,7 +67,7 @@ pub fn element_of(
 /// The octets of a document of its own, with an XML declaration.
 #[must_use]
 pub fn document(root: &Element) -> Vec<u8> {
-    let mut out = b"<?xml version='1.0' encoding='UTF-8'?>".to_vec();
+    let mut out = begin_document();
     element(root, "", &[], &mut out);
     out
 }
@@ -75,10 +75,16 @@ pub fn document(root: &Element) -> Vec<u8> {
 /// The same with prefixes that its root declares, for readers that look for an element by its prefix.
 #[must_use]
 pub fn document_with(root: &Element, declared: &[(&str, &str)]) -> Vec<u8> {
-    let mut out = b"<?xml version='1.0' encoding='UTF-8'?>".to_vec();
+    let mut out = begin_document();
     let mut scope = Scope::new("", declared);
     scope.undeclared = scope.prefixes.len();
     write_element(root, &mut scope, &mut out);
+    out
+}
+
+fn begin_document() -> Vec<u8> {
+    let mut out = Vec::with_capacity(USUAL);
+    out.extend_from_slice(b"<?xml version='1.0' encoding='UTF-8'?>");
     out
 }
 
@@ -255,3 +261,6 @@ fn escape(text: &str, place: Place, out: &mut Vec<u8>) {
     }
     out.extend_from_slice(bytes.get(plain..).unwrap_or(&[]));
 }
+
+/// Octets that most documents have room in.
+const USUAL: usize = 1_000;

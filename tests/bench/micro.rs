@@ -6,6 +6,9 @@
 //! ```
 //! scripts/bench-micro makes a table of both.
 
+#[path = "micro/presence.rs"]
+mod presence;
+
 use std::hint::black_box;
 use std::io::Write as _;
 use std::process::ExitCode;
@@ -109,6 +112,8 @@ fn cases() -> anyhow::Result<Vec<Case>> {
     let (mut sip_out, mut xml_out, mut both_out, mut back_out) =
         (Vec::new(), Vec::new(), Vec::new(), Vec::new());
 
+    let (mut served, mut watched) = (presence::Pair::new()?, presence::Pair::new()?);
+
     Ok(vec![
         (
             "sip-read",
@@ -191,6 +196,8 @@ fn cases() -> anyhow::Result<Vec<Case>> {
                 Ok(())
             }),
         ),
+        ("presence-to-sip", Box::new(move || served.change())),
+        ("presence-to-xmpp", Box::new(move || watched.notify())),
     ])
 }
 

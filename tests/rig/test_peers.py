@@ -151,6 +151,8 @@ class Peers(unittest.TestCase):
         watch.wait_for("active", since=1)
         served.end("rejected")
         watch.wait_for("terminated")
+        # A NOTIFY with a number that was used has its own answer only when the first one's has come.
+        self.assertEqual([200, 200, 200], [asked.final().status for asked in served.told])
         for _ in range(2):
             self.assertEqual(481, served.notify(cseq=1).final().status)
         other = here.watch("alice", "eve@fabrikam.lan")

@@ -329,6 +329,7 @@ class Presence(Crossing, Case):
 
     def test_a_subscription_is_refreshed_while_its_user_is_there_and_lapses_while_not(self):
         kept, lost, lapsing = (self.someone(activity="busy") for _ in range(3))
+        kept.tags = True  # and what he has she does not tell him again (RFC 5839)
         for user in (kept, lost, lapsing):
             user.grants = 31  # nobody refreshes before 30 s
         watchers = self.watch(kept), self.watch(lost), self.watch(lapsing, self.carol)  # whom their server tells whether they are there
@@ -342,6 +343,8 @@ class Presence(Crossing, Case):
         lost.forget()
         lost.show("open", activity="away", notify=False)
         self.contoso.until(lambda: first.refreshes, "the first is refreshed", 45)
+        self.assertEqual(first.etag(), kept.asked[-1].get("Suppress-If-Match"))
+        self.assertEqual(1, len(first.told), "and he is told nothing again")
         self.assertEqual([first], kept.watched())
         self.sees(self.bob, lost, ("away", ""))  # it got 481, and was made again
         self.assertEqual(1, len(lost.watched(BOB)))
@@ -356,6 +359,47 @@ class Presence(Crossing, Case):
         self.assertEqual(2, len(lapsing.asked))
         for client, user in ((self.bob, kept), (self.bob, lost), (self.carol, lapsing)):
             client.presence("unsubscribe", user.address)
+
+    def test_a_watcher_who_has_the_state_is_not_told_it_again(self):
+        alice = self.someone()
+        watch = self.watch(alice)
+        self.bob.presence(show="away", status="known")
+        watch.wait_for("active", note="known")
+        known = watch.has = watch.etag
+        since = len(watch.notices)
+        self.assertEqual(204, watch.refresh().status)
+        again = self.contoso.watch(alice.name, BOB, has=known)
+        self.assertEqual(200, again.answer.status)
+        self.assertIsNone(again.wait_for("active").document, "he has it, and the dialog is new")
+        self.assertEqual(known, again.etag)
+        self.bob.presence(show="dnd", status="news")
+        for each in (watch, again):
+            each.wait_for("active", note="news")
+        self.assertEqual(["news"], [tuple_.note for notice in watch.notices[since:] for tuple_ in notice.document.tuples])
+        self.assertEqual(200, watch.refresh().status, "what he has is old")
+        watch.wait_for("active", note="news", since=since + 1)
+        watch.has = watch.etag
+        mark, since = self.bob.mark(), len(watch.notices)
+        self.assertEqual(204, watch.end().status)
+        again.has = again.etag
+        self.assertEqual(204, again.end().status)
+        self.bob.wait_for_presence(alice.address, "unavailable", since=mark)
+        self.assertEqual(since, len(watch.notices))
+        self.bob.presence()
+
+    def test_a_notifier_is_told_what_is_known_and_not_where_it_gives_no_tags(self):
+        alice, anne = self.someone(activity="busy"), self.someone(activity="busy")
+        alice.tags = True
+        for user in (alice, anne):
+            served = self.befriend(self.bob, user)
+            self.sees(self.bob, user, ("dnd", "Busy"))
+            known, asked, told = served.etag(), len(user.asked), len(served.told)
+            self.bob.presence("unsubscribe", user.address)
+            last = user.wait_for_asked(asked + 1)
+            self.assertEqual(("0", known if user.tags else None), (last.get("Expires"), last.get("Suppress-If-Match")))
+            self.sees(self.bob, user)
+            self.contoso.until(lambda: not user.watched(), "it is over")
+            self.assertEqual(told + (0 if user.tags else 1), len(served.told), "with 204, or with a last notification")
 
     def test_many_changes_are_few_notifications_and_the_last_is_told(self):
         alice = self.someone()

@@ -18,8 +18,8 @@ from rig import DEADLINE, Events, wait_until  # noqa: E402
 class Client:
     """A logged-in user of an XMPP server, over STARTTLS, with the server's certificate checked against our CA."""
 
-    def __init__(self, rig, jid, password, server, authority, namespace=None, resource="rig", plugins=(), by_hand=False):
-        """Logs in at a server's address, as a device of the user; `namespace` is the network namespace to do that from. In one, and where it is
+    def __init__(self, rig, jid, password, server, authority, namespace=None, resource="rig", plugins=(), by_hand=False, port=5222):
+        """Logs in at a server's address and port, as a device of the user; `namespace` is the network namespace to do that from. In one, and where it is
         used `by_hand`, nothing is answered by itself: neither subscriptions nor presence. `plugins` are those of slixmpp that it has beside its own, such as `xep_0184`,
         which gives receipts to whoever asks for them."""
         self.jid, self.resource = jid, resource
@@ -28,7 +28,7 @@ class Client:
         self.raw = []
         self._ready = threading.Event()
         self._loop = asyncio.new_event_loop()
-        self._thread = threading.Thread(target=self._run, args=(jid, password, server, authority.certificate, plugins), daemon=True)
+        self._thread = threading.Thread(target=self._run, args=(jid, password, (server, port), authority.certificate, plugins), daemon=True)
         self._thread.start()
         rig.on_close(self.close)
         self.events.wait(lambda event: event[0] in ("online", "failed"), "its log-in")
@@ -154,7 +154,7 @@ class Client:
             xmpp.add_event_handler(failure, lambda event, what=failure: self.events.add(("failed", f"{what}: {event}")))
         xmpp.add_filter("in", lambda stanza: self._keep("<-", stanza))
         xmpp.add_filter("out", lambda stanza: self._keep("->", stanza))
-        xmpp.connect((server, 5222))
+        xmpp.connect(server)
         self._loop.run_until_complete(xmpp.disconnected)
         left = asyncio.all_tasks(self._loop)
         for task in left:

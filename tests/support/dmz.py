@@ -21,8 +21,10 @@ ROLES = {
     "edge_outside": ("outside", 3), "prosody_outside": ("outside", 7), "ejabberd_outside": ("outside", 8), "resolver_outside": ("outside", 10),
     "edge_inside": ("inside", 3), "prosody_inside": ("inside", 7), "ejabberd_inside": ("inside", 8), "resolver_inside": ("inside", 10),
     "prosody_component": ("inside", 17), "ejabberd_component": ("inside", 18),
+    "edge_outside_1": ("outside", 21), "edge_outside_2": ("outside", 22), "edge_outside_3": ("outside", 23),
+    "chat_1": ("inside", 21), "chat_2": ("inside", 22), "chat_3": ("inside", 23),
 }
-"""Who lives at which host number of which network; the proxy's two are in the namespace `dmz`."""
+"""Who lives at which host number of which network; those of the proxy are in the namespace `dmz`."""
 
 
 class Namespace:
@@ -108,7 +110,7 @@ class Dmz(Rig):
             far = self.namespaces[network]
             dmz.join(network, far, "lan")
             numbers = {role: number for role, (where, number) in ROLES.items() if where == network}
-            dmz.address(network, network, [numbers.pop(f"edge_{network}")])
+            dmz.address(network, network, [numbers.pop(role) for role in list(numbers) if role.startswith("edge_")])
             far.address("lan", network, numbers.values())
 
     def where(self, role):

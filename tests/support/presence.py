@@ -9,12 +9,14 @@
     alice.approve(); alice.end("rejected")        # NOTIFY active, NOTIFY terminated
     alice.forget()                                # knows of no subscription any more, and says nothing of it: 481
     alice.grants = 5                              # the longest time that is given; alice.least: the shortest that is taken (423)
+    alice.tags = True                             # each state has a SIP-ETag, and who refreshes and has it gets 204 (RFC 5839)
     alice.asked                                   # every SUBSCRIBE that came; alice.watched() are the subscriptions that live
     contoso.deaf = True                           # nothing is answered, and nothing sent
 
     watch = contoso.watch("alice", "bob@example.lan")           # SUBSCRIBE, and its final response in watch.answer
     watch.wait_for("active", basic="open", show="dnd")          # a notification; .document is what an XML parser found in it
     watch.refresh(); watch.end()                  # each gives the final response
+    watch.has = watch.etag                        # says so, by Suppress-If-Match, from now on: the SIP-ETag of the last NOTIFY, or any word
     watch.answers = (481, "No such")              # what a NOTIFY gets; None: nothing
     contoso.watch("alice", "bob@example.lan", 0)  # asks once
 
@@ -23,6 +25,7 @@
 Nothing is waited for with a fixed time: `until` and `wait_for` end with the event, or fail by the rig's deadline.
 """
 
+import hashlib
 import itertools
 import queue
 import re
@@ -208,7 +211,7 @@ class User:
     def __init__(self, agent, name):
         self.agent, self.name, self.address = agent, name, f"{name}@{agent.domain}"
         self.policy, self.grants, self.least, self.tells = "active", 3600, None, True
-        self.document, self.asked, self.published = None, [], None
+        self.document, self.asked, self.published, self.tags = None, [], None, False
 
     def show(self, basic="open", notify=True, **more):
         """Is in a state from now on, as `pidf` and `a_tuple` write it, and tells it."""
@@ -301,11 +304,23 @@ class Served:
             return
         granted = min(expires, self.user.grants)
         self.until = time.monotonic() + granted
+        condition = request.get("Suppress-If-Match")
+        if condition and not self.user.tags:
+            self.agent.fault(f"a SUBSCRIBE with Suppress-If-Match: {condition} where nobody has given a tag")
+        if condition and request.tag("To") and condition == self.etag():
+            self.agent.answer(request, 204, "No Notification", [f"Contact: {self.agent.contact(self.user.name)}", f"Expires: {granted}"], tag=self.tag)
+            if expires == 0:
+                self.state = None
+            return
         self.agent.answer(request, 200, "OK", [f"Contact: {self.agent.contact(self.user.name)}", f"Expires: {granted}"], tag=self.tag)
         if expires == 0:
             self.end("timeout", shown=not request.tag("To"))
         elif self.user.tells:
             self.notify()
+
+    def etag(self):
+        """The tag of what it is told (RFC 5839)."""
+        return hashlib.sha256(repr((self.state, self.user.document)).encode()).hexdigest()[:16]
 
     def notify(self, state=None, body=None, cseq=None, event=None, kind=None, tag=None):
         """Sends a NOTIFY, as it is due or as it is said here."""
@@ -319,7 +334,8 @@ class Served:
         with self.agent._lock:
             asked = self.agent.ask("NOTIFY", self.target, self.user.address, self.watcher, tag=tag or self.tag, to_tag=self.far_tag, call_id=self.call_id,
                                    cseq=cseq, headers=[f"Contact: {self.agent.contact(self.user.name)}", *(f"Route: {hop}" for hop in self.route),
-                                                       f"Event: {event or self.event}", f"Subscription-State: {state}"], body=body, kind=kind)
+                                                       f"Event: {event or self.event}", f"Subscription-State: {state}",
+                                                       *([f"SIP-ETag: {self.etag()}"] if self.user.tags else [])], body=body, kind=kind)
             asked.served = None if event or tag else self
             self.told.append(asked)
         return asked
@@ -348,12 +364,12 @@ class Notice:
 class Watch:
     """One of ours looks at somebody."""
 
-    def __init__(self, agent, who, whom, event="presence", accept=TYPE, headers=()):
+    def __init__(self, agent, who, whom, event="presence", accept=TYPE, headers=(), has=None):
         self.agent, self.who, self.whom, self.event, self.accept, self.headers = agent, who, whom, event, accept, list(headers)
         self.tag, self.call_id = f"w{next(_numbers)}", f"watch-{next(_numbers)}@{agent.domain}"
         self.cseq, self.far_cseq, self.far_tag, self.target, self.route = 0, 0, None, f"sip:{whom}", []
         self.notices, self.answer, self.answers, self.granted, self.over = [], None, (200, "OK"), None, False
-        self.refused = False
+        self.refused, self.etag, self.has = False, None, has
         with agent._lock:
             agent.watches[(self.call_id, self.tag)] = self
 
@@ -378,8 +394,9 @@ class Watch:
             event = [f"Event: {self.event}"] if self.event else []
             accept = [f"Accept: {self.accept}"] if self.accept else []
             lasting = [] if expires is None else [f"Expires: {expires}"]
+            condition = [f"Suppress-If-Match: {self.has}"] if self.has else []
             return self.agent.ask("SUBSCRIBE", self.target, self.who, self.whom, tag=self.tag, to_tag=self.far_tag, call_id=self.call_id, cseq=self.cseq,
-                                  headers=[f"Contact: {self.agent.contact(self.who.partition('@')[0])}", *event, *accept, *lasting,
+                                  headers=[f"Contact: {self.agent.contact(self.who.partition('@')[0])}", *event, *accept, *lasting, *condition,
                                            *(f"Route: {hop}" for hop in self.route), *self.headers])
 
     def forget(self):
@@ -424,6 +441,7 @@ class Watch:
             return
         for fault in self._faults_of(notice, who):
             self.agent.fault(fault)
+        self.etag = request.get("SIP-ETag")
         self.over = notice.state == "terminated" or bool(self.answers and self.answers[0] >= 300)
         self.notices.append(notice)
 

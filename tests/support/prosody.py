@@ -69,9 +69,9 @@ class Domains:
     What it says beyond a stock installation: its addresses, its resolver, its certificates, and limits that are larger than the edge's.
     """
 
-    def __init__(self, dmz, role, authority, identities, user, rooms=(), components=(), secret=None, direct=None):
+    def __init__(self, dmz, role, authority, identities, user, rooms=(), components=(), secret=None, direct=None, bidi=False):
         """`identities` maps domains to their certificates, `rooms` are those that are chat services; `direct` is the certificate of the
-        port for direct TLS."""
+        port for direct TLS; with `bidi` it answers on the streams that others have opened (XEP-0288)."""
         self.dmz, self.role, self.name, self.address = dmz, role, role.replace("_", "-"), dmz.address(role)
         self._starts = 0
         folder = os.path.dirname(dmz.path(self.name, "data", "x"))
@@ -86,8 +86,8 @@ component_interfaces = {{ "{dmz.address(role)}", "{dmz.address6(role)}" }}
 component_ports = {{ {"5347" if components else ""} }}
 unbound = {{ resolvconf = false; hoststxt = false; forward = {{ "{dmz.address("resolver_" + dmz.where(role).name)}" }};
              options = {{ ["do-not-query-localhost:"] = "no" }} }}
-modules_enabled = {{ "roster", "saslauth", "tls", "dialback", "disco", "ping", "posix", "offline", "vcard", "smacks" }}
-modules_disabled = {{ "s2s_bidi" }}
+modules_enabled = {{ "roster", "saslauth", "tls", "dialback", "disco", "ping", "posix", "offline", "vcard", "smacks"{', "s2s_bidi"' if bidi else ""} }}
+modules_disabled = {{ {"" if bidi else '"s2s_bidi"'} }}
 authentication = "internal_plain"
 c2s_require_encryption = true
 s2s_require_encryption = false

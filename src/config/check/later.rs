@@ -1,15 +1,20 @@
 //! Keys that are read and judged, and that this version does not act on yet: said aloud, so that nobody relies on them.
 
 use super::findings::{Findings, key};
-use crate::config::schema::{Admin, Document, Log, PeerProtocol};
+use crate::config::schema::{Admin, Document, Log, MapMode, PeerProtocol};
 
 /// Warns where the file asks for what this version does not do.
 pub(super) fn warn(document: &Document, findings: &mut Findings<'_, '_>) {
     let mut later = |path: &[String], what: &str| {
         findings.warning(path, &format!("this version does not act on it yet: {what}"));
     };
-    for at in 0..document.port_map.len() {
-        later(key!["port_map", at, "name"], "the ports are not mapped");
+    for (at, map) in document.port_map.iter().enumerate() {
+        if map.mode == MapMode::Kernel {
+            later(
+                key!["port_map", at, "mode"],
+                "the ports are not mapped by the kernel",
+            );
+        }
     }
     if document.firewall.manage {
         later(

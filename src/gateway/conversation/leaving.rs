@@ -91,6 +91,7 @@ impl<O> Gateway<O> {
     /// The proxy stops: what is quiet ends now, the rest as soon as it is, and whatever is left at `by` is told as failed.
     pub(in crate::gateway) fn stop(&mut self, now: Instant, by: Instant) {
         self.stopping = Some(by);
+        self.keep_noted(now);
         let pairs: Vec<Pair> = self.conversations.by_pair.keys().cloned().collect();
         for pair in pairs {
             if let Some(conversation) = self.conversations.by_pair.get_mut(&pair) {

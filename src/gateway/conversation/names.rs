@@ -57,21 +57,30 @@ impl Names {
 
     /// Any number, for jitter.
     pub(in crate::gateway) fn random(&mut self) -> u32 {
-        let name = self.fresh();
-        u32::from_str_radix(name.get(..8).unwrap_or_default(), 16).unwrap_or_default()
+        let octets = self.signed();
+        octets
+            .as_ref()
+            .first_chunk()
+            .map_or(0, |octets| u32::from_be_bytes(*octets))
     }
 
     fn fresh(&mut self) -> String {
+        let octets = self.signed();
+        let mut name = String::with_capacity(OCTETS * 2);
+        for octet in octets.as_ref().iter().take(OCTETS) {
+            for half in [octet >> 4, octet & 0xf] {
+                name.extend(char::from_digit(u32::from(half), 16));
+            }
+        }
+        name
+    }
+
+    fn signed(&mut self) -> hmac::Tag {
         self.count = self.count.wrapping_add(1);
         let mut context = hmac::Context::with_key(&self.key);
         context.update(&[self.shard]);
         context.update(&self.count.to_le_bytes());
-        let name = context.sign();
-        name.as_ref()
-            .iter()
-            .take(OCTETS)
-            .map(|octet| format!("{octet:02x}"))
-            .collect()
+        context.sign()
     }
 }
 

@@ -4,8 +4,8 @@ use std::time::{Duration, Instant};
 
 use crate::gateway::conversation::Names;
 use crate::interwork::presence::{Device, Presence};
-use crate::sip::subscription::{Content, NotifierTerms, SubscriberTerms};
-use crate::sip::{Request, Response};
+use crate::sip::subscription::{Attempt, Entity, NotifierTerms, SubscriberTerms};
+use crate::sip::{CallId, Request, Response};
 use crate::xmpp::Jid;
 
 /// Something to be done.
@@ -21,6 +21,8 @@ pub(in crate::gateway) enum Act {
     Say(Word),
     /// What outlives the process has changed.
     Keep,
+    /// A last state has changed, and nothing else that outlives the process.
+    Note,
     /// Whoever is meant has to hear of it before the process may forget it: the acts behind this wait until it is kept.
     Settle,
 }
@@ -53,16 +55,20 @@ pub(in crate::gateway) struct Lent<'l> {
     pub(in crate::gateway) pause: Duration,
     /// Whether the other user lets this one see him, so that his server answers probes.
     pub(in crate::gateway) answers_probes: bool,
+    /// Whether the other user was asked for that and has not said: to a probe his server says that he does not.
+    pub(in crate::gateway) would_refuse_probes: bool,
 }
 
 /// What the configuration has to say of a relation.
 pub(in crate::gateway) trait Terms {
     /// How to subscribe to the user of SIP.
     fn subscriber(&self) -> Option<SubscriberTerms>;
+    /// One attempt to do so, under that Call-ID and tag.
+    fn attempt(&self, call_id: CallId, tag: String, random: u32) -> Option<Attempt>;
     /// How to notify him, under that tag.
     fn notifier(&self, tag: String, random: u32) -> Option<NotifierTerms>;
     /// The document that tells him of the user of XMPP.
-    fn document(&self, presence: &Presence) -> Option<Content>;
+    fn document(&self, presence: &Presence) -> Option<Entity>;
 }
 
 impl Lent<'_> {
@@ -72,6 +78,11 @@ impl Lent<'_> {
 
     pub(super) fn keep(&mut self) {
         self.acts.push(Act::Keep);
+    }
+
+    /// Has a last state kept before long. One that is lost with the process is told anew after it.
+    pub(super) fn note(&mut self) {
+        self.acts.push(Act::Note);
     }
 
     /// A while from now.

@@ -5,8 +5,9 @@ use std::time::{Duration, Instant};
 
 use super::act::{Act, Lent, Word};
 use super::grounds::Grounds;
+use super::reaching::Way;
 use super::record::Consent;
-use super::returning::is_so;
+use super::returning::say_unsaid;
 use super::serve::{Serve, ServeInput};
 use super::table::Relation;
 use super::watch::{Stage, WatchInput};
@@ -50,6 +51,7 @@ impl<O> Gateway<O> {
             terms: &grounds,
             pause: limits.pause,
             answers_probes: serve.and_then(Serve::consent) == Some(Consent::Given),
+            would_refuse_probes: serve.and_then(Serve::consent) == Some(Consent::Asked),
         };
         // Nothing is done on the strength of a configuration that was replaced.
         if relation.reviewed != presence.generation {
@@ -57,20 +59,42 @@ impl<O> Gateway<O> {
             review(relation, &mut lent, grounds.footing().err());
         }
         work(relation, &mut lent);
-        presence
-            .table
-            .count_adhoc(was_adhoc, relation_is_adhoc(presence, pair));
-        self.carry(now, &key, acts, &grounds);
+        let settles = relation.settles;
+        presence.table.count_adhoc(pair, was_adhoc);
+        let settled = self.carry(now, &key, acts, &grounds, settles);
+        if settled != settles
+            && let Some(relation) = self.presence.table.get_mut(&key)
+        {
+            relation.settles = settled;
+        }
         self.rest(now, &key);
     }
 
-    fn carry(&mut self, now: Instant, pair: &Arc<Pair>, acts: Vec<Act>, grounds: &Grounds<'_>) {
-        let mut settling = None;
-        let mut failed = Vec::new();
+    /// Does what a relation wants. `settles` is the ticket for which it waited last; gives that for which it does now.
+    fn carry(
+        &mut self,
+        now: Instant,
+        pair: &Arc<Pair>,
+        acts: Vec<Act>,
+        grounds: &Grounds<'_>,
+        settles: u64,
+    ) -> u64 {
+        // A word does not overtake one that waits.
+        let behind = Some(settles).filter(|ticket| self.presence.settling.contains_key(ticket));
+        let (mut settling, mut failed) = (None, Vec::new());
         for act in acts {
+            let waits = if matches!(act, Act::Say(_)) {
+                settling.or(behind)
+            } else {
+                settling
+            };
             let output = match act {
                 Act::Keep => {
                     self.presence.changed.insert(Arc::clone(pair));
+                    continue;
+                }
+                Act::Note => {
+                    self.note(now, pair);
                     continue;
                 }
                 Act::Settle => {
@@ -92,7 +116,7 @@ impl<O> Gateway<O> {
                 }
                 Act::Say(word) => self.word(now, pair, word, grounds).ok_or(None),
             };
-            match (output, settling) {
+            match (output, waits) {
                 (Ok(output), Some(ticket)) => {
                     let held = self.presence.settling.entry(ticket).or_default();
                     held.push(Settling::Output(Box::new(output)));
@@ -105,6 +129,7 @@ impl<O> Gateway<O> {
         for what in failed {
             self.undone(now, pair, what, Failure::Transport);
         }
+        settling.unwrap_or(settles)
     }
 
     /// What is due of a relation once it has handled something.
@@ -126,9 +151,14 @@ impl<O> Gateway<O> {
         }
         let waits = relation.is_troubled() && !relation.is_waiting;
         relation.is_waiting |= waits;
+        let waits_to_say = relation.is_unheard && !relation.waits_to_say;
+        relation.waits_to_say |= waits_to_say;
         presence.table.schedule(pair, least);
         if waits {
-            self.wait_for_way(now, pair);
+            self.wait_for_way(now, pair, Way::to_sip(pair));
+        }
+        if waits_to_say {
+            self.wait_for_way(now, pair, Way::to_xmpp(pair));
         }
     }
 
@@ -194,6 +224,7 @@ impl<O> Gateway<O> {
             local: pair.sip.domain().clone(),
             remote: pair.xmpp.domain().clone(),
         };
+        let is_end = word == Word::Unsubscribed;
         let sent = Sent {
             pair: Arc::clone(pair),
             what: What::Word(word),
@@ -202,6 +233,7 @@ impl<O> Gateway<O> {
         self.presence.sent.insert(token, sent);
         if let Some(relation) = self.presence.table.get_mut(pair) {
             relation.saying = relation.saying.saturating_add(1);
+            relation.has_ended |= is_end;
         }
         let until = after(now, self.limits.deliver);
         let trace = Some(Trace::new(token.get()));
@@ -267,14 +299,11 @@ impl<O> Gateway<O> {
                 }
                 if relation.unsaid_at.is_some_and(|at| at <= lent.now) {
                     relation.unsaid_at = None;
-                    for word in std::mem::take(&mut relation.unsaid) {
-                        if is_so(relation, &word) {
-                            lent.say(word);
-                        }
-                    }
+                    say_unsaid(relation, lent);
                 }
             });
         }
+        self.keep_noted(now);
         self.look_for_ways(now);
         self.tell_changes(now);
         self.review_some(now);
@@ -307,13 +336,6 @@ impl<O> Gateway<O> {
             self.relate(now, &pair, |_, _| {});
         }
     }
-}
-
-fn relation_is_adhoc<O>(presence: &super::Presences<O>, pair: &Pair) -> bool {
-    presence
-        .table
-        .get(pair)
-        .is_some_and(|(_, relation)| relation.is_adhoc())
 }
 
 /// A relation is looked at by another configuration.

@@ -82,10 +82,7 @@ impl<O> Gateway<O> {
     ) {
         let is_new = request.headers().to().tag().is_none();
         if is_new && !self.presence.make(pair) {
-            let response = self
-                .answers
-                .troubled_request(&request, Trouble::Overload, policy::Answers::Pass);
-            return self.respond(origin, response);
+            return self.no_room(&request, origin);
         }
         if self.presence.table.get(pair).is_none() {
             return self.respond_none(&request, origin);
@@ -95,6 +92,24 @@ impl<O> Gateway<O> {
             let serve = relation.serve.get_or_insert_with(|| Box::new(Serve::new()));
             serve.handle(lent, input(number, request));
         });
+    }
+
+    /// There is no room for what a request of SIP would begin.
+    pub(super) fn no_room(&mut self, request: &Request, origin: Option<O>) {
+        let response = self
+            .answers
+            .troubled_request(request, Trouble::Overload, policy::Answers::Pass);
+        self.respond(origin, response);
+    }
+
+    /// There is none for what a user of XMPP asks.
+    pub(super) fn no_room_to_ask(&mut self, now: Instant, stanza: &Stanza, trace: Trace, hold: Option<Hold>) {
+        let error = self
+            .answers
+            .troubled_sender(stanza, Trouble::Overload, policy::Answers::Pass);
+        if let Some(error) = error {
+            self.send_back_held(now, error, trace, hold);
+        }
     }
 
     fn notified(
@@ -188,17 +203,14 @@ impl<O> Gateway<O> {
     /// He asks to see.
     fn asks(&mut self, now: Instant, pair: &Pair, stanza: &Stanza, (trace, hold): (Trace, Option<Hold>)) {
         if !self.presence.make(pair) {
-            let error = self
-                .answers
-                .troubled_sender(stanza, Trouble::Overload, policy::Answers::Pass);
-            if let Some(error) = error {
-                self.send_back_held(now, error, trace, hold);
-            }
-            return;
+            return self.no_room_to_ask(now, stanza, trace, hold);
         }
         self.relate(now, pair, |relation, lent| {
             let is_over = |watch: &Watch| matches!(watch.stage(), Stage::Over | Stage::Leaving);
             relation.watch.take_if(|watch| is_over(watch));
+            if let Some(serve) = &mut relation.serve {
+                serve.may_be_asked();
+            }
             let watch = relation.watch.get_or_insert_with(|| Box::new(Watch::new()));
             watch.handle(lent, WatchInput::Asked);
         });
@@ -209,11 +221,9 @@ impl<O> Gateway<O> {
     fn looks(&mut self, now: Instant, pair: &Pair, from: &Jid) {
         let known = self.presence.table.get(pair).map(|(_, relation)| relation);
         let has_watch = known.is_some_and(|relation| relation.watch.is_some());
-        if !has_watch {
-            let has_room = self.presence.table.adhoc() < self.presence.limits.adhoc;
-            if !has_room || !self.presence.make(pair) {
-                return;
-            }
+        let may_look = has_watch || self.presence.has_room_to_look(pair) && self.presence.make(pair);
+        if !may_look {
+            return;
         }
         let until = after(now, self.presence.limits.adhoc_time);
         self.relate(now, pair, |relation, lent| {
@@ -231,8 +241,8 @@ impl<O> Gateway<O> {
             return;
         };
         let is_whole = stanza.from().is_bare() && device.state() == State::Offline;
+        let is_there = device.state() != State::Offline;
         self.relate(now, pair, |relation, lent| {
-            let is_there = device.state() != State::Offline;
             let mut is_alone = is_whole;
             if let Some(serve) = &mut relation.serve {
                 serve.handle(
@@ -240,7 +250,7 @@ impl<O> Gateway<O> {
                     if is_whole {
                         ServeInput::Gone
                     } else {
-                        ServeInput::Device(Box::new(device.clone()))
+                        ServeInput::Device(Box::new(device))
                     },
                 );
                 is_alone |= !has_open(serve.known());

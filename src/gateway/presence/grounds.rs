@@ -1,6 +1,7 @@
 //! What the configuration says of two users, asked for when something is done between them and never kept.
 
 use std::cell::OnceCell;
+use std::sync::{Arc, LazyLock};
 
 use super::act::Terms;
 use crate::gateway::border::Border;
@@ -12,9 +13,9 @@ use crate::interwork::presence::{Presence, document, pidf};
 use crate::interwork::profile::PeerKind;
 use crate::limits::PresenceLimits;
 use crate::mime::MediaType;
-use crate::sip::subscription::{Content, NotifierTerms, SubscriberTerms};
+use crate::sip::subscription::{Attempt, Content, Entity, NotifierManner, NotifierTerms, SubscriberTerms};
 use crate::sip::transaction::Timers;
-use crate::sip::{Event, NameAddr, Scheme, SipUri, Uri, Via};
+use crate::sip::{CallId, Event, NameAddr, Scheme, SipUri, Uri, Via};
 
 /// The configuration, as it concerns one pair.
 pub(super) struct Grounds<'g> {
@@ -72,20 +73,30 @@ impl<'g> Grounds<'g> {
 impl Terms for Grounds<'_> {
     fn subscriber(&self) -> Option<SubscriberTerms> {
         let footing = self.footing().ok()?;
-        let (own, other) = self.addresses()?;
+        self.addresses()?;
         let face = &footing.peer.face;
-        let other = Uri::Sip(other);
         Some(SubscriberTerms {
-            target: other.clone(),
-            contact: contact(face, &own).ok()?,
-            from: NameAddr::new(Uri::Sip(own)),
-            to: NameAddr::new(other),
             event: Event::new(PACKAGE).ok()?,
             accept: accepted(footing.peer.profile.kind()),
             expires: self.limits.expires,
             via: Via::new(face.transport().clone(), face.host().clone(), None, BRANCH).ok()?,
             over: face.transport().clone(),
             timers: Timers::default(),
+        })
+    }
+
+    fn attempt(&self, call_id: CallId, tag: String, random: u32) -> Option<Attempt> {
+        let footing = self.footing().ok()?;
+        let (own, other) = self.addresses()?;
+        let other = Uri::Sip(other);
+        Some(Attempt {
+            target: other.clone(),
+            contact: contact(&footing.peer.face, &own).ok()?,
+            from: NameAddr::new(Uri::Sip(own)),
+            to: NameAddr::new(other),
+            call_id,
+            tag: tag.into(),
+            random,
         })
     }
 
@@ -101,34 +112,49 @@ impl Terms for Grounds<'_> {
             tag: tag.into(),
             contact: contact(&face, &own).ok()?,
             package: PACKAGE.into(),
-            usual: self.limits.expires,
-            least: self.limits.least,
-            most: self.limits.most,
-            pause: self.limits.pause,
-            farewell: self.document(&Presence::new()),
-            random,
-            via: Via::new(face.transport().clone(), face.host().clone(), None, BRANCH).ok()?,
             over: face.transport().clone(),
-            timers: Timers::default(),
+            manner: NotifierManner {
+                usual: self.limits.expires,
+                least: self.limits.least,
+                most: self.limits.most,
+                pause: self.limits.pause,
+                random,
+                via: Via::new(face.transport().clone(), face.host().clone(), None, BRANCH).ok()?,
+                timers: Timers::default(),
+            },
         })
     }
 
-    fn document(&self, presence: &Presence) -> Option<Content> {
+    fn document(&self, presence: &Presence) -> Option<Entity> {
         // To who is blocked it looks as to anybody of his kind.
         let kind = match self.footing() {
             Ok(footing) => footing.peer.profile.kind(),
             Err(_) => self.border?.kind_of(&self.pair.sip)?,
         };
         let body = pidf::write(presence, &self.pair.xmpp, kind).ok()?;
-        Some(Content {
-            kind: MediaType::parse("application/pidf+xml").ok()?,
-            body: body.into(),
-        })
+        let content = Content {
+            kind: MediaType::plain("application", "pidf+xml"),
+            // It is kept for as long as the subscription: without the room that writing it took.
+            body: body.into_boxed_slice().into(),
+        };
+        Some(content.into())
     }
 }
 
 /// The documents that a kind of peer is told that we read.
-fn accepted(kind: PeerKind) -> Vec<MediaType> {
+fn accepted(kind: PeerKind) -> Arc<[MediaType]> {
+    let types = match kind {
+        PeerKind::Microsoft => &MICROSOFT,
+        PeerKind::Simple | PeerKind::Aol => &SIMPLE,
+    };
+    Arc::clone(types)
+}
+
+/// Every subscription to such a peer shares one list.
+static SIMPLE: LazyLock<Arc<[MediaType]>> = LazyLock::new(|| read_of(PeerKind::Simple));
+static MICROSOFT: LazyLock<Arc<[MediaType]>> = LazyLock::new(|| read_of(PeerKind::Microsoft));
+
+fn read_of(kind: PeerKind) -> Arc<[MediaType]> {
     let read = document::TYPES.iter().filter(|_| kind == PeerKind::Microsoft);
     let simple = document::TYPES
         .iter()

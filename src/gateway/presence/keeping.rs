@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use super::record::{DeviceRecord, Ends, Record, ServeRecord, ServedRecord, WatchRecord};
+use super::record::{Consent, DeviceRecord, Ends, Record, ServeRecord, ServedRecord, WatchRecord};
 use super::serve::Serve;
 use super::table::Relation;
 use super::watch::{Stage, Watch};
@@ -48,7 +48,8 @@ pub(super) fn record(
     let watch = relation
         .watch
         .as_deref()
-        .and_then(|watch| watched(watch, calendar, spelling));
+        .and_then(|watch| watched(watch, calendar, spelling))
+        .or_else(|| relation.has_ended.then(ended));
     let serve = relation
         .serve
         .as_deref()
@@ -81,21 +82,37 @@ fn watched(watch: &Watch, calendar: Calendar, spelling: Option<&SipUri>) -> Opti
         dialog,
         target: spelling.map(ToString::to_string),
         shown: watch.shown().map(devices).unwrap_or_default(),
+        has_ended: false,
     })
 }
 
+/// One that is over, of which the user of XMPP has not heard.
+const fn ended() -> WatchRecord {
+    WatchRecord {
+        consent: Consent::Asked,
+        dialog: None,
+        target: None,
+        shown: Vec::new(),
+        has_ended: true,
+    }
+}
+
 fn served(serve: &Serve, calendar: Calendar) -> Option<ServeRecord> {
-    let consent = serve.consent()?;
-    let dialogs = serve.notifiers().filter_map(|notifier| {
+    let consent = serve.consent();
+    // One that is over does not live again, whether its watcher has heard of that or not.
+    let standing = serve.notifiers().filter(|notifier| !notifier.is_closing());
+    let dialogs = standing.filter_map(|notifier| {
         Some(ServedRecord {
             dialog: notifier.dialog().record(),
             event_id: notifier.event().id().map(str::to_owned),
             until: calendar.unix(notifier.until()?),
         })
     });
-    Some(ServeRecord {
+    let dialogs: Vec<ServedRecord> = dialogs.collect();
+    // Where nobody was asked there is nothing to remember but that somebody looks.
+    (consent.is_some() || !dialogs.is_empty()).then(|| ServeRecord {
         consent,
-        dialogs: dialogs.collect(),
+        dialogs,
         known: devices(serve.known()),
     })
 }

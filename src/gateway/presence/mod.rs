@@ -28,7 +28,7 @@ mod watch;
 
 use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 pub use listed::{Listed, Page, Watcher};
 pub use record::{Change, Consent, DeviceRecord, Ends, Record, ServeRecord, ServedRecord, WatchRecord};
@@ -37,7 +37,7 @@ pub use tally::{Fate, Saying, Tally};
 
 use act::Word;
 use keeping::Calendar;
-use reaching::Down;
+use reaching::{Down, Way};
 pub(super) use returning::Of;
 use table::Table;
 
@@ -75,13 +75,17 @@ pub(super) struct Presences<O> {
     turn_at: Option<Instant>,
     /// What the store is to be told of.
     changed: HashSet<Arc<Pair>>,
+    /// Whose last states it is to be told of, and when.
+    noted: VecDeque<(Instant, Arc<Pair>)>,
     /// Relations of a border before that are looked at again, a few at a time.
     review: VecDeque<Arc<Pair>>,
     review_at: Option<Instant>,
     ticket: u64,
     /// What waits for the store to have kept something.
     settling: BTreeMap<u64, Vec<Settling<O>>>,
-    down: HashMap<Domain, Down>,
+    down: BTreeMap<Way, Down>,
+    /// When the servers of each domain of SIP have answered something, where that was not long ago.
+    heard: HashMap<Domain, Instant>,
     /// Until the store has given all that it has, what happens waits here.
     restoring: Option<VecDeque<Input<O>>>,
 }
@@ -129,23 +133,37 @@ impl<O> Presences<O> {
             changes: VecDeque::new(),
             turn_at: None,
             changed: HashSet::new(),
+            noted: VecDeque::new(),
             review: VecDeque::new(),
             review_at: None,
             ticket: 0,
             settling: BTreeMap::new(),
-            down: HashMap::new(),
+            down: BTreeMap::new(),
+            heard: HashMap::new(),
             restoring: None,
         }
     }
 
     /// The far side has it, as far as anybody knows; tells whether it was one of ours.
     fn arrived(&mut self, token: Token) -> bool {
+        self.ended(token, Fate::Delivered)
+    }
+
+    /// Nothing more comes of something that was to be sent; tells whether it was one of ours.
+    fn ended(&mut self, token: Token, fate: Fate) -> bool {
         let Some(sent) = self.sent.remove(&token) else {
             return false;
         };
-        self.table.tally_mut().heard(&sent.what, Fate::Delivered);
-        if matches!(sent.what, What::Word(_)) && self.table.said(&sent.pair) {
+        self.table.tally_mut().heard(&sent.what, fate);
+        let What::Word(word) = sent.what else {
+            return true;
+        };
+        let is_end = word == Word::Unsubscribed;
+        let is_over = self.table.said(&sent.pair, is_end);
+        if is_over {
             self.table.remove(&sent.pair);
+        }
+        if is_over || is_end {
             self.changed.insert(sent.pair);
         }
         true
@@ -153,10 +171,39 @@ impl<O> Presences<O> {
 
     /// Makes room for what two users have between them; `false` where there is none.
     fn make(&mut self, pair: &Pair) -> bool {
+        let outside = self.outside(pair);
+        self.table.make(pair, outside)
+    }
+
+    /// Whether one more may look without anybody's consent.
+    fn has_room_to_look(&self, pair: &Pair) -> bool {
+        self.table.has_room_to_look(self.outside(pair), self.limits.adhoc)
+    }
+
+    /// The domain of the two that is not ours.
+    fn outside<'p>(&self, pair: &'p Pair) -> &'p Domain {
         let border = self.border.as_ref();
         let is_ours = border.is_none_or(|border| border.table().local(pair.xmpp.domain()).is_some());
         let outside = if is_ours { &pair.sip } else { &pair.xmpp };
-        self.table.make(pair, outside.domain())
+        outside.domain()
+    }
+
+    /// What waits for something, of all that is remembered for that.
+    #[cfg(test)]
+    pub(super) fn under_way(&self) -> usize {
+        [
+            self.origins.len(),
+            self.sent.len(),
+            self.arriving.len(),
+            self.changes.len(),
+            self.changed.len(),
+            self.noted.len(),
+            self.review.len(),
+            self.settling.len(),
+            self.down.len(),
+        ]
+        .into_iter()
+        .sum()
     }
 
     /// When something is to be done.
@@ -164,8 +211,13 @@ impl<O> Presences<O> {
         [
             self.table.next(),
             self.turn_at.filter(|_| !self.changes.is_empty()),
+            self.noted.front().map(|(at, _)| *at),
             self.down.values().map(Down::at).min(),
             self.review_at.filter(|_| !self.review.is_empty()),
+            // Many at a time.
+            self.arriving
+                .front()
+                .and_then(|(at, _)| at.checked_add(Duration::from_secs(1))),
         ]
         .into_iter()
         .flatten()

@@ -1,16 +1,36 @@
-//! Servers of SIP that cannot be reached: one relation asks for all of them, and when it is answered the rest go on.
+//! Servers that cannot be reached, or answer nothing: one relation tries for all of them, and when it gets through the rest go on.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use super::returning::say_unsaid;
 use super::serve::ServeInput;
 use super::watch::WatchInput;
 use crate::domain::Domain;
 use crate::gateway::conversation::Pair;
 use crate::gateway::{Gateway, after};
 
-/// The servers of a domain cannot be reached, or could not a moment ago.
+/// Where something is to go.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Way {
+    /// To the servers of a domain of SIP.
+    Sip(Domain),
+    /// In the name of the first domain, to the server of the second, of XMPP.
+    Xmpp(Domain, Domain),
+}
+
+impl Way {
+    pub(super) fn to_sip(pair: &Pair) -> Self {
+        Self::Sip(pair.sip.domain().clone())
+    }
+
+    pub(super) fn to_xmpp(pair: &Pair) -> Self {
+        Self::Xmpp(pair.sip.domain().clone(), pair.xmpp.domain().clone())
+    }
+}
+
+/// There is no way to somewhere, or was none a moment ago.
 #[derive(Debug)]
 pub(super) struct Down {
     /// When the next relation tries.
@@ -27,10 +47,9 @@ impl Down {
 }
 
 impl<O> Gateway<O> {
-    /// Something of a relation waits for the way to its SIP side.
-    pub(super) fn wait_for_way(&mut self, now: Instant, pair: &Arc<Pair>) {
-        let domain = pair.sip.domain().clone();
-        let down = self.presence.down.entry(domain).or_insert_with(|| Down {
+    /// Something of a relation waits for a way.
+    pub(super) fn wait_for_way(&mut self, now: Instant, pair: &Arc<Pair>, way: Way) {
+        let down = self.presence.down.entry(way).or_insert_with(|| Down {
             at: after(now, TRY),
             waiting: VecDeque::new(),
             is_open: false,
@@ -38,9 +57,11 @@ impl<O> Gateway<O> {
         down.waiting.push_back(Arc::clone(pair));
     }
 
-    /// The servers of a domain have answered.
-    pub(super) fn way_is_open(&mut self, now: Instant, domain: &Domain) {
-        if let Some(down) = self.presence.down.get_mut(domain)
+    /// Something got through.
+    pub(super) fn way_is_open(&mut self, now: Instant, way: impl FnOnce() -> Way) {
+        // Nearly always there is nothing to look for.
+        if !self.presence.down.is_empty()
+            && let Some(down) = self.presence.down.get_mut(&way())
             && !down.is_open
         {
             down.is_open = true;
@@ -48,17 +69,36 @@ impl<O> Gateway<O> {
         }
     }
 
+    /// The servers of a domain of SIP have answered something.
+    pub(super) fn heard_of(&mut self, now: Instant, domain: &Domain) {
+        let heard = &mut self.presence.heard;
+        if let Some(at) = heard.get_mut(domain) {
+            *at = now;
+        } else {
+            if heard.len() >= HEARD {
+                heard.retain(|_, at| now.saturating_duration_since(*at) < RECENT);
+            }
+            heard.insert(domain.clone(), now);
+        }
+    }
+
+    /// Whether they have a short while ago.
+    pub(super) fn is_heard_of(&self, now: Instant, domain: &Domain) -> bool {
+        let at = self.presence.heard.get(domain);
+        at.is_some_and(|at| now.saturating_duration_since(*at) < RECENT)
+    }
+
     /// Lets those try whose turn it is.
     pub(super) fn look_for_ways(&mut self, now: Instant) {
-        let due: Vec<Domain> = self
+        let due: Vec<Way> = self
             .presence
             .down
             .iter()
             .filter(|(_, down)| down.at <= now)
-            .map(|(domain, _)| domain.clone())
+            .map(|(way, _)| way.clone())
             .collect();
-        for domain in due {
-            let Some(down) = self.presence.down.get_mut(&domain) else {
+        for way in due {
+            let Some(down) = self.presence.down.get_mut(&way) else {
                 continue;
             };
             let (count, pause) = if down.is_open {
@@ -70,16 +110,25 @@ impl<O> Gateway<O> {
             let some = down.waiting.len().min(count);
             let trying: Vec<Arc<Pair>> = down.waiting.drain(..some).collect();
             if down.waiting.is_empty() {
-                self.presence.down.remove(&domain);
+                self.presence.down.remove(&way);
             }
             for pair in trying {
-                self.relate(now, &pair, |relation, lent| {
-                    relation.is_waiting = false;
-                    if let Some(watch) = &mut relation.watch {
-                        watch.handle(lent, WatchInput::Reachable);
+                self.relate(now, &pair, |relation, lent| match way {
+                    Way::Sip(_) => {
+                        relation.is_waiting = false;
+                        if let Some(watch) = &mut relation.watch {
+                            watch.handle(lent, WatchInput::Reachable);
+                        }
+                        if let Some(serve) = &mut relation.serve {
+                            serve.handle(lent, ServeInput::Reachable);
+                        }
                     }
-                    if let Some(serve) = &mut relation.serve {
-                        serve.handle(lent, ServeInput::Reachable);
+                    Way::Xmpp(..) => {
+                        (relation.is_unheard, relation.waits_to_say) = (false, false);
+                        say_unsaid(relation, lent);
+                        if let Some(watch) = &mut relation.watch {
+                            watch.handle(lent, WatchInput::Tellable);
+                        }
                     }
                 });
             }
@@ -87,8 +136,12 @@ impl<O> Gateway<O> {
     }
 }
 
-/// Servers that cannot be reached are tried again after this.
+/// Servers that cannot be reached, or answer nothing, are tried again after this.
 const TRY: Duration = Duration::from_secs(1);
 /// How many go on at once when they can be reached again, and how often.
 const STEP: usize = 50;
 const STEP_PAUSE: Duration = Duration::from_millis(50);
+/// Servers that have answered so recently are there: a request is given up after 32 s (RFC 3261 §17.1.2.2, timer F).
+const RECENT: Duration = Duration::from_secs(30);
+/// Of so many domains at most it is remembered whether they were heard of longer ago.
+const HEARD: usize = 1_024;

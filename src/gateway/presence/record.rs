@@ -54,13 +54,15 @@ pub struct WatchRecord {
     pub target: Option<String>,
     /// What the user of XMPP was shown last.
     pub shown: Vec<DeviceRecord>,
+    /// Whether it is over, and he has still to be told.
+    pub has_ended: bool,
 }
 
 /// A user of SIP sees one of XMPP.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ServeRecord {
-    /// Whether he may.
-    pub consent: Consent,
+    /// Whether he may; `None` where nobody was asked, because the watcher is blocked and is not to know.
+    pub consent: Option<Consent>,
     /// His subscriptions.
     pub dialogs: Vec<ServedRecord>,
     /// What is known of the user of XMPP.

@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::act::Terms as _;
+use super::act::{Terms as _, Word};
 use super::grounds::Grounds;
 use super::keeping::{self, Calendar};
 use super::listing::pair_of_ends;
@@ -19,6 +19,7 @@ use crate::limits::{SUBSCRIPTIONS_OF_A_WATCHER, WAITING_FOR_RECORDS};
 use crate::sip::Event;
 use crate::sip::dialog::Dialog;
 use crate::sip::subscription::{Authorisation, Notifier, Subscriber};
+use crate::xmpp::stanza::{Kind, PresenceType};
 
 impl<O> Gateway<O> {
     /// The same shard, which takes nothing of presence before the store has given what it has ([`Input::Restored`]).
@@ -29,7 +30,7 @@ impl<O> Gateway<O> {
     }
 
     /// Holds back what is about presence while the store has not given all that it has; gives back what may be handled.
-    pub(in crate::gateway) fn after_records(&mut self, input: Input<O>) -> Option<Input<O>> {
+    pub(in crate::gateway) fn after_records(&mut self, now: Instant, input: Input<O>) -> Option<Input<O>> {
         let Some(waiting) = &mut self.presence.restoring else {
             return Some(input);
         };
@@ -55,11 +56,34 @@ impl<O> Gateway<O> {
             | Input::Persisted { .. }
             | Input::Tick => false,
         };
-        if !is_presence || waiting.len() >= WAITING_FOR_RECORDS {
+        if !is_presence {
             return Some(input);
         }
-        waiting.push_back(input);
+        // What a user has decided finds room when nothing else does.
+        let room = WAITING_FOR_RECORDS.saturating_mul(if is_a_decision(&input) { 2 } else { 1 });
+        if waiting.len() < room {
+            waiting.push_back(input);
+        } else {
+            self.turn_away(now, input);
+        }
         None
+    }
+
+    /// Too much waits: who has asked is told so, and what servers say of their users they are asked for once the records are read.
+    fn turn_away(&mut self, now: Instant, input: Input<O>) {
+        if let Input::Blocked { request, origin, .. } = input {
+            return self.no_room(&request, origin);
+        }
+        let Input::Deliver { delivery, origin } = input else {
+            return;
+        };
+        if let Payload::Subscription { request, .. } = &delivery.payload {
+            self.no_room(request, origin);
+        } else if let Payload::Presence { stanza } = &delivery.payload
+            && stanza.kind() == Kind::Presence(PresenceType::Subscribe)
+        {
+            self.no_room_to_ask(now, stanza, delivery.trace, delivery.hold);
+        }
     }
 
     /// The store has given all that it has.
@@ -85,16 +109,16 @@ impl<O> Gateway<O> {
     }
 
     fn restore_one(&mut self, now: Instant, pair: &Pair, record: Record, calendar: Calendar) {
-        // Not all at once: a restart is no storm for those around it.
-        let spread = u64::from(self.names.random()) % SPREAD;
-        let resume = after(now, Duration::from_millis(spread));
+        let turn = turn(self.presence.table.len(), self.names.random());
+        let resume = after(now, turn);
         let (border, limits) = (self.presence.border.clone(), Arc::clone(&self.presence.limits));
         if let Some(target) = record.watch.as_ref().and_then(|watch| watch.target.as_deref()) {
             self.spellings.restore(pair, target);
         }
         let spelling = self.spellings.of(pair).cloned();
         let grounds = Grounds::new(border.as_deref(), pair, &limits, spelling.as_ref());
-        let watch = record.watch.map(|watch| {
+        let has_ended = record.watch.as_ref().is_some_and(|watch| watch.has_ended);
+        let watch = record.watch.filter(|_| !has_ended).map(|watch| {
             let random = self.names.random();
             restored_watch(now, watch, &grounds, (calendar, resume), random)
         });
@@ -110,6 +134,11 @@ impl<O> Gateway<O> {
         relation.is_resumed = true;
         relation.watch = relation.watch.take().or_else(|| watch.map(Box::new));
         relation.serve = relation.serve.take().or_else(|| serve.map(Box::new));
+        if has_ended && !relation.has_ended {
+            relation.has_ended = true;
+            relation.unsaid.push(Word::Unsubscribed);
+            relation.unsaid_at = Some(resume);
+        }
         self.relate(now, pair, |_, _| {});
     }
 
@@ -121,8 +150,8 @@ impl<O> Gateway<O> {
         calendar: Calendar,
     ) -> Vec<Notifier> {
         let authorisation = match serve.consent {
-            Consent::Given => Authorisation::Active,
-            Consent::Asked => Authorisation::Pending,
+            Some(Consent::Given) | None => Authorisation::Active,
+            Some(Consent::Asked) => Authorisation::Pending,
         };
         let dialogs = serve.dialogs.iter().take(SUBSCRIPTIONS_OF_A_WATCHER);
         dialogs
@@ -135,9 +164,39 @@ impl<O> Gateway<O> {
                     event.params_mut().set("id", Some(id)).ok()?;
                 }
                 let left = calendar.until(served.until);
-                Some(Notifier::resume(now, terms, (dialog, event), authorisation, left))
+                Some(Notifier::resume(
+                    now,
+                    terms.manner,
+                    (dialog, event),
+                    authorisation,
+                    left,
+                ))
             })
             .collect()
+    }
+}
+
+/// Whether a user has decided something, which he is not asked again.
+fn is_a_decision<O>(input: &Input<O>) -> bool {
+    let Input::Deliver { delivery, .. } = input else {
+        return false;
+    };
+    let Payload::Presence { stanza } = &delivery.payload else {
+        return false;
+    };
+    match stanza.kind() {
+        Kind::Presence(PresenceType::Subscribed | PresenceType::Unsubscribed | PresenceType::Unsubscribe) => {
+            true
+        }
+        Kind::Presence(
+            PresenceType::Available
+            | PresenceType::Unavailable
+            | PresenceType::Subscribe
+            | PresenceType::Probe
+            | PresenceType::Error,
+        )
+        | Kind::Message(_)
+        | Kind::Iq(_) => false,
     }
 }
 
@@ -158,8 +217,40 @@ fn restored_watch(
     Watch::restored(record.consent, subscriber, shown, resume)
 }
 
-/// Within so many milliseconds what was left by the process before is taken up: soon enough to be right within ten seconds, spread
-/// enough to be no storm.
+/// When a relation that the process before has left is taken up, which is the last of so many. Not all at once: a restart is no storm to
+/// those around it.
+fn turn(count: usize, random: u32) -> Duration {
+    let spread = Duration::from_millis(u64::from(random) % SPREAD);
+    let count = u64::try_from(count).unwrap_or(u64::MAX);
+    spread.max(Duration::from_millis(count.saturating_mul(1_000) / PER_SECOND))
+}
+
+/// Within so many milliseconds those are taken up that are not many: soon enough to be right within ten seconds.
 const SPREAD: u64 = 4_000;
+/// Of many, no more are taken up in a second than so: of 10,000 still all within eight seconds, though one shard has them all.
+const PER_SECOND: u64 = 1_250;
 /// More than any process can have sent in a dialog after what it last wrote down of it.
 const SKIPPED: u32 = 100_000;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_few_are_taken_up_within_seconds_and_of_many_so_many_in_a_second() {
+        for (count, random, milliseconds) in [
+            (1, 0, 0),
+            (1, 3_999, 3_999),
+            (10, 4_000, 8),
+            (4_000, 17, 3_200),
+            (10_000, 3_999, 8_000),
+            (100_000, 3_999, 80_000),
+        ] {
+            assert_eq!(
+                turn(count, random),
+                Duration::from_millis(milliseconds),
+                "{count} {random}"
+            );
+        }
+    }
+}

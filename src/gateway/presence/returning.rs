@@ -4,11 +4,12 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::act::{Lent, Word};
+use super::reaching::Way;
 use super::record::Consent;
 use super::serve::{Serve, ServeInput};
 use super::table::Relation;
 use super::tally::Fate;
-use super::watch::{Stage, WatchInput};
+use super::watch::{Stage, Undone, WatchInput};
 use super::{Sent, What};
 use crate::gateway::answer::Trouble;
 use crate::gateway::conversation::Pair;
@@ -29,25 +30,22 @@ pub(in crate::gateway) enum Of {
 }
 
 impl<O> Gateway<O> {
-    /// A request about presence was answered.
+    /// A request about presence was answered; gives back the answer to another.
     pub(in crate::gateway) fn presence_answered(
         &mut self,
         now: Instant,
         token: Token,
-        response: &Response,
-    ) -> Of {
+        response: Box<Response>,
+    ) -> Option<Box<Response>> {
         if response.status().is_provisional() {
-            return match self.presence.sent.contains_key(&token) {
-                true => Of::Presence,
-                false => Of::Other,
-            };
+            let is_presence = self.presence.sent.contains_key(&token);
+            return (!is_presence).then_some(response);
         }
         let Some(sent) = self.presence.sent.remove(&token) else {
-            return Of::Other;
+            return Some(response);
         };
         let tally = self.presence.table.tally_mut();
-        tally.heard(&sent.what, Fate::of(response));
-        let response = Box::new(response.clone());
+        tally.heard(&sent.what, Fate::of(&response));
         match sent.what {
             What::Subscribe(_) => self.relate(now, &sent.pair, |relation, lent| {
                 if let Some(watch) = &mut relation.watch {
@@ -61,8 +59,9 @@ impl<O> Gateway<O> {
             }),
             What::Word(_) => {}
         }
-        self.way_is_open(now, sent.pair.sip.domain());
-        Of::Presence
+        self.heard_of(now, sent.pair.sip.domain());
+        self.way_is_open(now, || Way::to_sip(&sent.pair));
+        None
     }
 
     /// Something about presence was not sent, or nobody answered it.
@@ -93,6 +92,11 @@ impl<O> Gateway<O> {
 
     pub(super) fn undone(&mut self, now: Instant, pair: &Arc<Pair>, what: What, failure: Failure) {
         self.presence.table.tally_mut().heard(&what, Fate::Failed);
+        let undone = match failure {
+            Failure::Transport => Undone::Unreached,
+            Failure::Timeout if self.is_heard_of(now, pair.sip.domain()) => Undone::Alone,
+            Failure::Timeout => Undone::Silent,
+        };
         self.relate(now, pair, |relation, lent| match what {
             What::Subscribe(attempt) => {
                 if let Some(watch) = &mut relation.watch
@@ -100,7 +104,7 @@ impl<O> Gateway<O> {
                         .subscriber()
                         .is_some_and(|subscriber| subscriber.is_of(&attempt))
                 {
-                    watch.handle(lent, WatchInput::Failed(failure));
+                    watch.handle(lent, WatchInput::Failed(undone));
                 }
             }
             What::Notify(number) => {
@@ -110,6 +114,7 @@ impl<O> Gateway<O> {
             }
             What::Word(word) => {
                 relation.saying = relation.saying.saturating_sub(1);
+                relation.is_unheard = true;
                 unsaid(relation, lent, word);
             }
         });
@@ -121,7 +126,9 @@ impl<O> Gateway<O> {
         match self.presence.sent.get_mut(&token) {
             Some(sent) => {
                 sent.written = Some((epoch, until));
+                let pair = Arc::clone(&sent.pair);
                 self.presence.arriving.push_back((until, token));
+                self.way_is_open(now, || Way::to_xmpp(&pair));
                 Of::Presence
             }
             None => Of::Other,
@@ -147,13 +154,15 @@ impl<O> Gateway<O> {
                 && sent.pair.sip.domain() == local
                 && sent.pair.xmpp.domain() == remote
         };
-        let lost: Vec<Token> = self
+        let mut lost: Vec<Token> = self
             .presence
             .sent
             .iter()
             .filter(|(_, sent)| is_lost(sent))
             .map(|(token, _)| *token)
             .collect();
+        // In the order in which it was said.
+        lost.sort_unstable();
         for token in lost {
             let _about = self.presence_returned(now, token, Trouble::Broken);
         }
@@ -163,9 +172,10 @@ impl<O> Gateway<O> {
 /// Something did not reach the user of XMPP: it is said again, or what it was about.
 fn unsaid(relation: &mut Relation, lent: &mut Lent<'_>, word: Word) {
     match word {
-        Word::Device(_, None) if relation.watch.is_some() => {
+        // What was for one of his devices alone, all of them may hear again.
+        Word::Device(device, _) if relation.watch.is_some() => {
             if let Some(watch) = &mut relation.watch {
-                watch.handle(lent, WatchInput::Untold);
+                watch.handle(lent, WatchInput::Untold(device.name().to_owned()));
             }
         }
         Word::Probe => {
@@ -176,14 +186,20 @@ fn unsaid(relation: &mut Relation, lent: &mut Lent<'_>, word: Word) {
                 serve.handle(lent, ServeInput::Unprobed);
             }
         }
-        // It was for a device that has asked, and asks again when it comes back.
+        // It was for a device that has asked, about somebody who is seen no more.
         Word::Device(_, Some(_)) | Word::Unavailable => {}
         Word::Subscribe | Word::Subscribed | Word::Unsubscribed | Word::Device(_, None) => {
             relation.unsaid.retain(|other| *other != word);
             relation.unsaid.push(word);
+            if relation.unsaid_at.is_some_and(|at| at > lent.now) {
+                // That was out of turn, to see whether there is a way again.
+                return;
+            }
             relation.unsaid_tries = relation.unsaid_tries.saturating_add(1);
             if relation.unsaid_tries > TRIES {
                 relation.unsaid.clear();
+                relation.has_ended = false;
+                lent.keep();
             }
             let doubled = AGAIN.saturating_mul(1_u32.checked_shl(relation.unsaid_tries.min(6)).unwrap_or(1));
             relation.unsaid_at = Some(lent.after(doubled));
@@ -191,8 +207,19 @@ fn unsaid(relation: &mut Relation, lent: &mut Lent<'_>, word: Word) {
     }
 }
 
+/// Says what could not be said and is still so.
+pub(super) fn say_unsaid(relation: &mut Relation, lent: &mut Lent<'_>) {
+    for word in std::mem::take(&mut relation.unsaid) {
+        if is_so(relation, &word) {
+            lent.say(word);
+        } else if word == Word::Unsubscribed {
+            relation.has_ended = false;
+        }
+    }
+}
+
 /// Whether what was to be said is still so: other things may have been said and decided meanwhile.
-pub(super) fn is_so(relation: &Relation, word: &Word) -> bool {
+fn is_so(relation: &Relation, word: &Word) -> bool {
     let watch = relation.watch.as_deref();
     let sees = watch.is_some_and(|watch| {
         watch.consent() == Consent::Given && !matches!(watch.stage(), Stage::Leaving | Stage::Over)

@@ -6,15 +6,15 @@
 
 mod arriving;
 mod hearing;
+mod telling;
 
+use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
-use super::act::{Act, Lent, Word};
+use super::act::{Lent, Word};
 use super::record::Consent;
 use crate::interwork::presence::{Device, Presence, State};
-use crate::sip::subscription::{
-    Authorisation, Content, Ending, Notifier, NotifierInput, NotifierOutput, NotifierOver,
-};
+use crate::sip::subscription::{Ending, Notifier, NotifierInput};
 use crate::sip::transaction::Failure;
 use crate::sip::{Request, Response};
 
@@ -24,17 +24,26 @@ pub(in crate::gateway) struct Serve {
     consent: Option<Consent>,
     /// When the user of XMPP was asked last.
     asked: Option<Instant>,
+    /// Until when he is not asked again, because he has said no.
+    refused_until: Option<Instant>,
     visibility: Visibility,
     served: Vec<Served>,
     /// Subscriptions that wait for the state.
     arriving: Vec<Arriving>,
     count: u32,
     known: Presence,
+    /// Whether some of his devices may have spoken while nothing came in, so that the next who looks has his server asked.
+    is_partial: bool,
     /// When anything was last heard of the user of XMPP.
     heard: Option<Instant>,
     /// When what the process before has left is taken up, and when it is told whatever was heard.
     resume: Option<Instant>,
     again: Option<Instant>,
+    /// The devices that were known when his server was asked, and have not been heard since; and for how long they may be.
+    doubtful: BTreeSet<String>,
+    doubt: Option<Instant>,
+    /// When his server is asked how he is, if it says that he lets see and no more, or could not be asked.
+    unheard: Option<Instant>,
     is_dirty: bool,
     why: &'static str,
 }
@@ -106,14 +115,19 @@ impl Serve {
         Self {
             consent: None,
             asked: None,
+            refused_until: None,
             visibility: Visibility::Own,
             served: Vec::new(),
             arriving: Vec::new(),
             count: 0,
             known: Presence::new(),
+            is_partial: false,
             heard: None,
             resume: None,
             again: None,
+            doubtful: BTreeSet::new(),
+            doubt: None,
+            unheard: None,
             is_dirty: false,
             why: "",
         }
@@ -122,16 +136,24 @@ impl Serve {
     /// What the process before has left, taken up at `resume`.
     pub(super) fn restored(
         now: Instant,
-        consent: Consent,
+        consent: Option<Consent>,
         notifiers: Vec<Notifier>,
         known: Presence,
         resume: Instant,
     ) -> Self {
         let mut this = Self {
-            consent: Some(consent),
+            consent,
             // He was asked in another life, and is not asked again.
-            asked: Some(now),
-            known,
+            asked: consent.map(|_| now),
+            // Nobody was asked about a watcher who is blocked.
+            visibility: consent.map_or(Visibility::Offline, |_| Visibility::Own),
+            is_partial: notifiers.is_empty(),
+            // Who looks later is told what is true then.
+            known: if notifiers.is_empty() {
+                Presence::new()
+            } else {
+                known
+            },
             resume: (!notifiers.is_empty()).then_some(resume),
             why: "taken up from before the restart",
             ..Self::new()
@@ -149,7 +171,10 @@ impl Serve {
 
     /// Whether nothing is left of it that has to be remembered.
     pub(in crate::gateway) fn is_over(&self) -> bool {
-        self.consent.is_none() && self.served.is_empty() && self.arriving.is_empty()
+        self.consent.is_none()
+            && self.served.is_empty()
+            && self.arriving.is_empty()
+            && self.refused_until.is_none()
     }
 
     pub(super) fn notifiers(&self) -> impl Iterator<Item = &Notifier> {
@@ -181,6 +206,7 @@ impl Serve {
             (Visibility::Own, Some(Consent::Given), false) => "active",
             (Visibility::Own, Some(Consent::Given), true) => "dormant",
             (Visibility::Own, Some(Consent::Asked), _) => "pending",
+            (Visibility::Own, None, true) if self.refused_until.is_some() => "refused",
             (Visibility::Own, None, _) => "polling",
         }
     }
@@ -204,6 +230,9 @@ impl Serve {
             .chain(self.resume)
             .chain(self.again)
             .chain(self.forgotten_at())
+            .chain(self.refused_until)
+            .chain(self.doubt)
+            .chain(self.unheard)
             .min()
     }
 
@@ -239,6 +268,7 @@ impl Serve {
                 if self.known.devices().iter().any(is_there) || self.heard.is_none() {
                     self.known = Presence::new();
                 }
+                self.doubtful.clear();
                 self.learned(lent);
             }
             ServeInput::Subscribed => self.consented(lent),
@@ -268,8 +298,11 @@ impl Serve {
                 }
             }
             ServeInput::Unprobed => {
+                self.is_partial = true;
                 if self.again.take().is_some() {
                     self.resume = Some(lent.after(SOON));
+                } else if !self.served.is_empty() || !self.arriving.is_empty() {
+                    self.unheard = Some(lent.after(SOON));
                 }
             }
             ServeInput::Reachable => {
@@ -294,19 +327,6 @@ impl Serve {
         self.follow(lent, &mut answering);
     }
 
-    /// Tells its subscriptions what has changed.
-    pub(in crate::gateway) fn tell(&mut self, lent: &mut Lent<'_>) {
-        self.is_dirty = false;
-        self.again = None;
-        let (authorisation, content) = self.view(lent);
-        for served in &mut self.served {
-            served
-                .notifier
-                .handle(lent.now, NotifierInput::State(authorisation, content.clone()));
-        }
-        self.follow(lent, &mut Vec::new());
-    }
-
     fn served(&mut self, number: u32) -> Option<&mut Served> {
         self.served.iter_mut().find(|served| served.number == number)
     }
@@ -320,22 +340,6 @@ impl Serve {
         });
     }
 
-    /// What may be seen now.
-    //
-    //= rfc8048#5.3.2
-    //# if the SIP-to-XMPP gateway does not have meaningful information about the availability state of the XMPP user, then the
-    //# NOTIFY MUST be empty as allowed by [RFC6665].
-    fn view(&self, lent: &Lent<'_>) -> (Authorisation, Option<Content>) {
-        match (self.visibility, self.consent) {
-            (Visibility::Offline, _) => (Authorisation::Active, lent.terms.document(&Presence::new())),
-            (Visibility::Own, Some(Consent::Given)) => {
-                let content = self.heard.and_then(|_| lent.terms.document(&self.known));
-                (Authorisation::Active, content)
-            }
-            (Visibility::Own | Visibility::None, _) => (Authorisation::Pending, None),
-        }
-    }
-
     fn timer(&mut self, lent: &mut Lent<'_>) {
         let now = lent.now;
         for served in &mut self.served {
@@ -346,13 +350,23 @@ impl Serve {
         if self.resume.take_if(|at| *at <= now).is_some() {
             let is_own = self.visibility == Visibility::Own;
             match self.consent.filter(|_| is_own) {
-                Some(Consent::Given) => lent.say(Word::Probe),
+                Some(Consent::Given) => self.probe(lent),
                 // His answer may have been lost with the process. His server keeps the question from him that he has heard already (RFC 6121
                 // A.3.1), and answers by itself what he has answered.
                 Some(Consent::Asked) => lent.say(Word::Subscribe),
                 None => {}
             }
             self.again = Some(lent.after(ANSWER));
+        }
+        if self.doubt.take_if(|at| *at <= now).is_some() {
+            self.forget_doubtful(lent);
+        }
+        if self.unheard.take_if(|at| *at <= now).is_some()
+            && (self.heard.is_none() || self.is_partial)
+            && self.consent == Some(Consent::Given)
+            && self.visibility == Visibility::Own
+        {
+            self.probe(lent);
         }
         if self.again.take_if(|at| *at <= now).is_some() {
             if self.consent == Some(Consent::Given)
@@ -377,60 +391,15 @@ impl Serve {
             self.consent = None;
             lent.keep();
         }
+        self.refused_until.take_if(|at| *at <= now);
         self.admit(lent, |arriving| arriving.until <= now);
-    }
-
-    /// Does what the notifiers want. `answering` says which request each of them has in hand.
-    fn follow(&mut self, lent: &mut Lent<'_>, answering: &mut Vec<(u32, u64)>) {
-        let mut over = Vec::new();
-        for served in &mut self.served {
-            while let Some(output) = served.notifier.poll() {
-                match output {
-                    NotifierOutput::Answer(response) => {
-                        let at = answering.iter().position(|(number, _)| *number == served.number);
-                        if let Some(at) = at {
-                            let (_, request) = answering.remove(at);
-                            lent.acts.push(Act::Answer(request, response));
-                        }
-                    }
-                    NotifierOutput::Send(request) => {
-                        lent.acts.push(Act::Notify(served.number, request));
-                    }
-                    NotifierOutput::Refreshed => {
-                        let is_old = self
-                            .heard
-                            .is_none_or(|at| lent.now.saturating_duration_since(at) > FRESH);
-                        let is_own = self.visibility == Visibility::Own;
-                        if is_old && is_own && self.consent == Some(Consent::Given) {
-                            lent.acts.push(Act::Say(Word::Probe));
-                        }
-                    }
-                    NotifierOutput::Over(why) => over.push((served.number, why)),
-                }
-            }
-        }
-        if over.is_empty() {
-            return;
-        }
-        self.served
-            .retain(|served| over.iter().all(|(number, _)| *number != served.number));
-        lent.keep();
-        let has_left = over
-            .iter()
-            .any(|(_, why)| matches!(why, NotifierOver::Left | NotifierOver::Expired));
-        //= rfc8048#5.3.3
-        //# A presence-aware SIP-to-XMPP gateway is then responsible for: [...] Sending an XMPP <presence/> stanza of type
-        //# "unavailable" to the XMPP contact.
-        let is_own = self.visibility == Visibility::Own;
-        if has_left && is_own && self.served.is_empty() && self.consent == Some(Consent::Given) {
-            self.why = "the user of SIP does not look at present";
-            lent.say(Word::Unavailable);
-        }
     }
 }
 
 /// How long a subscription waits for the state of one whose state is not known.
 const MOMENT: Duration = Duration::from_secs(1);
+/// His devices answer his server's probe one by one: what none of them said for so long is not there.
+const ROUND: Duration = Duration::from_secs(1);
 /// The same for a question that is asked once.
 const POLL: Duration = Duration::from_secs(3);
 /// How long the other devices of a user have to say something as well.
@@ -445,5 +414,7 @@ const ASK_SERVER: Duration = Duration::from_secs(60);
 const FRESH: Duration = Duration::from_secs(600);
 /// A user who has not decided is asked once in so long, however often his watcher subscribes.
 const ASK_AGAIN: Duration = Duration::from_secs(86_400);
+/// Who has said no to a watcher is not asked again by him for so long.
+const REFUSED: Duration = Duration::from_secs(3_600);
 /// When a watcher may try again.
 const LATER: Duration = Duration::from_secs(3_600);

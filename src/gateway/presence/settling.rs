@@ -1,11 +1,16 @@
 //! What waits until the store has kept something, and what the store is given.
 
-use super::Settling;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
 use super::keeping;
 use super::record::Change;
-use crate::gateway::Gateway;
+use super::{Fate, Settling};
+use crate::gateway::conversation::Pair;
 use crate::gateway::event::Output;
 use crate::gateway::hold::Hold;
+use crate::gateway::{Gateway, after};
+use crate::xmpp::stanza::{Kind, PresenceType};
 
 impl<O> Gateway<O> {
     /// What keeps the sender of something answerable until it is kept.
@@ -16,6 +21,31 @@ impl<O> Gateway<O> {
             let ticket = self.presence.ticket.saturating_add(1);
             let held = self.presence.settling.entry(ticket).or_default();
             held.push(Settling::Hold(hold));
+        }
+    }
+
+    /// A last state has changed: it is written with whatever else changes of its kind within a while.
+    pub(super) fn note(&mut self, now: Instant, pair: &Arc<Pair>) {
+        let presence = &mut self.presence;
+        if self.stopping.is_some() {
+            presence.changed.insert(Arc::clone(pair));
+        } else if let Some(relation) = presence.table.get_mut(pair)
+            && !relation.is_noted
+        {
+            relation.is_noted = true;
+            presence.noted.push_back((after(now, NOTED), Arc::clone(pair)));
+        }
+    }
+
+    /// Has those last states kept whose time has come; all of them where there is no later.
+    pub(in crate::gateway) fn keep_noted(&mut self, now: Instant) {
+        let presence = &mut self.presence;
+        let is_last = self.stopping.is_some();
+        while let Some((_, pair)) = presence.noted.pop_front_if(|(at, _)| is_last || *at <= now) {
+            if let Some(relation) = presence.table.get_mut(&pair) {
+                relation.is_noted = false;
+                presence.changed.insert(pair);
+            }
         }
     }
 
@@ -31,13 +61,14 @@ impl<O> Gateway<O> {
             presence.changed.clear();
             return self.kept(u64::MAX);
         };
-        let changed = std::mem::take(&mut presence.changed);
-        let changes = changed.iter().map(|pair| {
-            let relation = presence.table.get(pair).map(|(_, relation)| relation);
-            match relation.and_then(|relation| keeping::record(pair, relation, calendar, spellings.of(pair)))
+        let table = &presence.table;
+        let changes = presence.changed.drain().map(|pair| {
+            let relation = table.get(&pair).map(|(_, relation)| relation);
+            match relation
+                .and_then(|relation| keeping::record(&pair, relation, calendar, spellings.of(&pair)))
             {
                 Some(record) => Change::Put(Box::new(record)),
-                None => Change::Forget(keeping::ends(pair)),
+                None => Change::Forget(keeping::ends(&pair)),
             }
         });
         let changes = changes.collect();
@@ -45,6 +76,25 @@ impl<O> Gateway<O> {
             ticket: presence.ticket,
             changes,
         });
+    }
+
+    /// Says what has waited for the store, unless the configuration has changed meanwhile and keeps him out who asks.
+    fn say_what_waited(&mut self, output: Output<O>) {
+        if let Output::Send {
+            stanza,
+            token: Some(token),
+            ..
+        } = &output
+            && stanza.kind() == Kind::Presence(PresenceType::Subscribe)
+        {
+            let pair = Pair::new(stanza.to(), stanza.from());
+            let border = self.presence.border.as_ref();
+            if border.is_some_and(|border| border.footing(&pair).is_err()) {
+                self.presence.ended(*token, Fate::Failed);
+                return;
+            }
+        }
+        self.ready.push_back(output);
     }
 
     /// The store has kept everything up to that ticket.
@@ -55,10 +105,13 @@ impl<O> Gateway<O> {
             }
             for settled in entry.remove() {
                 match settled {
-                    Settling::Output(output) => self.ready.push_back(*output),
+                    Settling::Output(output) => self.say_what_waited(*output),
                     Settling::Hold(hold) => drop(hold),
                 }
             }
         }
     }
 }
+
+/// A last state is kept so long after it changed, with all that it has become by then.
+const NOTED: Duration = Duration::from_secs(30);

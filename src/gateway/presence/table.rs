@@ -1,6 +1,6 @@
 //! The relations of a shard: found by their pair, woken in the order of their times, bounded in number.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap};
 use std::ops::Bound;
 use std::sync::Arc;
 use std::time::Instant;
@@ -25,12 +25,21 @@ pub(in crate::gateway) struct Relation {
     pub(super) saying: usize,
     /// Whether the process before has sent in its dialogs what it may not have written down.
     pub(super) is_resumed: bool,
+    /// Whether the user of XMPP has still to be told that he may not see any more.
+    pub(super) has_ended: bool,
     /// How often something could not be said.
     pub(super) unsaid_tries: u32,
     /// Whether it stands in the queue of those that have a change to tell.
     pub(super) is_queued: bool,
+    /// Whether it stands in the queue of those whose last states are to be kept.
+    pub(super) is_noted: bool,
     /// Whether it waits for the way to the SIP side.
     pub(super) is_waiting: bool,
+    /// Whether something that was said came back, and whether it waits for the way to the XMPP side.
+    pub(super) is_unheard: bool,
+    pub(super) waits_to_say: bool,
+    /// The ticket of the store for which something of it waited last.
+    pub(super) settles: u64,
     /// By which configuration it was looked at last.
     pub(super) reviewed: u32,
     wakes_at: Option<Instant>,
@@ -44,11 +53,20 @@ pub(in crate::gateway) struct Relation {
 #[derive(Debug)]
 pub(in crate::gateway) struct Table {
     most: usize,
-    relations: BTreeMap<Arc<Pair>, Relation>,
+    relations: HashMap<Arc<Pair>, Relation>,
+    /// The same in their order, for who lists them.
+    order: BTreeSet<Arc<Pair>>,
     times: BTreeSet<(Instant, Arc<Pair>)>,
-    by_domain: HashMap<Domain, usize>,
+    by_domain: HashMap<Domain, Places>,
     adhoc: usize,
     tally: Tally,
+}
+
+/// What relations with one domain take of the table, and how many of them are without anybody's consent.
+#[derive(Debug, Default)]
+struct Places {
+    all: usize,
+    adhoc: usize,
 }
 
 impl Relation {
@@ -91,12 +109,17 @@ impl Table {
     pub(super) fn new(most: usize) -> Self {
         Self {
             most,
-            relations: BTreeMap::new(),
+            relations: HashMap::new(),
+            order: BTreeSet::new(),
             times: BTreeSet::new(),
             by_domain: HashMap::new(),
             adhoc: 0,
             tally: Tally::default(),
         }
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.relations.len()
     }
 
     /// The key and the relation of a pair.
@@ -111,7 +134,9 @@ impl Table {
     /// All of them in their order, from the first after `after` on.
     pub(super) fn after(&self, after: Option<&Pair>) -> impl Iterator<Item = (&Arc<Pair>, &Relation)> {
         let from = after.map_or(Bound::Unbounded, Bound::Excluded);
-        self.relations.range::<Pair, _>((from, Bound::Unbounded))
+        self.order
+            .range::<Pair, _>((from, Bound::Unbounded))
+            .filter_map(|pair| self.relations.get_key_value(pair))
     }
 
     /// Makes one where there is none; `false` where there is no room. One domain outside leaves half of it to others.
@@ -119,40 +144,62 @@ impl Table {
         if self.relations.contains_key(pair) {
             return true;
         }
-        let of_domain = self.by_domain.get(outside).copied().unwrap_or_default();
+        let of_domain = self.by_domain.get(outside).map_or(0, |places| places.all);
         if self.relations.len() >= self.most || of_domain >= self.most.div_ceil(SHARE) {
             return false;
         }
-        let count = self.by_domain.entry(outside.clone()).or_default();
-        *count = count.saturating_add(1);
+        let places = self.by_domain.entry(outside.clone()).or_default();
+        places.all = places.all.saturating_add(1);
         let relation = Relation {
             outside: Some(outside.clone()),
             ..Relation::default()
         };
-        self.relations.insert(Arc::new(pair.clone()), relation);
+        let key = Arc::new(pair.clone());
+        self.order.insert(Arc::clone(&key));
+        self.relations.insert(key, relation);
         true
     }
 
     /// A stanza of a pair has arrived; tells whether nothing is left of it now.
-    pub(super) fn said(&mut self, pair: &Pair) -> bool {
+    pub(super) fn said(&mut self, pair: &Pair, is_end: bool) -> bool {
         let Some(relation) = self.relations.get_mut(pair) else {
             return false;
         };
         relation.saying = relation.saying.saturating_sub(1);
         relation.unsaid_tries = 0;
+        relation.has_ended &= !is_end;
         relation.is_over()
     }
 
     /// How many see without anybody's consent.
+    #[cfg(test)]
     pub(super) const fn adhoc(&self) -> usize {
         self.adhoc
     }
 
-    pub(super) const fn count_adhoc(&mut self, was: bool, is: bool) {
-        match (was, is) {
-            (false, true) => self.adhoc = self.adhoc.saturating_add(1),
-            (true, false) => self.adhoc = self.adhoc.saturating_sub(1),
-            (true, true) | (false, false) => {}
+    /// Whether one more may look at somebody of that domain, or somebody of it at one of ours, without anybody's consent, where so
+    /// many may. One domain leaves half of that to others.
+    pub(super) fn has_room_to_look(&self, outside: &Domain, most: usize) -> bool {
+        let of_domain = self.by_domain.get(outside).map_or(0, |places| places.adhoc);
+        self.adhoc < most && of_domain < most.div_ceil(SHARE)
+    }
+
+    /// Counts a relation that was without consent, or not, as what it is now.
+    pub(super) fn count_adhoc(&mut self, pair: &Pair, was: bool) {
+        let Some(relation) = self.relations.get(pair) else {
+            return;
+        };
+        let places = relation
+            .outside
+            .as_ref()
+            .and_then(|outside| self.by_domain.get_mut(outside));
+        let counts = std::iter::once(&mut self.adhoc).chain(places.map(|places| &mut places.adhoc));
+        for count in counts {
+            *count = match (was, relation.is_adhoc()) {
+                (false, true) => count.saturating_add(1),
+                (true, false) => count.saturating_sub(1),
+                (true, true) | (false, false) => *count,
+            };
         }
     }
 
@@ -194,15 +241,16 @@ impl Table {
 
     pub(super) fn remove(&mut self, pair: &Pair) -> Option<Relation> {
         let (key, relation) = self.relations.remove_entry(pair)?;
+        self.order.remove(&key);
         self.tally.moved(relation.counted, States::default());
         if let Some(at) = relation.wakes_at {
             self.times.remove(&(at, key));
         }
         if let Some(outside) = &relation.outside
-            && let Some(count) = self.by_domain.get_mut(outside)
+            && let Some(places) = self.by_domain.get_mut(outside)
         {
-            *count = count.saturating_sub(1);
-            if *count == 0 {
+            places.all = places.all.saturating_sub(1);
+            if places.all == 0 {
                 self.by_domain.remove(outside);
             }
         }
@@ -212,3 +260,40 @@ impl Table {
 
 /// The part of all that relations with one domain may be is one of so many.
 const SHARE: usize = 2;
+
+#[cfg(test)]
+#[allow(clippy::disallowed_methods, reason = "any time will do")]
+mod tests {
+    use super::*;
+    use crate::xmpp::Jid;
+
+    #[test]
+    fn those_who_look_at_one_domain_without_consent_leave_places_to_others() {
+        let now = Instant::now();
+        let mut table = Table::new(100);
+        let mut looks = |user: u32, domain: &str| {
+            let pair = Pair::new(
+                &Jid::parse(&format!("bob{user}@corp.example")).unwrap(),
+                &Jid::parse(&format!("alice@{domain}")).unwrap(),
+            );
+            let outside = pair.sip.domain();
+            if !table.has_room_to_look(outside, 4) || !table.make(&pair, outside) {
+                return None;
+            }
+            table.get_mut(&pair)?.watch = Some(Box::new(Watch::adhoc(now)));
+            table.count_adhoc(&pair, false);
+            Some(pair)
+        };
+        let first = looks(1, "many.example").unwrap();
+        assert!(looks(2, "many.example").is_some());
+        assert!(looks(3, "many.example").is_none());
+        assert!(looks(4, "few.example").is_some());
+        assert!(looks(5, "others.example").is_some());
+        assert!(looks(6, "more.example").is_none(), "there are no more at all");
+        table.get_mut(&first).unwrap().watch = None;
+        table.count_adhoc(&first, true);
+        table.remove(&first);
+        assert_eq!(table.adhoc(), 3);
+        assert!(table.has_room_to_look(&Domain::parse("many.example").unwrap(), 4));
+    }
+}

@@ -7,13 +7,14 @@
 mod following;
 mod showing;
 
+use std::collections::BTreeSet;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::act::{Lent, Word};
 use super::record::Consent;
 use crate::interwork::presence::Presence;
 use crate::sip::subscription::{Subscriber, SubscriberInput};
-use crate::sip::transaction::Failure;
 use crate::sip::{Request, Response};
 use crate::xmpp::Jid;
 
@@ -31,15 +32,16 @@ pub(in crate::gateway) struct Watch {
     /// When what the process before has left is taken up.
     resume: Option<Instant>,
     /// The state of the user of SIP; `None` where it is not known.
-    seen: Option<Presence>,
+    seen: Option<Arc<Presence>>,
     /// What was told of it; `None` for nothing.
-    shown: Option<Presence>,
+    shown: Option<Arc<Presence>>,
+    /// The devices of which something was told that did not arrive: what he believes of them is not known.
+    unsure: BTreeSet<String>,
     /// Before this nothing more is told.
     quiet: Option<Instant>,
     is_dirty: bool,
-    /// Whether something that was told has not arrived.
-    is_untold: bool,
-    /// Whether all is told, new or not: what the process before said last it may not have written down.
+    /// Whether all is told, new or not: what the process before said last it may not have written down, and a device that came while nothing
+    /// could be told knows nothing.
     tells_all: bool,
     untold_tries: u32,
     /// When a state that is not brought any more counts for nothing.
@@ -47,8 +49,10 @@ pub(in crate::gateway) struct Watch {
     refreshed: Option<Instant>,
     /// Whether it is to lapse, because he is not there.
     is_lapsing: bool,
-    /// Whether the last attempt came to nothing for want of a way.
+    /// Whether the last attempt came to nothing for want of a way, or of any answer.
     is_troubled: bool,
+    /// Whether nothing is answered to him where others are answered.
+    is_alone: bool,
     why: &'static str,
 }
 
@@ -93,17 +97,30 @@ pub(in crate::gateway) enum WatchInput {
     /// The answer to the SUBSCRIBE under way.
     Response(Box<Response>),
     /// The SUBSCRIBE under way came to nothing.
-    Failed(Failure),
+    Failed(Undone),
     /// The servers of the user of SIP can be reached again.
     Reachable,
-    /// What was told did not arrive.
-    Untold,
+    /// What was told of that device did not arrive.
+    Untold(String),
+    /// He may be told again of what did not arrive.
+    Tellable,
     /// The configuration forbids it from now on.
     Forbidden,
     /// It does so no more.
     Allowed,
     /// [`Watch::timeout`] has come.
     Timer,
+}
+
+/// Why a request came to nothing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::gateway) enum Undone {
+    /// There was no way.
+    Unreached,
+    /// Nobody answered, nor did anybody there answer anything else.
+    Silent,
+    /// Nobody answered, where others are answered.
+    Alone,
 }
 
 impl Watch {
@@ -119,15 +136,16 @@ impl Watch {
             resume: None,
             seen: None,
             shown: None,
+            unsure: BTreeSet::new(),
             quiet: None,
             is_dirty: false,
-            is_untold: false,
             tells_all: false,
             untold_tries: 0,
             stale: None,
             refreshed: None,
             is_lapsing: false,
             is_troubled: false,
+            is_alone: false,
             why: "",
         }
     }
@@ -158,7 +176,7 @@ impl Watch {
             subscriber: subscriber.map(Box::new),
             stage,
             resume: Some(resume),
-            shown: (!shown.devices().is_empty()).then_some(shown),
+            shown: (!shown.devices().is_empty()).then(|| Arc::new(shown)),
             tells_all: true,
             why: "taken up from before the restart",
             ..Self::new()
@@ -189,12 +207,12 @@ impl Watch {
         self.subscriber.as_deref()
     }
 
-    pub(super) const fn seen(&self) -> Option<&Presence> {
-        self.seen.as_ref()
+    pub(super) fn seen(&self) -> Option<&Presence> {
+        self.seen.as_deref()
     }
 
-    pub(super) const fn shown(&self) -> Option<&Presence> {
-        self.shown.as_ref()
+    pub(super) fn shown(&self) -> Option<&Presence> {
+        self.shown.as_deref()
     }
 
     pub(super) const fn why(&self) -> &'static str {
@@ -233,6 +251,7 @@ impl Watch {
             return;
         }
         let (mut answering, mut brought) = (0, None);
+        let until = self.until();
         match input {
             WatchInput::Asked => self.asked(lent),
             WatchInput::Left => self.leave(lent),
@@ -245,40 +264,33 @@ impl Watch {
                 self.tell(lent, SubscriberInput::Notify(request));
             }
             WatchInput::Response(response) => {
-                self.is_troubled = false;
+                (self.is_troubled, self.is_alone) = (false, false);
                 self.tell(lent, SubscriberInput::Response(response));
             }
-            WatchInput::Failed(failure) => {
-                self.is_troubled |= failure == Failure::Transport;
-                self.tell(lent, SubscriberInput::Failed(failure));
-            }
+            WatchInput::Failed(undone) => self.failed(lent, undone),
             WatchInput::Reachable => self.reachable(lent),
-            WatchInput::Untold => {
-                self.shown = None;
-                self.is_untold = true;
-                self.is_dirty = true;
-                self.untold_tries = self.untold_tries.saturating_add(1);
-                let doubled = 1_u32
-                    .checked_shl(self.untold_tries.min(MOST_DOUBLED))
-                    .unwrap_or(1);
-                self.quiet = Some(lent.after(UNTOLD_PAUSE.saturating_mul(doubled)));
-            }
+            WatchInput::Untold(device) => self.untold(lent, device),
+            WatchInput::Tellable => self.tellable(lent),
             WatchInput::Forbidden => self.forbid(lent),
             WatchInput::Allowed => {
                 if self.stage == Stage::Forbidden {
                     self.stage = Stage::Dormant;
-                    // What is being given up has its time first.
-                    let wait = if self.subscriber.is_some() {
-                        GOODBYE
-                    } else {
-                        Duration::ZERO
-                    };
-                    self.resume = Some(lent.after(wait));
+                    // What is being given up is said already: what comes of it finds nobody, which ends it too (RFC 6665 §4.2.2).
+                    self.subscriber = None;
+                    self.resume = Some(lent.now);
                 }
             }
             WatchInput::Timer => self.timer(lent),
         }
         self.follow(lent, answering, brought);
+        // A process that believes that it has ended would leave it behind, and make another.
+        if self.until() > until.and_then(|until| until.checked_add(LONGER)) {
+            lent.keep();
+        }
+    }
+
+    fn until(&self) -> Option<Instant> {
+        self.subscriber.as_deref().and_then(Subscriber::until)
     }
 
     fn tell(&mut self, lent: &Lent<'_>, input: SubscriberInput) {
@@ -322,6 +334,8 @@ impl Watch {
     //# presence session with the XMPP server
     fn wanted(&mut self, lent: &mut Lent<'_>, to: Option<Jid>) {
         self.guard = None;
+        // What his other devices know already, this one does not.
+        self.tells_all |= self.stage != Stage::Active || self.seen.is_none();
         match self.stage {
             Stage::Active => {
                 if self.seen.is_some() {
@@ -383,6 +397,8 @@ impl Watch {
     fn begin(&mut self, lent: &Lent<'_>) {
         self.resume = None;
         self.is_lapsing = false;
+        // What is being given up cannot be taken up again; what comes of it finds nobody, which ends it too.
+        self.subscriber.take_if(|subscriber| subscriber.is_leaving());
         if self.subscriber.is_some() {
             return self.refresh(lent);
         }
@@ -399,18 +415,6 @@ impl Watch {
         self.why = "";
         self.refreshed = Some(lent.now);
         self.subscriber = Some(Box::new(Subscriber::new(terms)));
-    }
-
-    fn reachable(&mut self, lent: &Lent<'_>) {
-        if !std::mem::take(&mut self.is_troubled) {
-            return;
-        }
-        match self.stage {
-            Stage::Active | Stage::Pending => self.refresh(lent),
-            Stage::Neutral | Stage::Retrying => self.tell(lent, SubscriberInput::Hurry),
-            Stage::Dormant | Stage::Leaving | Stage::Forbidden | Stage::Over => {}
-        }
-        self.tell(lent, SubscriberInput::Timer);
     }
 
     fn forbid(&mut self, lent: &mut Lent<'_>) {
@@ -443,8 +447,7 @@ impl Watch {
         if is_over(self.resume) {
             self.resume = None;
             match (&self.subscriber, self.consent) {
-                (Some(_), _) => self.refresh(lent),
-                (None, Consent::Asked) => self.begin(lent),
+                (Some(_), _) | (None, Consent::Asked) => self.begin(lent),
                 (None, Consent::Given) => self.look(lent),
             }
         }
@@ -471,9 +474,13 @@ impl Watch {
     //# whenever an XMPP-to-SIP gateway seeks to refresh an XMPP user's long-lived authorization to a SIP user's presence, it
     //# first sends an XMPP <presence/> stanza of type "probe"
     fn look(&mut self, lent: &mut Lent<'_>) {
-        let until = self.subscriber.as_deref().and_then(Subscriber::until);
+        let until = self.until();
         let left = until.and_then(|until| until.saturating_duration_since(lent.now).checked_div(2));
         self.guard = Some(lent.after(left.map_or(GUARD, |left| left.min(GUARD))));
+        if lent.would_refuse_probes {
+            // He has not decided, and his server would refuse in his place.
+            return self.answered(lent);
+        }
         lent.say(Word::Probe);
     }
 }
@@ -482,10 +489,7 @@ impl Watch {
 const GUARD: Duration = Duration::from_secs(10);
 /// A state that was lost for so long is not shown any more.
 const STALE: Duration = Duration::from_secs(60);
-/// A subscription that is given up is over after this (64*T1, and a little).
-const GOODBYE: Duration = Duration::from_secs(35);
-/// What could not be told is told again after twice this, then after four times as long, up to 80 s.
-const UNTOLD_PAUSE: Duration = Duration::from_millis(2_500);
-const MOST_DOUBLED: u32 = 5;
+/// What lasts longer by so much than before is remembered to last so long.
+const LONGER: Duration = Duration::from_secs(60);
 /// However often he comes and asks, the SIP side is asked once in so long.
 const REFRESH_PAUSE: Duration = Duration::from_secs(30);

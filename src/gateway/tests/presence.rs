@@ -1,10 +1,13 @@
 //! The two machines of the specification (interworking §6), row by row, as both sides see them: what is said to the user of XMPP
 //! (`X`), what is asked and answered on the SIP side (`S`), and what a restart makes of it.
 
+mod conditional;
+mod memory;
 mod restart;
 mod serve;
 mod trouble;
 mod watch;
+mod words;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
@@ -13,6 +16,8 @@ use super::*;
 use crate::gateway::presence::{Change, Ends, Record};
 use crate::sip::Method;
 use crate::xmpp::stanza::PresenceType;
+pub(super) use words::open;
+use words::{document, tagged, type_of, word};
 
 pub(super) const BOB: &str = "bob@corp.example";
 pub(super) const ALICE: &str = "alice@partner.example";
@@ -33,11 +38,17 @@ pub(super) struct World {
     /// The last NOTIFY of ours, in whose dialog our watcher goes on.
     notify: Option<Request>,
     numbers: u32,
+    /// The tags of what the SIP side tells, and of what it has; nothing for none.
+    pub(super) etag: &'static str,
+    pub(super) has: String,
     /// The stanzas that wait to be written.
     words: VecDeque<Token>,
     said: Vec<String>,
     /// Whether NOTIFYs are answered 200 and stanzas written by themselves.
     is_well: bool,
+    /// Whether the store takes its time, and what it has still to say that it has kept.
+    is_slow: bool,
+    unkept: Vec<u64>,
 }
 
 impl World {
@@ -58,9 +69,13 @@ impl World {
             notified: VecDeque::new(),
             notify: None,
             numbers: 0,
+            etag: "",
+            has: String::new(),
             words: VecDeque::new(),
             said: Vec::new(),
             is_well: true,
+            is_slow: false,
+            unkept: Vec::new(),
         };
         this.configure();
         this
@@ -80,6 +95,12 @@ impl World {
 
     /// The process is killed and another begins after a while.
     pub(super) fn restart(&mut self, down: u64) -> String {
+        self.begin_anew(down);
+        self.read_records()
+    }
+
+    /// Another process begins, and its store has not said anything.
+    pub(super) fn begin_anew(&mut self, down: u64) {
         self.life += 1;
         self.now += Duration::from_secs(down);
         self.unix += down;
@@ -92,9 +113,28 @@ impl World {
         self.gateway = Gateway::new(3, GatewayLimits::default(), &speaker).expecting_records();
         (self.asked, self.notified, self.words) = Default::default();
         self.configure();
+    }
+
+    /// The store has kept everything.
+    pub(super) fn kept(&mut self) -> String {
+        for ticket in std::mem::take(&mut self.unkept) {
+            self.gateway.handle(self.now, Input::Persisted { ticket });
+        }
+        self.done()
+    }
+
+    /// The store gives what it has.
+    pub(super) fn read_records(&mut self) -> String {
         let (records, unix) = (self.store.values().cloned().collect(), self.unix);
         self.gateway.handle(self.now, Input::Restore { records, unix });
         self.gateway.handle(self.now, Input::Restored);
+        self.done()
+    }
+
+    /// It is asked to stop.
+    pub(super) fn stop(&mut self) -> String {
+        let by = self.now + Duration::from_secs(30);
+        self.gateway.handle(self.now, Input::Stop { by });
         self.done()
     }
 
@@ -107,6 +147,12 @@ impl World {
             self.act();
         }
         self.done()
+    }
+
+    /// Time passes until the server of bob is asked whether he is there, before the subscription that stands for an hour is refreshed.
+    pub(super) fn until_probed(&mut self) {
+        let is_probed = (0..3_600).any(|_| self.pass(1) == "X: probe");
+        assert!(is_probed, "nobody asks before it ends");
     }
 
     /// The server of bob says presence to alice: a type, or nothing for available.
@@ -199,13 +245,14 @@ impl World {
         let text = format!(
             "NOTIFY {} SIP/2.0\r\nVia: SIP/2.0/TLS p.partner.example;branch=z9hG4bKn{}\r\nMax-Forwards: 70\r\n\
              From: <sip:alice@partner.example>;tag=s1\r\nTo: {}\r\nCall-ID: {}\r\nCSeq: {} NOTIFY\r\n\
-             Contact: <sip:p.partner.example;transport=tls>\r\nEvent: presence\r\nSubscription-State: {state}\r\n{kind}\
+             Contact: <sip:p.partner.example;transport=tls>\r\nEvent: presence\r\nSubscription-State: {state}\r\n{}{kind}\
              Content-Length: {}\r\n\r\n{body}",
             "sip:bob@edge.corp.example;transport=tls",
             self.numbers,
             headers.from(),
             headers.call_id(),
             self.numbers,
+            tagged("SIP-ETag", self.etag),
             body.len(),
         );
         self.request(&text)
@@ -230,7 +277,8 @@ impl World {
         let text = format!(
             "SUBSCRIBE {target} SIP/2.0\r\nVia: SIP/2.0/TLS p.partner.example;branch=z9hG4bKa{number}\r\nMax-Forwards: 70\r\n\
              From: <sip:alice@partner.example>;tag=w1\r\nTo: {to}\r\nCall-ID: {call_id}\r\nCSeq: {number} SUBSCRIBE\r\n\
-             Contact: <sip:alice@10.0.0.9;transport=tls>\r\nEvent: presence\r\nExpires: {expires}\r\nContent-Length: 0\r\n\r\n"
+             Contact: <sip:alice@10.0.0.9;transport=tls>\r\nEvent: presence\r\nExpires: {expires}\r\n{}Content-Length: 0\r\n\r\n",
+            tagged("Suppress-If-Match", &self.has),
         );
         self.request(&text)
     }
@@ -305,7 +353,10 @@ impl World {
                     } else {
                         ""
                     };
-                    self.said.push(format!("S> SUBSCRIBE {expires}{place}"));
+                    let condition = request.headers().get("Suppress-If-Match");
+                    let condition = condition.map_or_else(String::new, |tag| format!(" unless {tag}"));
+                    self.said
+                        .push(format!("S> SUBSCRIBE {expires}{place}{condition}"));
                     self.subscribe = Some(*request.clone());
                     self.asked.push_back((token, *request));
                 } else {
@@ -330,7 +381,11 @@ impl World {
                         Change::Forget(ends) => drop(self.store.remove(&ends)),
                     }
                 }
-                self.gateway.handle(self.now, Input::Persisted { ticket });
+                if self.is_slow {
+                    self.unkept.push(ticket);
+                } else {
+                    self.gateway.handle(self.now, Input::Persisted { ticket });
+                }
             }
             other
             @ (Output::Pong(_) | Output::Recall { .. } | Output::Observe(_) | Output::Untold { .. }) => {
@@ -353,79 +408,4 @@ impl World {
             .map(|listed| format!("{:?} {} {}", listed.watcher, listed.state, listed.dialogs));
         words.collect::<Vec<_>>().join(", ")
     }
-}
-
-const TYPES: [(&str, PresenceType); 6] = [
-    ("subscribe", PresenceType::Subscribe),
-    ("subscribed", PresenceType::Subscribed),
-    ("unsubscribe", PresenceType::Unsubscribe),
-    ("unsubscribed", PresenceType::Unsubscribed),
-    ("unavailable", PresenceType::Unavailable),
-    ("probe", PresenceType::Probe),
-];
-
-fn type_of(name: &str) -> PresenceType {
-    TYPES.iter().find(|(known, _)| *known == name).unwrap().1
-}
-
-/// A stanza in a word.
-fn word(stanza: &Stanza) -> String {
-    assert_eq!(stanza.from().bare(), jid(ALICE));
-    assert_eq!(stanza.to().bare(), jid(BOB));
-    let device = |jid: &Jid| jid.resource().map_or_else(String::new, |name| format!("/{name}"));
-    let Kind::Presence(kind) = stanza.kind() else {
-        panic!("{stanza:?}")
-    };
-    let mut word = match kind {
-        PresenceType::Available => format!("available{}", device(stanza.from())),
-        PresenceType::Unavailable => format!("unavailable{}", device(stanza.from())),
-        kind @ (PresenceType::Subscribe
-        | PresenceType::Subscribed
-        | PresenceType::Unsubscribe
-        | PresenceType::Unsubscribed
-        | PresenceType::Probe
-        | PresenceType::Error) => {
-            let named = TYPES.iter().find(|(_, known)| *known == kind);
-            named.unwrap().0.to_owned()
-        }
-    };
-    for name in ["show", "status"] {
-        if let Some(text) = stanza.child_text(name) {
-            word += &format!(" {text}");
-        }
-    }
-    if !stanza.to().is_bare() {
-        word += &format!(" to {}", device(stanza.to()));
-    }
-    word
-}
-
-/// The document of a notification in a word.
-fn document(notify: &Request) -> String {
-    let body = String::from_utf8(notify.body().to_vec()).unwrap();
-    if body.is_empty() {
-        return String::new();
-    }
-    let open = body.matches(">open<").count();
-    let shows = ["away", "dnd", "xa", "chat"]
-        .into_iter()
-        .filter(|show| body.contains(&format!(">{show}<")));
-    match open {
-        0 => " closed".to_owned(),
-        open => format!(
-            " open {open}{}",
-            shows.map(|show| format!(" {show}")).collect::<String>()
-        ),
-    }
-}
-
-/// A document that says that alice is there by these devices.
-pub(super) fn open(devices: &[&str]) -> String {
-    let tuples = devices
-        .iter()
-        .map(|device| format!("<tuple id=\"ID-{device}\"><status><basic>open</basic></status></tuple>"));
-    format!(
-        "<presence xmlns=\"urn:ietf:params:xml:ns:pidf\" entity=\"pres:{ALICE}\">{}</presence>",
-        tuples.collect::<String>()
-    )
 }

@@ -4,19 +4,22 @@
 //! One NOTIFY is under way at most. What changes meanwhile, or within the pause between two, is told by the next one: the
 //! last state wins, and the last state is always told.
 
+mod refused;
 mod send;
 
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
+use super::entity::{Condition, EntityTag};
 use super::notify::{Authorisation, Ending};
-use super::{Content, is_same_event};
+use super::{Entity, is_same_event};
 use crate::clock::{Backoff, TimerKind, TimerTable};
 use crate::limits::{LONGEST_SUBSCRIPTION, SUBSCRIPTION_PAUSE};
-use crate::refusal::{Fault, Refuse};
-use crate::sip::dialog::{Dialog, NoDialog, Received};
+use crate::sip::dialog::{Dialog, Received};
 use crate::sip::transaction::{Failure, Timers};
 use crate::sip::{Event, Method, NameAddr, Request, Response, StatusCode, Transport, Via};
+
+pub use refused::NotAccepted;
 
 /// How a notifier serves.
 #[derive(Debug, Clone)]
@@ -27,6 +30,15 @@ pub struct NotifierTerms {
     pub contact: NameAddr,
     /// The event package that is served.
     pub package: Box<str>,
+    /// What carries it.
+    pub over: Transport,
+    /// What it keeps to for as long as it lasts.
+    pub manner: NotifierManner,
+}
+
+/// What a notifier keeps to.
+#[derive(Debug, Clone)]
+pub struct NotifierManner {
     /// For how long where the subscriber says nothing.
     pub usual: Duration,
     /// The shortest time that is taken, where it is under an hour (§4.2.1.1).
@@ -35,30 +47,12 @@ pub struct NotifierTerms {
     pub most: Duration,
     /// The least time between two notifications of changes.
     pub pause: Duration,
-    /// What a subscription that its subscriber ends, or lets expire, is told last, where that is not the state.
-    pub farewell: Option<Content>,
     /// Any number, for the jitter of pauses.
     pub random: u32,
     /// Our hop, until whoever sends the request writes its own.
     pub via: Via,
-    /// What carries it.
-    pub over: Transport,
     /// The times of the transaction layer.
     pub timers: Timers,
-}
-
-/// Why a SUBSCRIBE makes no subscription.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub enum NotAccepted {
-    /// It makes no dialog.
-    #[error(transparent)]
-    NoDialog(#[from] NoDialog),
-    /// It names no event package, or one that is not served.
-    #[error("the request asks for an event package that is not served")]
-    Event,
-    /// It asks for too short a time.
-    #[error("the request asks for a subscription of less than {0} seconds")]
-    TooBrief(u64),
 }
 
 /// What happens to a notifier.
@@ -67,7 +61,7 @@ pub enum NotifierInput {
     /// Another request of the subscriber in the dialog.
     Request(Box<Request>),
     /// This is the state now, and who asks may see it, or not yet.
-    State(Authorisation, Option<Content>),
+    State(Authorisation, Option<Entity>),
     /// Say the state that is known once more, whether it is new or not.
     Again,
     /// What failed a while ago works again: no pause after a failure is waited for any more.
@@ -89,7 +83,9 @@ pub enum NotifierOutput {
     Answer(Box<Response>),
     /// Send this NOTIFY.
     Send(Box<Request>),
-    /// The subscriber has asked again: the state that is known has been sent, a newer one is welcome.
+    /// Send this one, the last, to a subscriber who looks no more: with the state that was known, or another in its place.
+    Farewell(Box<Request>),
+    /// The subscriber has asked again: the state that is known has been sent, or he has it; a newer one is welcome.
     Refreshed,
     /// It is over. Nothing comes after this.
     Over(NotifierOver),
@@ -113,11 +109,15 @@ pub enum NotifierOver {
 /// One subscription of somebody else to a state of ours.
 #[derive(Debug)]
 pub struct Notifier {
-    terms: NotifierTerms,
+    manner: NotifierManner,
     dialog: Dialog,
     event: Event,
     authorisation: Authorisation,
-    content: Option<Content>,
+    entity: Option<Entity>,
+    /// What its subscriber does not want to be told, for as long as that is so (RFC 5839).
+    condition: Option<Condition>,
+    /// What was told last.
+    told: Option<(Authorisation, EntityTag)>,
     until: Option<Instant>,
     /// Why it ends, once it does.
     closing: Option<(Ending, NotifierOver)>,
@@ -130,6 +130,10 @@ pub struct Notifier {
     under_way: Option<(u32, Last)>,
     due: TimerTable<Timer, 4>,
     backoff: Backoff,
+    /// Whether the last failure was for want of a way.
+    is_unreached: bool,
+    /// Whether the subscriber has asked again since the last NOTIFY was sent: he is there, whatever becomes of it.
+    is_there: bool,
     outputs: VecDeque<NotifierOutput>,
 }
 
@@ -162,7 +166,7 @@ enum Timer {
 
 impl Notifier {
     /// Takes a SUBSCRIBE that policy has let in, and answers and notifies it: poll. The state is told as `authorisation`
-    /// and `content` say.
+    /// and `entity` say.
     ///
     /// # Errors
     /// [`NotAccepted`]; [`NotAccepted::response`] says it.
@@ -175,7 +179,7 @@ impl Notifier {
         request: &Request,
         terms: NotifierTerms,
         authorisation: Authorisation,
-        content: Option<Content>,
+        entity: Option<Entity>,
     ) -> Result<Self, NotAccepted> {
         let event = request
             .headers()
@@ -183,15 +187,16 @@ impl Notifier {
             .filter(|event| event.package() == &*terms.package)
             .cloned()
             .ok_or(NotAccepted::Event)?;
-        let time = time(request, &terms)?;
-        let contact = terms.contact.clone();
-        let dialog = Dialog::of_callee(request, &terms.tag, contact, &terms.over)?;
+        let time = time(request, &terms.manner)?;
+        let dialog = Dialog::of_callee(request, &terms.tag, terms.contact, &terms.over)?;
         let mut this = Self {
-            terms,
+            manner: terms.manner,
             dialog,
             event,
             authorisation,
-            content,
+            entity,
+            condition: None,
+            told: None,
             until: None,
             closing: None,
             is_over: false,
@@ -200,6 +205,8 @@ impl Notifier {
             under_way: None,
             due: TimerTable::new(),
             backoff: Backoff::new(SUBSCRIPTION_PAUSE.0, SUBSCRIPTION_PAUSE.1),
+            is_unreached: false,
+            is_there: false,
             outputs: VecDeque::new(),
         };
         this.grant(now, request, time);
@@ -211,7 +218,7 @@ impl Notifier {
     #[must_use]
     pub fn resume(
         now: Instant,
-        terms: NotifierTerms,
+        manner: NotifierManner,
         (dialog, event): (Dialog, Event),
         authorisation: Authorisation,
         left: Duration,
@@ -219,11 +226,13 @@ impl Notifier {
         let mut due = TimerTable::new();
         due.set(Timer::Expiry, now, left.saturating_add(EXPIRY_MARGIN));
         Self {
-            terms,
+            manner,
             dialog,
             event,
             authorisation,
-            content: None,
+            entity: None,
+            condition: None,
+            told: None,
             until: now.checked_add(left),
             closing: None,
             is_over: false,
@@ -232,6 +241,8 @@ impl Notifier {
             under_way: None,
             due,
             backoff: Backoff::new(SUBSCRIPTION_PAUSE.0, SUBSCRIPTION_PAUSE.1),
+            is_unreached: false,
+            is_there: false,
             outputs: VecDeque::new(),
         }
     }
@@ -248,6 +259,12 @@ impl Notifier {
         self.under_way.is_some() || self.news != News::None
     }
 
+    /// Whether all that is left is to say that it is over.
+    #[must_use]
+    pub const fn is_closing(&self) -> bool {
+        self.closing.is_some()
+    }
+
     /// When it ends unless it is refreshed.
     #[must_use]
     pub const fn until(&self) -> Option<Instant> {
@@ -262,8 +279,8 @@ impl Notifier {
         }
         match input {
             NotifierInput::Request(request) => self.receive(now, &request),
-            NotifierInput::State(authorisation, content) => {
-                let is_new = self.authorisation != authorisation || self.content != content;
+            NotifierInput::State(authorisation, entity) => {
+                let is_new = self.authorisation != authorisation || self.entity != entity;
                 if is_new && !self.is_over {
                     // A subscriber who waits to be let in is told at once that he is.
                     let news = if self.authorisation == authorisation {
@@ -272,7 +289,7 @@ impl Notifier {
                         News::Asked
                     };
                     self.authorisation = authorisation;
-                    self.content = content;
+                    self.entity = entity;
                     // The last notification is on its way, or waits for one to be answered and tells this state.
                     if self.closing.is_none() {
                         self.tell(now, news);
@@ -280,7 +297,7 @@ impl Notifier {
                 }
             }
             NotifierInput::Again => {
-                if self.closing.is_none() && !self.is_over {
+                if self.closing.is_none() && !self.is_over && !self.is_quiet() {
                     self.tell(now, News::Asked);
                 }
             }
@@ -298,7 +315,12 @@ impl Notifier {
 
     /// The next thing to do.
     pub fn poll(&mut self) -> Option<NotifierOutput> {
-        self.outputs.pop_front()
+        let output = self.outputs.pop_front();
+        if output.is_none() {
+            // The machine lives for long, and has seldom anything to say.
+            self.outputs = VecDeque::new();
+        }
+        output
     }
 
     /// When [`NotifierInput::Timer`] is next of use.
@@ -333,8 +355,9 @@ impl Notifier {
         if !is_ours || self.closing.is_some() {
             return self.answer(request, StatusCode::CALL_DOES_NOT_EXIST);
         }
-        match time(request, &self.terms) {
+        match time(request, &self.manner) {
             Ok(time) => {
+                self.is_there = true;
                 self.grant(now, request, time);
                 if !time.is_zero() {
                     self.outputs.push_back(NotifierOutput::Refreshed);
@@ -347,14 +370,27 @@ impl Notifier {
         }
     }
 
-    /// Gives a subscriber its time, and tells it the state.
+    /// Gives a subscriber its time, and tells it the state, unless it has that.
     fn grant(&mut self, now: Instant, request: &Request, time: Duration) {
-        let mut response = self.dialog.answer(request, StatusCode::OK, "");
+        self.condition = self.condition_of(request);
+        //= rfc5839#6.3
+        //# Notifiers MUST NOT suppress a NOTIFY unless the corresponding SUBSCRIBE message was sent in an established
+        //# dialog.
+        let is_quiet = request.headers().to().tag().is_some() && self.is_quiet();
+        let status = if is_quiet {
+            StatusCode::NO_NOTIFICATION
+        } else {
+            StatusCode::OK
+        };
+        let mut response = self.dialog.answer(request, status, "");
         let seconds = u32::try_from(time.as_secs()).unwrap_or(u32::MAX);
         response.headers_mut().set_expires(Some(seconds));
         self.outputs.push_back(NotifierOutput::Answer(Box::new(response)));
         self.until = now.checked_add(time);
-        if time.is_zero() {
+        if time.is_zero() && is_quiet {
+            // Its last words are that it wants none.
+            self.end(NotifierOver::Left);
+        } else if time.is_zero() {
             //= rfc6665#4.4.3
             //# Note that the NOTIFY requests triggered by SUBSCRIBE requests with "Expires" header fields of 0 will
             //# contain a "Subscription-State" value of "terminated" and a "reason" parameter of "timeout".
@@ -363,7 +399,12 @@ impl Notifier {
             self.stood = true;
             self.due
                 .set(Timer::Expiry, now, time.saturating_add(EXPIRY_MARGIN));
-            self.tell(now, News::Asked);
+            if is_quiet {
+                self.told = Some((self.authorisation, self.tag()));
+                self.news = News::None;
+            } else {
+                self.tell(now, News::Asked);
+            }
         }
     }
 
@@ -383,7 +424,11 @@ impl Notifier {
             //# removed.
             Timer::Expiry => self.close(now, Ending::Timeout, NotifierOver::Expired),
             Timer::Pause | Timer::Retry => self.go_on(now),
-            Timer::Silence => self.failed(now, Failure::Timeout),
+            // Nobody says what became of it: there may be no way to say anything.
+            Timer::Silence => {
+                self.is_there = false;
+                self.failed(now, Failure::Timeout);
+            }
         }
     }
 
@@ -393,7 +438,7 @@ impl Notifier {
         self.is_over = true;
         self.due.clear_all();
         self.under_way = None;
-        self.content = None;
+        self.entity = None;
         self.news = News::None;
         self.dialog.end();
         self.outputs.push_back(NotifierOutput::Over(why));
@@ -405,63 +450,6 @@ impl Notifier {
         }
         let response = self.dialog.answer(request, status, "");
         self.outputs.push_back(NotifierOutput::Answer(Box::new(response)));
-    }
-}
-
-impl NotAccepted {
-    /// The response that says it.
-    #[must_use]
-    pub fn response(&self, request: &Request, to_tag: &str) -> Response {
-        let status = match self {
-            Self::NoDialog(NoDialog::OtherRequest) => StatusCode::CALL_DOES_NOT_EXIST,
-            Self::NoDialog(_) => StatusCode::BAD_REQUEST,
-            Self::Event => StatusCode::BAD_EVENT,
-            Self::TooBrief(_) => StatusCode::INTERVAL_TOO_BRIEF,
-        };
-        let mut response = request.response(status, "", Some(to_tag));
-        if let Self::TooBrief(least) = self {
-            // A number is clean, so this cannot fail.
-            let _ = response.headers_mut().push("Min-Expires", &least.to_string());
-        }
-        response
-    }
-}
-
-impl Refuse for NotAccepted {
-    fn class(&self) -> &'static str {
-        match self {
-            Self::NoDialog(cause) => cause.class(),
-            Self::Event => "event_unknown",
-            Self::TooBrief(_) => "subscription_too_brief",
-        }
-    }
-
-    fn fault(&self) -> Fault {
-        Fault::Peer
-    }
-
-    fn sip_status(&self) -> u16 {
-        match self {
-            Self::NoDialog(cause) => cause.sip_status(),
-            Self::Event => 489,
-            Self::TooBrief(_) => 423,
-        }
-    }
-
-    fn stanza_condition(&self) -> &'static str {
-        match self {
-            Self::NoDialog(cause) => cause.stanza_condition(),
-            Self::Event => "feature-not-implemented",
-            Self::TooBrief(_) => "not-acceptable",
-        }
-    }
-
-    fn peer_text(&self) -> &'static str {
-        match self {
-            Self::NoDialog(cause) => cause.peer_text(),
-            Self::Event => "the event package is not served here",
-            Self::TooBrief(_) => "the subscription is too brief",
-        }
     }
 }
 
@@ -484,14 +472,14 @@ impl TimerKind for Timer {
 //# If and only if the expiration interval is greater than zero AND smaller than one hour AND less than a
 //# notifier-configured minimum, the notifier MAY return a 423 (Interval Too Brief) error that contains a "Min-Expires"
 //# header field.
-fn time(request: &Request, terms: &NotifierTerms) -> Result<Duration, NotAccepted> {
+fn time(request: &Request, manner: &NotifierManner) -> Result<Duration, NotAccepted> {
     let seconds = request.headers().expires();
-    let asked = seconds.map_or(terms.usual, |seconds| Duration::from_secs(u64::from(seconds)));
-    let least = terms.least.min(HOUR);
+    let asked = seconds.map_or(manner.usual, |seconds| Duration::from_secs(u64::from(seconds)));
+    let least = manner.least.min(HOUR);
     if !asked.is_zero() && asked < least {
         return Err(NotAccepted::TooBrief(least.as_secs()));
     }
-    Ok(asked.min(terms.most.max(least)).min(LONGEST_SUBSCRIPTION))
+    Ok(asked.min(manner.most.max(least)).min(LONGEST_SUBSCRIPTION))
 }
 
 const HOUR: Duration = Duration::from_secs(3_600);

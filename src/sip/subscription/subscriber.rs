@@ -4,6 +4,7 @@
 //! it keeps the first that notifies (RFC 3856 §6.9); the others get 481, and give up.
 
 use std::collections::VecDeque;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::{Content, is_unanswered};
@@ -18,24 +19,18 @@ use crate::sip::{
 
 mod failure;
 mod state;
+mod tagged;
 
 pub use failure::{Lapse, SubscriberOver};
+use tagged::Tagged;
 
-/// What is to be subscribed to, and how.
+/// How something is subscribed to.
 #[derive(Debug, Clone)]
 pub struct SubscriberTerms {
-    /// The Request-URI.
-    pub target: Uri,
-    /// Who watches, without a tag.
-    pub from: NameAddr,
-    /// Who is watched.
-    pub to: NameAddr,
-    /// Where notifications are to go.
-    pub contact: NameAddr,
     /// The event package.
     pub event: Event,
     /// Media types that can be read, as in Accept; a notification of another gets 415.
-    pub accept: Vec<MediaType>,
+    pub accept: Arc<[MediaType]>,
     /// For how long; zero asks for the state once (§4.4.3).
     pub expires: Duration,
     /// Our hop, until whoever sends the request writes its own.
@@ -46,9 +41,17 @@ pub struct SubscriberTerms {
     pub timers: Timers,
 }
 
-/// What one attempt is told by; never used for another.
+/// What is to be subscribed to by one attempt, and what that is told by: never used for another.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Identifiers {
+pub struct Attempt {
+    /// The Request-URI.
+    pub target: Uri,
+    /// Who watches, without a tag.
+    pub from: NameAddr,
+    /// Who is watched.
+    pub to: NameAddr,
+    /// Where notifications are to go.
+    pub contact: NameAddr,
     /// The Call-ID.
     pub call_id: CallId,
     /// The tag of From: a token.
@@ -60,12 +63,14 @@ pub struct Identifiers {
 /// What happens to a subscriber.
 #[derive(Debug)]
 pub enum SubscriberInput {
-    /// Subscribe under these identifiers: the answer to [`SubscriberOutput::Wanted`].
-    Subscribe(Identifiers),
+    /// Make this attempt: the answer to [`SubscriberOutput::Wanted`].
+    Subscribe(Box<Attempt>),
     /// The state is wanted now, or goes on to be wanted.
     Refresh,
     /// What failed a while ago works again: no pause is waited for any more.
     Hurry,
+    /// What failed says nothing of how long the next pause is to be.
+    Forgive,
     /// The state is wanted no more.
     Stop,
     /// A response to the SUBSCRIBE under way.
@@ -81,7 +86,7 @@ pub enum SubscriberInput {
 /// What a subscriber wants done or known, in this order.
 #[derive(Debug)]
 pub enum SubscriberOutput {
-    /// Give it new identifiers, so that it can subscribe.
+    /// Give it a new attempt, so that it can subscribe.
     Wanted,
     /// Send this SUBSCRIBE.
     Send(Box<Request>),
@@ -112,12 +117,15 @@ pub struct Subscriber {
     /// The number of the SUBSCRIBE that made the dialog or is to.
     began: Option<u32>,
     dialog: Option<Box<Dialog>>,
+    tagged: Tagged,
     /// The number of the SUBSCRIBE under way.
     under_way: Option<UnderWay>,
     /// What has to be sent behind it.
     next: Option<Ask>,
     due: TimerTable<Timer, 4>,
     backoff: Backoff,
+    /// Whether the last failure was for want of a way or an answer.
+    is_unreached: bool,
     random: u32,
     /// 423 in a row.
     too_brief: u32,
@@ -128,7 +136,7 @@ pub struct Subscriber {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum State {
-    /// Nothing stands and nothing is under way: identifiers are awaited, or a pause, or the next wish.
+    /// Nothing stands and nothing is under way: an attempt is awaited, or a pause, or the next wish.
     Idle,
     /// `notify_wait`: SUBSCRIBE is sent, no NOTIFY has come.
     Waiting,
@@ -186,10 +194,12 @@ impl Subscriber {
             first: None,
             began: None,
             dialog: None,
+            tagged: Tagged::default(),
             under_way: None,
             next: None,
             due: TimerTable::new(),
             backoff: Backoff::new(SUBSCRIPTION_PAUSE.0, SUBSCRIPTION_PAUSE.1),
+            is_unreached: false,
             random: 0,
             too_brief: 0,
             since: None,
@@ -226,13 +236,14 @@ impl Subscriber {
             return;
         }
         match input {
-            SubscriberInput::Subscribe(identifiers) => self.subscribe(now, identifiers),
+            SubscriberInput::Subscribe(attempt) => self.subscribe(now, *attempt),
             SubscriberInput::Refresh => self.refresh(now),
             SubscriberInput::Hurry => {
                 if self.due.is_set(Timer::Pause) {
                     self.due.set(Timer::Pause, now, Duration::ZERO);
                 }
             }
+            SubscriberInput::Forgive => self.backoff.succeeded(),
             SubscriberInput::Stop => self.stop(now),
             SubscriberInput::Response(response) => self.receive(now, &response),
             SubscriberInput::Failed(failure) => self.failed(now, failure),
@@ -247,7 +258,12 @@ impl Subscriber {
 
     /// The next thing to do.
     pub fn poll(&mut self) -> Option<SubscriberOutput> {
-        self.outputs.pop_front()
+        let output = self.outputs.pop_front();
+        if output.is_none() {
+            // The machine lives for long, and has seldom anything to say.
+            self.outputs = VecDeque::new();
+        }
+        output
     }
 
     /// When [`SubscriberInput::Timer`] is next of use.
@@ -265,21 +281,20 @@ impl Subscriber {
     //= rfc6665#4.1.2.4
     //# To ensure that subscribers do not wait indefinitely for a subscription to be established, a subscriber starts a
     //# Timer N, set to 64*T1, when it sends a SUBSCRIBE request.
-    fn subscribe(&mut self, now: Instant, identifiers: Identifiers) {
+    fn subscribe(&mut self, now: Instant, attempt: Attempt) {
         if self.state != State::Idle || self.due.is_set(Timer::Pause) || self.wish != Wish::Keep {
             return;
         }
-        self.random = identifiers.random;
-        let terms = &self.terms;
+        self.random = attempt.random;
         let mandatory = Mandatory {
-            via: terms.via.clone(),
-            from: terms.from.clone().with_tag(&identifiers.tag),
-            to: terms.to.clone(),
-            call_id: identifiers.call_id,
+            via: self.terms.via.clone(),
+            from: attempt.from.with_tag(&attempt.tag),
+            to: attempt.to,
+            call_id: attempt.call_id,
             sequence: 1,
         };
-        let mut request = Request::new(Method::Subscribe, terms.target.clone(), mandatory)
-            .with_contact(terms.contact.clone());
+        let mut request =
+            Request::new(Method::Subscribe, attempt.target, mandatory).with_contact(attempt.contact);
         request.headers_mut().to_mut().remove_tag();
         self.send(now, request, Ask::Refresh);
         self.state = State::Waiting;
@@ -350,10 +365,13 @@ impl Subscriber {
         if self.dialog.is_none() && self.first.is_none() {
             self.began = Some(number);
             self.first = Some(Box::new(request.clone()));
+        } else {
+            self.tagged.ask(request.headers_mut());
         }
         self.under_way = Some(UnderWay { number, ask });
         self.due.clear(Timer::Refresh);
-        self.due.set(Timer::N, now, self.terms.timers.give_up());
+        let patience = self.terms.timers.give_up().saturating_add(MARGIN);
+        self.due.set(Timer::N, now, patience);
         self.outputs.push_back(SubscriberOutput::Send(Box::new(request)));
     }
 
@@ -364,7 +382,12 @@ impl Subscriber {
             //= rfc6665#4.1.2.2
             //# If this Timer N expires prior to the receipt of a NOTIFY request, the subscriber considers the subscription
             //# terminated.
-            (Timer::N, _) => self.lose(now, Lapse::Failed(None), None),
+            (Timer::N, _) => {
+                if self.under_way.is_none() {
+                    self.tagged.said_nothing();
+                }
+                self.lose(now, Lapse::Failed(None), None);
+            }
             (Timer::Refresh, Wish::Keep | Wish::Lapse) => {
                 self.wish = Wish::Lapse;
                 self.outputs.push_back(SubscriberOutput::Due);
@@ -403,7 +426,9 @@ impl Subscriber {
         }
     }
 
-    fn is_leaving(&self) -> bool {
+    /// Whether it is being given up, which nothing takes back.
+    #[must_use]
+    pub const fn is_leaving(&self) -> bool {
         matches!(self.wish, Wish::Stop | Wish::Left)
     }
 
@@ -422,6 +447,7 @@ impl Subscriber {
         self.first = None;
         self.began = None;
         self.dialog = None;
+        self.tagged.end();
         self.under_way = None;
         self.next = None;
         self.since = None;
@@ -434,6 +460,7 @@ impl Subscriber {
         self.first = None;
         self.began = None;
         self.dialog = None;
+        self.tagged.end();
         self.under_way = None;
         self.next = None;
         self.outputs.push_back(SubscriberOutput::Over(why));
@@ -475,3 +502,6 @@ const STEADY: Duration = Duration::from_secs(60);
 
 /// No refresh comes sooner than this after the last, however short a notifier makes the subscription.
 const LEAST_REFRESH: Duration = Duration::from_secs(5);
+
+/// Timer N waits for so much longer than the transaction does, which is to say first what became of the SUBSCRIBE.
+const MARGIN: Duration = Duration::from_secs(2);

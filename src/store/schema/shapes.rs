@@ -26,11 +26,14 @@ struct Watch<'a> {
     target: Option<Cow<'a, str>>,
     #[serde(borrow, default, skip_serializing_if = "Vec::is_empty")]
     shown: Vec<Device<'a>>,
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    has_ended: bool,
 }
 
 #[derive(Debug, Serialize, Deserialize)]
 struct Serve<'a> {
-    consent: Word,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    consent: Option<Word>,
     #[serde(borrow, default, skip_serializing_if = "Vec::is_empty")]
     dialogs: Vec<Served<'a>>,
     #[serde(borrow, default, skip_serializing_if = "Vec::is_empty")]
@@ -125,9 +128,10 @@ impl<'a> Entry<'a> {
                     .map(|(dialog, until)| (Dialog::of(dialog), *until)),
                 target: watch.target.as_deref().map(Cow::Borrowed),
                 shown: watch.shown.iter().map(Device::of).collect(),
+                has_ended: watch.has_ended,
             }),
             serve: record.serve.as_ref().map(|serve| Serve {
-                consent: Word::of(serve.consent),
+                consent: serve.consent.map(Word::of),
                 dialogs: serve.dialogs.iter().map(Served::of).collect(),
                 known: serve.known.iter().map(Device::of).collect(),
             }),
@@ -143,9 +147,10 @@ impl<'a> Entry<'a> {
                 dialog: watch.dialog.map(|(dialog, until)| (dialog.read(), until)),
                 target: watch.target.map(Cow::into_owned),
                 shown: watch.shown.into_iter().map(Device::read).collect(),
+                has_ended: watch.has_ended,
             }),
             serve: self.serve.map(|serve| ServeRecord {
-                consent: serve.consent.read(),
+                consent: serve.consent.map(Word::read),
                 dialogs: serve.dialogs.into_iter().map(Served::read).collect(),
                 known: serve.known.into_iter().map(Device::read).collect(),
             }),

@@ -71,12 +71,14 @@ pub(in crate::store) fn records() -> impl Strategy<Value = Record> {
         option::of((dialogs(), any::<u64>())),
         option::of(text()),
         devices(),
+        any::<bool>(),
     )
-        .prop_map(|(consent, dialog, target, shown)| WatchRecord {
+        .prop_map(|(consent, dialog, target, shown, has_ended)| WatchRecord {
             consent,
             dialog,
             target,
             shown,
+            has_ended,
         });
     let served =
         (dialogs(), option::of(text()), any::<u64>()).prop_map(|(dialog, event_id, until)| ServedRecord {
@@ -84,11 +86,14 @@ pub(in crate::store) fn records() -> impl Strategy<Value = Record> {
             event_id,
             until,
         });
-    let serve = (consent(), vec(served, 0..3), devices()).prop_map(|(consent, dialogs, known)| ServeRecord {
-        consent,
-        dialogs,
-        known,
-    });
+    let serve =
+        (option::of(consent()), vec(served, 0..3), devices()).prop_map(|(consent, dialogs, known)| {
+            ServeRecord {
+                consent,
+                dialogs,
+                known,
+            }
+        });
     let ends = (text(), text()).prop_map(|(xmpp, sip)| Ends { xmpp, sip });
     (ends, option::of(watch), option::of(serve)).prop_map(|(ends, watch, serve)| Record {
         ends,
@@ -162,9 +167,10 @@ fn a_value_looks_as_this_version_says() {
                 priority: Some(-1),
                 idle_since: None,
             }],
+            has_ended: false,
         }),
         serve: Some(ServeRecord {
-            consent: Consent::Asked,
+            consent: Some(Consent::Asked),
             dialogs: Vec::new(),
             known: Vec::new(),
         }),

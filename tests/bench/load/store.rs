@@ -100,9 +100,10 @@ fn record(number: usize, xmpp: &str, sip: &str) -> Record {
             dialog: Some((dialog(dialog::Role::Caller, "w"), until)),
             target: None,
             shown: vec![device("sip")],
+            has_ended: false,
         }),
         serve: Some(ServeRecord {
-            consent: Consent::Given,
+            consent: Some(Consent::Given),
             dialogs: vec![ServedRecord {
                 dialog: dialog(dialog::Role::Callee, "s"),
                 event_id: None,

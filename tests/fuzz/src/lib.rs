@@ -38,6 +38,8 @@ pub mod net;
 
 pub mod pki;
 
+pub mod portmap;
+
 /// Stands in for the room that logs.
 pub mod observe {
     pub mod log {

@@ -24,6 +24,8 @@ mod jid;
 mod policy;
 #[path = "../targets/presence.rs"]
 mod presence;
+#[path = "../targets/presence_machines.rs"]
+mod presence_machines;
 #[path = "../targets/sasl.rs"]
 mod sasl;
 #[path = "../targets/sdp.rs"]
@@ -71,7 +73,7 @@ fn chosen() -> Target {
         .1
 }
 
-const TARGETS: [(&str, Target); 24] = [
+const TARGETS: [(&str, Target); 25] = [
     ("address_round_trip", address_round_trip::run),
     ("certificate", certificate::run),
     ("configuration", configuration::run),
@@ -81,6 +83,7 @@ const TARGETS: [(&str, Target); 24] = [
     ("jid", jid::run),
     ("policy", policy::run),
     ("presence", presence::run),
+    ("presence_machines", presence_machines::run),
     ("sasl", sasl::run),
     ("sdp", sdp::run),
     ("sip_dialog", sip_dialog::run),

@@ -1,13 +1,15 @@
 //! Subscriptions, by a script of what users, the other end and the network do, in any order: each has a next step or is
-//! over, says so once and nothing after it, and has one request under way at most; a notifier tells the last state last
-//! and nothing after the end; a subscriber knows a state only while it asks for it, and answers each NOTIFY once.
+//! over, says so once and nothing after it, and has one request under way at most; a notifier tells the last state last,
+//! unless its subscriber has it and says so, and nothing after the end; a subscriber knows a state only while it asks for
+//! it, says that it has one only where that was told, and answers each NOTIFY once.
 
+use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
 use vestibule::choices::Choices;
 use vestibule::mime::MediaType;
 use vestibule::sip::subscription::{
-    Authorisation, Content, Ending, Identifiers, Notifier, NotifierInput, NotifierOutput, NotifierOver, NotifierTerms, Subscriber, SubscriberInput,
+    Attempt, Authorisation, Content, Ending, Entity, Notifier, NotifierInput, NotifierOutput, NotifierManner, NotifierOver, NotifierTerms, Subscriber, SubscriberInput,
     SubscriberOutput, SubscriberTerms,
 };
 use vestibule::sip::transaction::{Failure, Timers};
@@ -34,6 +36,8 @@ struct Watching {
     is_open: bool,
     /// The number of the last NOTIFY of this attempt.
     notified: u32,
+    /// The tags that came within this attempt.
+    tags: Vec<&'static str>,
     /// Whether a state may be told: something was asked for, and not lost since.
     asks: bool,
     is_over: bool,
@@ -43,12 +47,8 @@ struct Watching {
 impl Watching {
     fn new(choices: &mut Choices<'_>) -> Self {
         let terms = SubscriberTerms {
-            target: Uri::parse("sip:bob@b.example").expect("a URI"),
-            from: address("<sip:ann@a.example>"),
-            to: address("<sip:bob@b.example>"),
-            contact: address("<sip:edge.example;transport=tls>"),
             event: Event::new("presence").expect("an event"),
-            accept: vec![pidf()],
+            accept: [pidf()].into(),
             expires: Duration::from_secs(choices.pick(&[3_600, 600, 60, 0, 1, 90_000])),
             via: via(),
             over: Transport::Tls,
@@ -61,6 +61,7 @@ impl Watching {
             sent: None,
             is_open: false,
             notified: 1,
+            tags: Vec::new(),
             asks: false,
             is_over: false,
             answers: 0,
@@ -168,6 +169,11 @@ impl Watching {
             1 => {}
             _ => notify = notify.with_body(pidf(), "<presence/>"),
         }
+        let tag = choices.pick(&["", "a", "b", "*", "a b"]);
+        if !tag.is_empty() {
+            notify.headers_mut().push("SIP-ETag", tag).expect("a clean value");
+            self.tags.push(tag);
+        }
         let before = self.answers;
         self.handle(SubscriberInput::Notify(Box::new(notify)));
         assert_eq!(self.answers - before, u32::from(is_answered));
@@ -185,13 +191,18 @@ impl Watching {
                 SubscriberOutput::Wanted => {
                     assert!(!self.asks, "it asks twice");
                     self.attempts += 1;
+                    self.tags.clear();
                     self.notified = 1;
-                    let identifiers = Identifiers {
+                    let attempt = Attempt {
+                        target: Uri::parse("sip:bob@b.example").expect("a URI"),
+                        from: address("<sip:ann@a.example>"),
+                        to: address("<sip:bob@b.example>"),
+                        contact: address("<sip:edge.example;transport=tls>"),
                         call_id: CallId::parse(&format!("c{}", self.attempts)).expect("a Call-ID"),
                         tag: format!("t{}", self.attempts).into(),
                         random: self.attempts.wrapping_mul(0x9E37_79B9),
                     };
-                    self.subscriber.handle(self.now, SubscriberInput::Subscribe(identifiers));
+                    self.subscriber.handle(self.now, SubscriberInput::Subscribe(Box::new(attempt)));
                 }
                 SubscriberOutput::Send(request) => {
                     let headers = request.headers();
@@ -204,6 +215,9 @@ impl Watching {
                         None => assert_eq!(headers.cseq().number(), 1),
                     }
                     assert!(headers.event().is_some() && headers.expires().is_some());
+                    if let Some(tag) = headers.get("Suppress-If-Match") {
+                        assert!(headers.to().tag().is_some() && self.tags.contains(&tag) && tag.len() == 1 && tag != "*", "{tag}");
+                    }
                     (self.is_open, self.asks) = (true, true);
                     self.sent = Some(*request);
                 }
@@ -233,8 +247,13 @@ struct Telling {
     now: Instant,
     subscribe: Request,
     state: (Authorisation, Option<Content>),
-    /// What the last NOTIFY said, and the NOTIFY that nobody has answered.
-    told: Option<(String, bytes::Bytes)>,
+    /// What is known by the NOTIFYs, each state with its tag, and the NOTIFY that nobody has answered.
+    known: bytes::Bytes,
+    tags: HashMap<String, bytes::Bytes>,
+    tag: String,
+    /// What the last SUBSCRIBE said that it has, and what the last did that was accepted.
+    asked: Option<String>,
+    condition: Option<String>,
     open: Option<Request>,
     last_number: u32,
     last_request: u32,
@@ -251,15 +270,16 @@ impl Telling {
             tag: "b1".into(),
             contact: address("<sip:edge.example;transport=tls>"),
             package: "presence".into(),
-            usual: Duration::from_secs(3_600),
-            least: Duration::from_secs(60),
-            most: Duration::from_secs(7_200),
-            pause: Duration::from_secs(5),
-            farewell: None,
-            random: u32::from(choices.wide()),
-            via: via(),
             over: Transport::Tls,
-            timers: Timers::default(),
+            manner: NotifierManner {
+                usual: Duration::from_secs(3_600),
+                least: Duration::from_secs(60),
+                most: Duration::from_secs(7_200),
+                pause: Duration::from_secs(5),
+                random: u32::from(choices.wide()),
+                via: via(),
+                timers: Timers::default(),
+            },
         };
         let mandatory = Mandatory {
             via: via(),
@@ -274,13 +294,17 @@ impl Telling {
         subscribe.headers_mut().set_event(Some(Event::parse(event).expect("an event")));
         subscribe.headers_mut().set_expires(choices.pick(&EXPIRES));
         let state = state(choices);
-        let notifier = Notifier::accept(now, &subscribe, terms, state.0, state.1.clone()).ok()?;
+        let notifier = Notifier::accept(now, &subscribe, terms, state.0, state.1.clone().map(Entity::from)).ok()?;
         Some(Self {
             notifier,
             now,
             subscribe,
             state,
-            told: None,
+            known: bytes::Bytes::new(),
+            tags: HashMap::new(),
+            tag: String::new(),
+            asked: None,
+            condition: None,
             open: None,
             last_number: 0,
             last_request: 1,
@@ -302,13 +326,17 @@ impl Telling {
                     if !is_ended && !self.is_terminated && !self.is_over {
                         self.state = state.clone();
                     }
-                    self.handle(NotifierInput::State(state.0, state.1));
+                    self.handle(NotifierInput::State(state.0, state.1.map(Entity::from)));
                 }
                 4..=6 => self.respond(choices.pick(&[200, 200, 200, 100, 481, 500, 503, 408, 404])),
                 7 => {
                     self.is_heard = false;
-                    self.open = None;
-                    self.handle(NotifierInput::Failed(choices.pick(&[Failure::Timeout, Failure::Transport])));
+                    let failure = choices.pick(&[Failure::Timeout, Failure::Transport]);
+                    if self.open.take().is_some() && failure == Failure::Transport {
+                        // Who could not be reached is told again, also that it is over.
+                        self.is_terminated = false;
+                    }
+                    self.handle(NotifierInput::Failed(failure));
                 }
                 8..=10 => self.refresh(&mut choices),
                 11 | 12 => self.fire(),
@@ -342,11 +370,15 @@ impl Telling {
         }
         assert!(self.is_over, "it does not end: {:?}", self.notifier);
         if self.is_heard && !is_ended {
-            let body = match &self.state {
-                (Authorisation::Active, Some(content)) => content.body.clone(),
-                (Authorisation::Active | Authorisation::Pending, _) => bytes::Bytes::new(),
-            };
-            assert_eq!(self.told.as_ref().map(|(_, told)| told), Some(&body), "the last state is not told");
+            assert_eq!(self.known, self.visible(), "the last state is not told");
+        }
+    }
+
+    /// What its subscriber may see of the state.
+    fn visible(&self) -> bytes::Bytes {
+        match &self.state {
+            (Authorisation::Active, Some(content)) => content.body.clone(),
+            (Authorisation::Active | Authorisation::Pending, _) => bytes::Bytes::new(),
         }
     }
 
@@ -386,6 +418,15 @@ impl Telling {
         };
         request.headers_mut().set_event(event);
         request.headers_mut().set_expires(choices.pick(&EXPIRES));
+        let condition = choices.pick(&[None, Some(self.tag.clone()), Some("*".to_owned()), Some("other".to_owned())]);
+        if let Some(condition) = condition.filter(|condition| !condition.is_empty()) {
+            request.headers_mut().push("Suppress-If-Match", &condition).expect("a clean value");
+            // Who wants no state knows none.
+            self.is_heard &= condition != "*";
+            self.asked = Some(condition);
+        } else {
+            self.asked = None;
+        }
         self.last_request = number;
         self.handle(NotifierInput::Request(Box::new(request)));
     }
@@ -403,9 +444,19 @@ impl Telling {
             match output {
                 NotifierOutput::Answer(response) => {
                     answers += 1;
-                    assert!(response.status().is_final());
+                    let status = response.status();
+                    assert!(status.is_final());
+                    let is_quiet = status == StatusCode::NO_NOTIFICATION;
+                    if status.is_success() {
+                        // With 200 it holds no more, unless it is that of who wants no state.
+                        self.condition = self.asked.take().filter(|asked| is_quiet || asked == "*");
+                    }
+                    if is_quiet {
+                        let condition = self.condition.as_deref().expect("a condition");
+                        assert!(condition == "*" || self.known == self.visible(), "he has another state");
+                    }
                 }
-                NotifierOutput::Send(notify) => self.sent(*notify),
+                NotifierOutput::Send(notify) | NotifierOutput::Farewell(notify) => self.sent(*notify),
                 NotifierOutput::Refreshed => {}
                 NotifierOutput::Over(why) => {
                     // Who leaves one unanswered until the subscription ends has not heard the next.
@@ -432,7 +483,20 @@ impl Telling {
         assert!(state.expires().is_none_or(|seconds| seconds <= 7_200));
         self.is_terminated = state.is("terminated");
         assert!(!state.is("pending") || notify.body().is_empty(), "it shows what is not decided");
-        self.told = Some((state.to_string(), notify.body().clone()));
+        let tag = headers.get("SIP-ETag").expect("a tag");
+        let body = notify.body().clone();
+        let is_met = self.condition.as_deref().is_some_and(|condition| ["*", tag].contains(&condition));
+        if !is_met {
+            let before = self.tags.insert(tag.to_owned(), body.clone());
+            assert!(before.is_none_or(|before| before == body), "one tag of two states");
+            self.known = body;
+            self.condition = None;
+        } else {
+            assert!(body.is_empty(), "he does not want it");
+        }
+        // Of who wants no state the document was left out, which he does not have.
+        let has_it = !is_met || self.condition.as_deref() == Some(tag);
+        self.tag = if has_it { tag.to_owned() } else { String::new() };
         self.open = Some(notify);
     }
 }

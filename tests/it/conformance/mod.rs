@@ -11,6 +11,7 @@ mod rfc4475_facts;
 mod rfc4475_reading;
 mod rfc5118;
 mod rfc5280;
+mod rfc5839;
 mod rfc5922;
 mod rfc6120;
 mod rfc6120_addresses;

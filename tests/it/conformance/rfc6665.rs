@@ -13,8 +13,8 @@ use proptest::prelude::*;
 use vestibule::limits::SipLimits;
 use vestibule::mime::MediaType;
 use vestibule::sip::subscription::{
-    Authorisation, Content, Ending, Identifiers, NotAccepted, Notifier, NotifierInput, NotifierOutput,
-    NotifierTerms, Subscriber, SubscriberInput, SubscriberOutput, SubscriberTerms,
+    Attempt, Authorisation, Content, Ending, Entity, NotAccepted, Notifier, NotifierInput, NotifierManner,
+    NotifierOutput, NotifierTerms, Subscriber, SubscriberInput, SubscriberOutput, SubscriberTerms,
 };
 use vestibule::sip::transaction::{Failure, Timers};
 use vestibule::sip::{
@@ -33,7 +33,7 @@ fn via() -> Via {
     clippy::disallowed_methods,
     reason = "a test needs some instant to count from"
 )]
-fn start() -> Instant {
+pub(super) fn start() -> Instant {
     Instant::now()
 }
 
@@ -52,50 +52,52 @@ fn again(request: &Request) -> Request {
 
 // ---- the subscriber
 
-struct Watcher {
+pub(super) struct Watcher {
     start: Instant,
-    subscriber: Subscriber,
+    pub(super) subscriber: Subscriber,
     /// How many identifiers were given.
     given: u32,
     /// The last SUBSCRIBE.
-    sent: Option<Request>,
+    pub(super) sent: Option<Request>,
     answers: Vec<Response>,
     notified: u32,
     /// Whether it goes on to be wanted when a refresh is due.
     is_wanted: bool,
+    /// The SIP-ETag of notifications; nothing for none.
+    pub(super) etag: String,
 }
 
 impl Watcher {
     fn new(expires: u64) -> Self {
-        let terms = SubscriberTerms {
-            target: Uri::parse("sip:bob@b.example").unwrap(),
-            from: address("<sip:ann@a.example>"),
-            to: address("<sip:bob@b.example>"),
-            contact: address("<sip:edge.example;transport=tls>"),
-            event: Event::new("presence").unwrap(),
-            accept: vec![MediaType::parse("application/pidf+xml").unwrap()],
-            expires: Duration::from_secs(expires),
-            via: via(),
-            over: Transport::Tls,
-            timers: Timers::default(),
-        };
         Self {
             start: start(),
-            subscriber: Subscriber::new(terms),
+            subscriber: Subscriber::new(Self::terms(expires)),
             given: 0,
             sent: None,
             answers: Vec::new(),
             notified: 1,
             is_wanted: true,
+            etag: String::new(),
         }
     }
 
-    fn now(&self, seconds: u64) -> Instant {
+    pub(super) fn terms(expires: u64) -> SubscriberTerms {
+        SubscriberTerms {
+            event: Event::new("presence").unwrap(),
+            accept: [MediaType::parse("application/pidf+xml").unwrap()].into(),
+            expires: Duration::from_secs(expires),
+            via: via(),
+            over: Transport::Tls,
+            timers: Timers::default(),
+        }
+    }
+
+    pub(super) fn moment(&self, seconds: u64) -> Instant {
         self.start + Duration::from_secs(seconds)
     }
 
-    fn at(&mut self, seconds: u64, input: SubscriberInput) -> String {
-        let now = self.now(seconds);
+    pub(super) fn at(&mut self, seconds: u64, input: SubscriberInput) -> String {
+        let now = self.moment(seconds);
         self.subscriber.handle(now, input);
         self.said(now)
     }
@@ -107,23 +109,29 @@ impl Watcher {
                 SubscriberOutput::Wanted => {
                     self.given += 1;
                     self.notified = 1;
-                    let identifiers = Identifiers {
+                    let attempt = Attempt {
+                        target: Uri::parse("sip:bob@b.example").unwrap(),
+                        from: address("<sip:ann@a.example>"),
+                        to: address("<sip:bob@b.example>"),
+                        contact: address("<sip:edge.example;transport=tls>"),
                         call_id: CallId::parse(&format!("c{}", self.given)).unwrap(),
                         tag: format!("t{}", self.given).into(),
                         random: 0,
                     };
                     self.subscriber
-                        .handle(now, SubscriberInput::Subscribe(identifiers));
+                        .handle(now, SubscriberInput::Subscribe(Box::new(attempt)));
                     continue;
                 }
                 SubscriberOutput::Send(request) => {
                     let request = again(&request);
                     let headers = request.headers();
+                    let condition = headers.get("Suppress-If-Match");
                     let word = format!(
-                        "> {} {} {}",
+                        "> {} {} {}{}",
                         headers.call_id(),
                         headers.cseq().number(),
-                        headers.expires().unwrap()
+                        headers.expires().unwrap(),
+                        condition.map_or_else(String::new, |tag| format!(" unless {tag}"))
                     );
                     self.sent = Some(request);
                     word
@@ -151,9 +159,9 @@ impl Watcher {
     }
 
     /// What happens by itself up to then, with its seconds.
-    fn wait(&mut self, until: u64) -> String {
+    pub(super) fn wait(&mut self, until: u64) -> String {
         let mut told = Vec::new();
-        while let Some(at) = self.subscriber.timeout().filter(|at| *at <= self.now(until)) {
+        while let Some(at) = self.subscriber.timeout().filter(|at| *at <= self.moment(until)) {
             self.subscriber.handle(at, SubscriberInput::Timer);
             let said = self.said(at);
             if !said.is_empty() {
@@ -163,7 +171,7 @@ impl Watcher {
         told.join("; ")
     }
 
-    fn response(&self, code: u16, fields: &str) -> Response {
+    pub(super) fn response(&self, code: u16, fields: &str) -> Response {
         let sent = self.sent.as_ref().unwrap();
         let mut response = sent
             .response(StatusCode::new(code).unwrap(), "", Some("b1"))
@@ -179,12 +187,12 @@ impl Watcher {
         response
     }
 
-    fn answered(&mut self, seconds: u64, code: u16, fields: &str) -> String {
+    pub(super) fn answered(&mut self, seconds: u64, code: u16, fields: &str) -> String {
         let response = self.response(code, fields);
         self.at(seconds, SubscriberInput::Response(Box::new(response)))
     }
 
-    fn notify(&mut self, state: &str, body: &str) -> Request {
+    pub(super) fn notify(&mut self, state: &str, body: &str) -> Request {
         self.notified += 1;
         let sent = self.sent.as_ref().unwrap().headers();
         let kind = if body.is_empty() {
@@ -192,11 +200,15 @@ impl Watcher {
         } else {
             "Content-Type: application/pidf+xml\r\n"
         };
+        let etag = match &*self.etag {
+            "" => String::new(),
+            etag => format!("SIP-ETag: {etag}\r\n"),
+        };
         let text = format!(
             "NOTIFY sip:edge.example SIP/2.0\r\nVia: SIP/2.0/TLS b.example;branch=z9hG4bK{n}\r\n\
              Record-Route: <sip:p.b.example;lr>\r\nFrom: <sip:bob@b.example>;tag=b1\r\nTo: {to}\r\nCall-ID: {id}\r\n\
              CSeq: {n} NOTIFY\r\nContact: <sip:bob@ua.b.example>\r\nEvent: presence\r\n\
-             Subscription-State: {state}\r\n{kind}Content-Length: {length}\r\n\r\n{body}",
+             Subscription-State: {state}\r\n{etag}{kind}Content-Length: {length}\r\n\r\n{body}",
             n = self.notified,
             to = sent.from(),
             id = sent.call_id(),
@@ -208,13 +220,13 @@ impl Watcher {
         }
     }
 
-    fn notified(&mut self, seconds: u64, state: &str, body: &str) -> String {
+    pub(super) fn notified(&mut self, seconds: u64, state: &str, body: &str) -> String {
         let notify = self.notify(state, body);
         self.at(seconds, SubscriberInput::Notify(Box::new(notify)))
     }
 
     /// One that stands since second 1.
-    fn active(expires: u64) -> Self {
+    pub(super) fn active(expires: u64) -> Self {
         let mut this = Self::new(expires);
         assert_eq!(this.said(this.start), format!("> c1 1 {expires}"));
         assert_eq!(this.answered(0, 200, &format!("Expires: {expires}")), "");
@@ -268,7 +280,7 @@ fn section_4_1_2_4_timer_n_ends_an_attempt_without_notification() {
     let mut watcher = Watcher::new(3_600);
     let _ = watcher.said(watcher.start);
     assert_eq!(watcher.answered(0, 200, "Expires: 3600"), "");
-    assert_eq!(watcher.wait(40), "32 lost Failed(None); 33 > c2 1 3600");
+    assert_eq!(watcher.wait(40), "34 lost Failed(None); 35 > c2 1 3600");
     let mut late = watcher.notify("active", "open");
     assert_eq!(
         watcher.at(41, SubscriberInput::Notify(Box::new(late.clone()))),
@@ -295,8 +307,9 @@ fn section_4_1_2_2_what_a_refused_refresh_means() {
     for (code, fields, expected) in [
         (403, "", "over Rejected"),
         (603, "", "over Rejected"),
-        (404, "", "over NoResource"),
+        (410, "", "over NoResource"),
         (489, "", "over Refused(StatusCode(489))"),
+        (404, "", "over Refused(StatusCode(404))"),
         (405, "", "over Refused(StatusCode(405))"),
         (501, "", "over Refused(StatusCode(501))"),
         (481, "", "lost Failed(Some(StatusCode(481)))"),
@@ -326,33 +339,34 @@ fn section_4_1_2_1_what_a_refused_subscription_means() {
     for (code, fields, expected, later) in [
         (403, "", "over Rejected", ""),
         (401, "", "over Refused(StatusCode(401))", ""),
-        (404, "", "over NoResource", ""),
+        (410, "", "over NoResource", ""),
+        (404, "", "over Refused(StatusCode(404))", ""),
         (489, "", "over Refused(StatusCode(489))", ""),
         (302, "", "over Refused(StatusCode(302))", ""),
         (
             423,
             "Min-Expires: 7200",
             "> c1 2 7200",
-            "32 lost Failed(None); 33 > c2 1 7200; 65 lost Failed(None)",
+            "34 lost Failed(None); 35 > c2 1 7200; 69 lost Failed(None)",
         ),
         (423, "", "over Refused(StatusCode(423))", ""),
         (
             480,
             "",
             "lost Failed(Some(StatusCode(480)))",
-            "1 > c2 1 3600; 33 lost Failed(None); 35 > c3 1 3600",
+            "1 > c2 1 3600; 35 lost Failed(None); 37 > c3 1 3600",
         ),
         (
             481,
             "",
             "lost Failed(Some(StatusCode(481)))",
-            "1 > c2 1 3600; 33 lost Failed(None); 35 > c3 1 3600",
+            "1 > c2 1 3600; 35 lost Failed(None); 37 > c3 1 3600",
         ),
         (
             500,
             "",
             "lost Failed(Some(StatusCode(500)))",
-            "1 > c2 1 3600; 33 lost Failed(None); 35 > c3 1 3600",
+            "1 > c2 1 3600; 35 lost Failed(None); 37 > c3 1 3600",
         ),
         (
             503,
@@ -364,7 +378,7 @@ fn section_4_1_2_1_what_a_refused_subscription_means() {
         let mut watcher = Watcher::new(3_600);
         let _ = watcher.said(watcher.start);
         assert_eq!(watcher.answered(0, code, fields), expected, "{code}");
-        assert_eq!(watcher.wait(66), later, "{code}");
+        assert_eq!(watcher.wait(70), later, "{code}");
     }
 }
 
@@ -444,7 +458,7 @@ fn section_4_1_2_3_leaving_is_over_with_the_last_notification_or_without() {
             None => watcher.at(11, SubscriberInput::Failed(Failure::Timeout)),
         };
         assert_eq!(
-            told + &watcher.wait(42).replace("42 ", ""),
+            told + &watcher.wait(44).replace("44 ", ""),
             "over Stopped",
             "{answer:?}"
         );
@@ -470,7 +484,7 @@ fn section_4_4_3_a_state_is_asked_for_once() {
     }
     let mut watcher = Watcher::new(0);
     let _ = watcher.said(watcher.start);
-    assert_eq!(watcher.wait(99), "32 over Lost(Failed(None))");
+    assert_eq!(watcher.wait(99), "34 over Lost(Failed(None))");
 }
 
 #[test]
@@ -548,6 +562,19 @@ fn microsoft_servers_put_the_first_notification_into_the_response() {
         "2882 due, > c1 2 3600",
         "extended by the server"
     );
+    watcher.notified = 7;
+    assert_eq!(
+        watcher.notified(2_883, "active;expires=3600", "newest"),
+        "200, active newest"
+    );
+    let response = watcher
+        .response(200, "Expires: 600|ms-piggyback-cseq: 7")
+        .with_body(MediaType::parse("application/pidf+xml").unwrap(), "older");
+    assert_eq!(
+        watcher.at(2_884, SubscriberInput::Response(Box::new(response))),
+        "",
+        "what was notified overtook it"
+    );
 }
 
 #[test]
@@ -558,7 +585,7 @@ fn what_a_response_to_the_leave_carries_is_no_state_and_the_leave_ends() {
         .response(200, "Expires: 0")
         .with_body(MediaType::parse("application/pidf+xml").unwrap(), "open");
     assert_eq!(watcher.at(11, SubscriberInput::Response(Box::new(response))), "");
-    assert_eq!(watcher.wait(100), "42 over Stopped", "timer N runs on");
+    assert_eq!(watcher.wait(100), "44 over Stopped", "timer N runs on");
 }
 
 /// MS-SIP: a NOTIFY that nobody answers.
@@ -600,31 +627,32 @@ fn microsoft_servers_notify_without_an_answer() {
 
 // ---- the notifier
 
-struct Watched {
+pub(super) struct Watched {
     start: Instant,
-    notifier: Notifier,
-    sent: Option<Request>,
+    pub(super) notifier: Notifier,
+    pub(super) sent: Option<Request>,
     number: u32,
 }
 
-fn terms() -> NotifierTerms {
+pub(super) fn terms() -> NotifierTerms {
     NotifierTerms {
         tag: "n1".into(),
         contact: address("<sip:edge.example;transport=tls>"),
         package: "presence".into(),
-        usual: Duration::from_secs(3_600),
-        least: Duration::from_secs(60),
-        most: Duration::from_secs(7_200),
-        pause: Duration::from_secs(5),
-        farewell: None,
-        random: 0,
-        via: via(),
         over: Transport::Tls,
-        timers: Timers::default(),
+        manner: NotifierManner {
+            usual: Duration::from_secs(3_600),
+            least: Duration::from_secs(60),
+            most: Duration::from_secs(7_200),
+            pause: Duration::from_secs(5),
+            random: 0,
+            via: via(),
+            timers: Timers::default(),
+        },
     }
 }
 
-fn subscribe(number: u32, fields: &str) -> Request {
+pub(super) fn subscribe(number: u32, fields: &str) -> Request {
     let tag = if number == 1 { "" } else { ";tag=n1" };
     let text = format!(
         "SUBSCRIBE sip:ann@a.example SIP/2.0\nVia: SIP/2.0/TLS b.example;branch=z9hG4bK{number}\n\
@@ -637,27 +665,30 @@ fn subscribe(number: u32, fields: &str) -> Request {
     }
 }
 
-fn note(text: &str) -> NotifierInput {
+pub(super) fn note(text: &str) -> NotifierInput {
     NotifierInput::State(Authorisation::Active, Some(body(text)))
 }
 
-fn body(text: &str) -> Content {
-    Content {
+pub(super) fn body(text: &str) -> Entity {
+    let content = Content {
         kind: MediaType::parse("application/pidf+xml").unwrap(),
         body: text.to_owned().into(),
-    }
+    };
+    content.into()
 }
 
 impl Watched {
     fn new(fields: &str) -> Result<Self, NotAccepted> {
+        Self::with(fields, Authorisation::Pending, Some(body("secret")))
+    }
+
+    pub(super) fn with(
+        fields: &str,
+        authorisation: Authorisation,
+        entity: Option<Entity>,
+    ) -> Result<Self, NotAccepted> {
         let (start, first) = (start(), subscribe(1, fields));
-        let notifier = Notifier::accept(
-            start,
-            &first,
-            terms(),
-            Authorisation::Pending,
-            Some(body("secret")),
-        )?;
+        let notifier = Notifier::accept(start, &first, terms(), authorisation, entity)?;
         Ok(Self {
             start,
             notifier,
@@ -667,14 +698,14 @@ impl Watched {
     }
 
     /// One whose first NOTIFY was answered.
-    fn active() -> Self {
+    pub(super) fn active() -> Self {
         let mut this = Self::new("Event: presence\n").unwrap();
         assert_eq!(this.said(), "200 3600, > pending;expires=3600 -");
         assert_eq!(this.answered(0, 200, ""), "");
         this
     }
 
-    fn said(&mut self) -> String {
+    pub(super) fn said(&mut self) -> String {
         let mut words = Vec::new();
         while let Some(output) = self.notifier.poll() {
             words.push(match output {
@@ -687,7 +718,7 @@ impl Watched {
                     let expires = expires.map(|seconds| format!(" {seconds}"));
                     format!("{}{}", response.status(), expires.or(least).unwrap_or_default())
                 }
-                NotifierOutput::Send(request) => {
+                NotifierOutput::Send(request) | NotifierOutput::Farewell(request) => {
                     let request = again(&request);
                     let body = std::str::from_utf8(request.body()).unwrap();
                     let body = if body.is_empty() { "-" } else { body };
@@ -702,13 +733,13 @@ impl Watched {
         words.join(", ")
     }
 
-    fn at(&mut self, seconds: u64, input: NotifierInput) -> String {
+    pub(super) fn at(&mut self, seconds: u64, input: NotifierInput) -> String {
         self.notifier
             .handle(self.start + Duration::from_secs(seconds), input);
         self.said()
     }
 
-    fn answered(&mut self, seconds: u64, code: u16, fields: &str) -> String {
+    pub(super) fn answered(&mut self, seconds: u64, code: u16, fields: &str) -> String {
         let mut response = self
             .sent
             .as_ref()
@@ -720,7 +751,17 @@ impl Watched {
         self.at(seconds, NotifierInput::Response(Box::new(response)))
     }
 
-    fn asked(&mut self, seconds: u64, fields: &str) -> String {
+    pub(super) fn moment(&self, seconds: u64) -> Instant {
+        self.start + Duration::from_secs(seconds)
+    }
+
+    /// The tag of the last NOTIFY.
+    pub(super) fn tag(&self) -> String {
+        let sent = self.sent.as_ref().unwrap();
+        sent.headers().get("SIP-ETag").unwrap().to_owned()
+    }
+
+    pub(super) fn asked(&mut self, seconds: u64, fields: &str) -> String {
         self.number += 1;
         self.at(
             seconds,
@@ -728,7 +769,7 @@ impl Watched {
         )
     }
 
-    fn wait(&mut self, until: u64) -> String {
+    pub(super) fn wait(&mut self, until: u64) -> String {
         let mut told = Vec::new();
         while let Some(at) = self.notifier.timeout() {
             let seconds = at.duration_since(self.start).as_secs();
@@ -903,6 +944,20 @@ fn section_4_2_2_what_a_refused_notification_means() {
         watched.at(42, NotifierInput::Failed(Failure::Timeout)),
         "over Unreachable"
     );
+    // Who has refreshed meanwhile has not crashed.
+    let mut watched = Watched::active();
+    let _ = watched.at(10, note("1"));
+    assert!(
+        watched
+            .asked(20, "Event: presence\nExpires: 3600\n")
+            .starts_with("200")
+    );
+    assert_eq!(watched.at(42, NotifierInput::Failed(Failure::Timeout)), "");
+    assert_eq!(watched.wait(50), "43 > active;expires=3577 1");
+    assert_eq!(
+        watched.at(75, NotifierInput::Failed(Failure::Timeout)),
+        "over Unreachable"
+    );
     let mut watched = Watched::active();
     let _ = watched.at(10, note("1"));
     assert_eq!(watched.at(10, NotifierInput::Failed(Failure::Transport)), "");
@@ -922,9 +977,9 @@ enum Step {
     Answer(u16),
     Fail(bool),
     State(u8, bool),
-    Ask(u32),
+    Ask(u32, &'static str),
     End,
-    Notify(&'static str),
+    Notify(&'static str, &'static str),
     Refresh,
     Stop,
 }
@@ -946,14 +1001,15 @@ fn step() -> impl Strategy<Value = Step> {
         "terminated;reason=probation;retry-after=99999999",
         "terminated;reason=rejected",
     ]);
+    let asked = prop::sample::select(vec![0_u32, 1, 60, 600, u32::MAX]);
     prop_oneof![
         8 => any::<u16>().prop_map(Step::Wait),
         8 => codes.prop_map(Step::Answer),
         2 => any::<bool>().prop_map(Step::Fail),
         4 => (0..3_u8, any::<bool>()).prop_map(|(state, may)| Step::State(state, may)),
-        3 => prop::sample::select(vec![0_u32, 1, 60, 600, u32::MAX]).prop_map(Step::Ask),
+        3 => (asked, prop::sample::select(vec!["", "", "*", "known"])).prop_map(|(time, tag)| Step::Ask(time, tag)),
         1 => Just(Step::End),
-        6 => states.prop_map(Step::Notify),
+        6 => (states, prop::sample::select(vec!["", "a", "b", "a b"])).prop_map(|(state, etag)| Step::Notify(state, etag)),
         2 => Just(Step::Refresh),
         1 => Just(Step::Stop),
     ]
@@ -1007,9 +1063,13 @@ proptest! {
                     let may = if may { Authorisation::Active } else { Authorisation::Pending };
                     watched.at(now, NotifierInput::State(may, Some(body(&state.to_string()))))
                 }
-                Step::Ask(expires) => watched.asked(now, &format!("Event: presence\nExpires: {expires}\n")),
+                Step::Ask(expires, tag) => {
+                    let tag = if tag == "known" { watched.tag() } else { tag.to_owned() };
+                    let condition = if tag.is_empty() { String::new() } else { format!("Suppress-If-Match: {tag}\n") };
+                    watched.asked(now, &format!("Event: presence\nExpires: {expires}\n{condition}"))
+                }
                 Step::End => watched.at(now, NotifierInput::End(Ending::NoResource)),
-                Step::Notify(_) | Step::Refresh | Step::Stop => String::new(),
+                Step::Notify(..) | Step::Refresh | Step::Stop => String::new(),
             };
             check(&told, &mut busy, &mut over);
         }
@@ -1039,10 +1099,13 @@ proptest! {
                 Step::Answer(code) => watcher.answered(now, code, "Expires: 600|Min-Expires: 700|Retry-After: 5"),
                 Step::Fail(true) => watcher.at(now, SubscriberInput::Failed(Failure::Timeout)),
                 Step::Fail(false) => watcher.at(now, SubscriberInput::Failed(Failure::Transport)),
-                Step::Notify(state) => watcher.notified(now, state, "x"),
+                Step::Notify(state, etag) => {
+                    etag.clone_into(&mut watcher.etag);
+                    watcher.notified(now, state, if etag == "b" { "" } else { "x" })
+                }
                 Step::Refresh => watcher.at(now, SubscriberInput::Refresh),
                 Step::Stop => watcher.at(now, SubscriberInput::Stop),
-                Step::State(..) | Step::Ask(_) | Step::End => String::new(),
+                Step::State(..) | Step::Ask(..) | Step::End => String::new(),
             });
             let last = told.last().unwrap();
             prop_assert!(!(over && !last.is_empty() && last != "481"), "{}", last);

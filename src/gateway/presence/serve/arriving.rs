@@ -37,13 +37,19 @@ impl Serve {
         }
         let is_poll = request.headers().expires() == Some(0);
         let is_hidden = self.visibility == Visibility::Offline;
+        if self.refused_until.is_some() && !is_poll && !is_hidden {
+            let response = refusal(&request, StatusCode::FORBIDDEN);
+            lent.acts.push(Act::Answer(number, Box::new(response)));
+            return;
+        }
         let is_stale = self
             .heard
-            .is_none_or(|at| self.served.is_empty() && lent.now.saturating_duration_since(at) > FRESH);
+            .is_none_or(|at| self.served.is_empty() && lent.now.saturating_duration_since(at) > FRESH)
+            || self.is_partial;
         // Who was asked whether he lets see, and has not said, would be made to refuse by a probe.
         let may_probe = self.consent == Some(Consent::Given) || (is_poll && self.consent.is_none());
         let wait = if may_probe && is_stale && !is_hidden {
-            lent.say(Word::Probe);
+            self.probe(lent);
             if is_poll { POLL } else { MOMENT }
         } else {
             Duration::ZERO
@@ -71,11 +77,11 @@ impl Serve {
 
     pub(super) fn accept(&mut self, lent: &mut Lent<'_>, number: u64, request: &Request) {
         let is_poll = request.headers().expires() == Some(0);
-        let (mut authorisation, mut content) = self.view(lent);
+        let (mut authorisation, mut entity) = self.view(lent);
         // The answer to a probe is for who was asked about, whoever else may see: his server has judged.
         if is_poll && self.consent.is_none() && self.heard.is_some() && self.visibility == Visibility::Own {
             authorisation = Authorisation::Active;
-            content = lent.terms.document(&self.known);
+            entity = lent.terms.document(&self.known);
         }
         let tag = lent.names.tag();
         let Some(terms) = lent.terms.notifier(tag, lent.names.random()) else {
@@ -83,7 +89,7 @@ impl Serve {
             lent.acts.push(Act::Answer(number, Box::new(response)));
             return;
         };
-        match Notifier::accept(lent.now, request, terms, authorisation, content) {
+        match Notifier::accept(lent.now, request, terms, authorisation, entity) {
             Ok(notifier) => {
                 self.make_room(lent);
                 self.push(notifier);
@@ -131,10 +137,14 @@ impl Serve {
         if self.served.len() >= SUBSCRIPTIONS_OF_A_WATCHER
             && let Some(oldest) = self.served.first_mut()
         {
+            let number = oldest.number;
             oldest
                 .notifier
                 .handle(lent.now, NotifierInput::End(Ending::Probation(LATER)));
             self.follow(lent, &mut Vec::new());
+            // Whether he hears of it or not: who answers nothing would keep every place.
+            self.served.retain(|served| served.number != number);
+            lent.keep();
         }
     }
 }

@@ -1,13 +1,44 @@
 //! What is heard of the user of XMPP, of his consent, and of the configuration.
 
-use super::{GATHER, Serve, Visibility};
+use super::{ANSWER, GATHER, MOMENT, REFUSED, ROUND, Serve, Visibility};
 use crate::gateway::presence::act::{Act, Lent, Word};
 use crate::gateway::presence::record::Consent;
 use crate::interwork::presence::{Device, Presence, State};
 use crate::sip::subscription::{Ending, NotifierInput};
 
 impl Serve {
+    /// Asks his server how he is. What it does not name is gone, though nobody said so: that was perhaps lost.
+    pub(super) fn probe(&mut self, lent: &mut Lent<'_>) {
+        let devices = self.known.devices().iter();
+        self.doubtful = devices.map(|device| device.name().to_owned()).collect();
+        self.doubt = Some(lent.after(ANSWER));
+        (self.unheard, self.is_partial) = (None, false);
+        lent.say(Word::Probe);
+    }
+
+    /// The devices of which nobody spoke when his server was asked are not there.
+    pub(super) fn forget_doubtful(&mut self, lent: &mut Lent<'_>) {
+        let doubtful = std::mem::take(&mut self.doubtful);
+        let is_answered = self
+            .known
+            .devices()
+            .iter()
+            .any(|device| !doubtful.contains(device.name()));
+        if !is_answered || doubtful.is_empty() {
+            return;
+        }
+        for name in doubtful {
+            self.known.remove(&name);
+        }
+        self.is_dirty |= self.consent == Some(Consent::Given);
+        lent.note();
+    }
+
     pub(super) fn device(&mut self, lent: &mut Lent<'_>, device: Device) {
+        self.doubtful.remove(device.name());
+        if let Some(doubt) = &mut self.doubt {
+            *doubt = (*doubt).min(lent.after(ROUND));
+        }
         if device.state() == State::Offline {
             let is_last = self
                 .known
@@ -38,9 +69,11 @@ impl Serve {
 
     pub(super) fn learned(&mut self, lent: &mut Lent<'_>) {
         self.heard = Some(lent.now);
+        // What one device says does not say how the others are.
+        self.unheard.take_if(|_| !self.is_partial);
         if self.consent == Some(Consent::Given) {
             self.is_dirty = true;
-            lent.keep();
+            lent.note();
         }
         // Other devices of his may say something too.
         let soon = lent.after(GATHER);
@@ -52,12 +85,20 @@ impl Serve {
         }
     }
 
+    /// The user of XMPP has changed his mind, or wants to see the other: he may be asked.
+    pub(in crate::gateway) const fn may_be_asked(&mut self) {
+        self.refused_until = None;
+    }
+
     pub(super) fn consented(&mut self, lent: &mut Lent<'_>) {
+        self.may_be_asked();
         // What nobody has asked for is nothing (RFC 6121 §3.1.6).
         if self.consent != Some(Consent::Asked) {
             return;
         }
         self.consent = Some(Consent::Given);
+        // Some servers that were told long ago say so, and no more.
+        self.unheard = Some(lent.after(MOMENT));
         // What was said before he let see was said of everybody.
         self.heard = None;
         self.known = Presence::new();
@@ -70,6 +111,9 @@ impl Serve {
 
     pub(super) fn refused(&mut self, lent: &mut Lent<'_>) {
         if self.consent.take().is_some() {
+            // A watcher who asks again at once would bring the question before him as often as he likes.
+            self.refused_until = Some(lent.after(REFUSED));
+            self.why = "the user of XMPP has said no, and is not asked again within an hour";
             lent.keep();
             self.end_all(lent, Ending::Rejected);
         }
@@ -102,12 +146,12 @@ impl Serve {
             self.visibility = Visibility::Own;
             self.why = "";
             // What he said meanwhile did not come in.
-            self.heard = None;
+            (self.heard, self.is_partial) = (None, true);
             self.known = Presence::new();
             self.tell(lent);
             if !self.served.is_empty() {
                 match self.consent {
-                    Some(Consent::Given) => lent.say(Word::Probe),
+                    Some(Consent::Given) => self.probe(lent),
                     Some(Consent::Asked) | None => self.ask(lent),
                 }
             }

@@ -1,13 +1,14 @@
 //! What the subscription of a watch brings, and how it ends.
 
-use super::{STALE, Stage, Watch};
+use std::sync::Arc;
+
+use super::{STALE, Stage, Undone, Watch};
 use crate::gateway::presence::act::{Act, Lent, Word};
 use crate::gateway::presence::record::Consent;
 use crate::interwork::presence::{Presence, document};
 use crate::sip::StatusCode;
-use crate::sip::subscription::{
-    Content, Identifiers, Lapse, SubscriberInput, SubscriberOutput, SubscriberOver,
-};
+use crate::sip::subscription::{Content, Lapse, SubscriberInput, SubscriberOutput, SubscriberOver};
+use crate::sip::transaction::Failure;
 
 impl Watch {
     /// Does what the subscriber wants.
@@ -18,12 +19,10 @@ impl Watch {
                     let Ok(call_id) = lent.names.call_id() else {
                         continue;
                     };
-                    let identifiers = Identifiers {
-                        call_id,
-                        tag: lent.names.tag().into(),
-                        random: lent.names.random(),
-                    };
-                    self.tell(lent, SubscriberInput::Subscribe(identifiers));
+                    let (tag, random) = (lent.names.tag(), lent.names.random());
+                    if let Some(attempt) = lent.terms.attempt(call_id, tag, random) {
+                        self.tell(lent, SubscriberInput::Subscribe(Box::new(attempt)));
+                    }
                 }
                 SubscriberOutput::Send(request) => lent.acts.push(Act::Subscribe(request)),
                 SubscriberOutput::Answer(response) => {
@@ -45,6 +44,37 @@ impl Watch {
                 SubscriberOutput::Over(why) => self.ended(lent, why),
             }
         }
+    }
+
+    pub(super) fn failed(&mut self, lent: &Lent<'_>, undone: Undone) {
+        let failure = match undone {
+            Undone::Unreached => Failure::Transport,
+            Undone::Silent | Undone::Alone => Failure::Timeout,
+        };
+        self.tell(lent, SubscriberInput::Failed(failure));
+        match undone {
+            Undone::Unreached | Undone::Silent => self.is_troubled = true,
+            // It was lost, perhaps while all were silent. Where that is so again, it is about him, and his own pauses are kept.
+            Undone::Alone => {
+                if !std::mem::replace(&mut self.is_alone, true) {
+                    self.tell(lent, SubscriberInput::Forgive);
+                    self.tell(lent, SubscriberInput::Hurry);
+                    self.tell(lent, SubscriberInput::Timer);
+                }
+            }
+        }
+    }
+
+    pub(super) fn reachable(&mut self, lent: &Lent<'_>) {
+        if !std::mem::take(&mut self.is_troubled) {
+            return;
+        }
+        match self.stage {
+            Stage::Active | Stage::Pending => self.refresh(lent),
+            Stage::Neutral | Stage::Retrying => self.tell(lent, SubscriberInput::Hurry),
+            Stage::Dormant | Stage::Leaving | Stage::Forbidden | Stage::Over => {}
+        }
+        self.tell(lent, SubscriberInput::Timer);
     }
 
     pub(super) fn active(
@@ -80,9 +110,8 @@ impl Watch {
             },
             (None, None) => Presence::new(),
         };
-        if self.seen.as_ref() != Some(&state) {
-            self.seen = Some(state);
-            lent.keep();
+        if self.seen.as_deref() != Some(&state) {
+            self.seen = Some(Arc::new(state));
         }
         self.is_dirty = true;
         if self.quiet.is_none_or(|at| at <= lent.now) {

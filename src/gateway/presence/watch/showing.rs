@@ -1,8 +1,13 @@
 //! What a user of XMPP is told of the state that he sees: only what is new, and no more often than he wants.
 
+use std::borrow::Cow;
+use std::collections::BTreeSet;
+use std::time::Duration;
+
 use super::Watch;
-use crate::gateway::presence::act::{Lent, Word};
+use crate::gateway::presence::act::{Act, Lent, Word};
 use crate::interwork::presence::{Device, Presence, State};
+use crate::limits::PRESENCE_DEVICES;
 use crate::xmpp::Jid;
 
 impl Watch {
@@ -10,75 +15,136 @@ impl Watch {
     pub(super) fn unsee(&mut self, lent: &mut Lent<'_>) {
         self.seen = None;
         self.is_dirty = false;
-        for device in self.shown.take().iter().flat_map(Presence::devices) {
+        let mut believed = std::mem::take(&mut self.unsure);
+        for device in self.shown.take().iter().flat_map(|shown| shown.devices()) {
             if device.state() != State::Offline {
-                let gone = Device::new(device.name(), State::Offline);
-                lent.say(Word::Device(Box::new(gone), None));
+                believed.insert(device.name().to_owned());
             }
+        }
+        for name in believed {
+            let gone = Device::new(&name, State::Offline);
+            lent.say(Word::Device(Box::new(gone), None));
         }
     }
 
     /// Tells all that is known, new or not: to one device of his, or to all.
     pub(super) fn show_all(&mut self, lent: &mut Lent<'_>, to: Option<Jid>) {
         let Some(seen) = &self.seen else { return };
+        if to.is_none() {
+            self.settle(lent);
+        }
         for device in told(seen) {
-            lent.say(Word::Device(Box::new(device), to.clone()));
+            lent.say(Word::Device(Box::new(device.into_owned()), to.clone()));
         }
         if to.is_none() {
-            self.shown = Some(seen.clone());
+            self.remember(lent);
+        }
+    }
+
+    /// A device that he is told of has to be known to whoever takes it back, though this process is killed the moment after.
+    fn settle(&self, lent: &mut Lent<'_>) {
+        let (shown, seen) = (names(self.shown.as_deref()), names(self.seen.as_deref()));
+        if !seen.is_subset(&shown) {
+            lent.keep();
+            lent.acts.push(Act::Settle);
+        }
+    }
+
+    /// He was told what is known.
+    fn remember(&mut self, lent: &mut Lent<'_>) {
+        // What he believes to be there has to be known to whoever takes it back.
+        if names(self.shown.as_deref()) != names(self.seen.as_deref()) {
+            lent.keep();
+        } else if self.shown != self.seen {
+            lent.note();
+        }
+        self.shown.clone_from(&self.seen);
+    }
+
+    /// What was told of a device did not arrive: it is told again, after a while that grows.
+    pub(super) fn untold(&mut self, lent: &Lent<'_>, device: String) {
+        if self.unsure.len() < PRESENCE_DEVICES {
+            self.unsure.insert(device);
+        }
+        self.is_dirty = true;
+        self.untold_tries = self.untold_tries.saturating_add(1);
+        let doubled = 1_u32
+            .checked_shl(self.untold_tries.min(MOST_DOUBLED))
+            .unwrap_or(1);
+        self.quiet = Some(lent.after(UNTOLD_PAUSE.saturating_mul(doubled)));
+    }
+
+    /// There is a way again: what did not arrive need not wait.
+    pub(super) fn tellable(&mut self, lent: &mut Lent<'_>) {
+        if !self.unsure.is_empty() {
+            self.quiet = None;
+            self.show(lent);
         }
     }
 
     /// Tells what is new of what is known.
     pub(super) fn show(&mut self, lent: &mut Lent<'_>) {
         self.is_dirty = false;
-        let is_untold = std::mem::take(&mut self.is_untold);
+        let unsure = std::mem::take(&mut self.unsure);
         let Some(seen) = &self.seen else {
             // That he is not there did not arrive, or that he was.
-            if is_untold {
-                let gone = Device::new("", State::Offline);
+            for name in unsure {
+                let gone = Device::new(&name, State::Offline);
                 lent.say(Word::Device(Box::new(gone), None));
             }
             return;
         };
+        self.settle(lent);
         let tells_all = std::mem::take(&mut self.tells_all);
-        let before = self.shown.as_ref().map(told).unwrap_or_default();
+        let before = self.shown.as_deref().map(told).unwrap_or_default();
         let now = told(seen);
         let mut is_new = false;
         for device in &now {
-            if tells_all || !before.contains(device) {
+            if tells_all || !before.contains(device) || unsure.contains(device.name()) {
                 is_new = true;
-                lent.say(Word::Device(Box::new(device.clone()), None));
+                lent.say(Word::Device(Box::new(device.clone().into_owned()), None));
             }
         }
-        for device in &before {
-            let is_gone =
-                device.state() != State::Offline && now.iter().all(|other| other.name() != device.name());
-            if is_gone {
+        let open = before.iter().filter(|device| device.state() != State::Offline);
+        let believed: BTreeSet<&str> = open
+            .map(|device| device.name())
+            .chain(unsure.iter().map(String::as_str))
+            .collect();
+        for name in believed {
+            if now.iter().all(|other| other.name() != name) {
                 is_new = true;
-                let gone = Device::new(device.name(), State::Offline);
+                let gone = Device::new(name, State::Offline);
                 lent.say(Word::Device(Box::new(gone), None));
             }
         }
-        self.shown = Some(seen.clone());
         if is_new {
             self.quiet = Some(lent.after(lent.pause));
-            lent.keep();
         }
+        self.remember(lent);
     }
 }
 
+/// The devices by which a user can be reached.
+fn names(presence: Option<&Presence>) -> BTreeSet<&str> {
+    let devices = presence.map(Presence::devices).unwrap_or_default();
+    let open = devices.iter().filter(|device| device.state() != State::Offline);
+    open.map(Device::name).collect()
+}
+
 /// What is said of a state: the devices by which the user can be reached, or one by which he cannot.
-fn told(presence: &Presence) -> Vec<Device> {
-    let open: Vec<Device> = presence
-        .devices()
-        .iter()
-        .filter(|device| device.state() != State::Offline)
-        .cloned()
-        .collect();
+fn told(presence: &Presence) -> Vec<Cow<'_, Device>> {
+    let devices = presence.devices();
+    let open = devices.iter().filter(|device| device.state() != State::Offline);
+    let open: Vec<_> = open.map(Cow::Borrowed).collect();
     if !open.is_empty() {
         return open;
     }
-    let last = presence.devices().first();
-    vec![last.cloned().unwrap_or_else(|| Device::new("", State::Offline))]
+    vec![match devices.first() {
+        Some(last) => Cow::Borrowed(last),
+        None => Cow::Owned(Device::new("", State::Offline)),
+    }]
 }
+
+/// What could not be told is told again after twice this, then after four times as long, up to 80 s.
+const UNTOLD_PAUSE: Duration = Duration::from_millis(2_500);
+const MOST_DOUBLED: u32 = 5;

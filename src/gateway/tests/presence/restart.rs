@@ -5,16 +5,16 @@ use super::watch::seeing;
 use super::*;
 
 #[test]
-fn what_stood_is_refreshed_in_its_dialog_and_its_state_is_told() {
+fn what_stood_is_refreshed_in_its_dialog_and_told_once_more_to_who_came_meanwhile() {
     let mut world = seeing();
     world.restart(60);
     assert_eq!(world.pass(5), "S> SUBSCRIBE 3600 in its dialog");
     assert_eq!(world.answer(200, "Expires: 3600"), "");
     assert_eq!(
         world.told("active;expires=3600", &open(&["desk"])),
-        "S< 200, X: available/desk",
-        "what was said last was perhaps not written down"
+        "S< 200, X: available/desk"
     );
+    assert_eq!(world.told("active", &open(&["desk"])), "S< 200", "once");
     world.restart(60);
     world.pass(5);
     world.answer(200, "");
@@ -24,6 +24,16 @@ fn what_stood_is_refreshed_in_its_dialog_and_its_state_is_told() {
         "what went meanwhile"
     );
     assert_eq!(world.listed(), "Xmpp active 1");
+}
+
+#[test]
+fn what_was_refreshed_lives_on_for_as_long_as_it_was_granted() {
+    let mut world = seeing();
+    world.until_probed();
+    assert_eq!(world.x(""), "S> SUBSCRIBE 3600 in its dialog");
+    assert_eq!(world.answer(200, "Expires: 3600"), "");
+    world.restart(3_000);
+    assert_eq!(world.pass(5), "S> SUBSCRIBE 3600 in its dialog");
 }
 
 #[test]
@@ -69,10 +79,7 @@ fn what_was_asked_is_asked_on_and_what_was_given_up_is_not() {
 #[test]
 fn who_was_not_there_is_looked_for() {
     let mut world = seeing();
-    let mut said = world.pass(2_800);
-    while !said.contains("probe") {
-        said = world.pass(1);
-    }
+    world.until_probed();
     world.x_error("item-not-found");
     world.pass(1_000);
     world.restart(5);
@@ -156,4 +163,93 @@ fn a_clock_that_jumps_ends_nothing_that_lives() {
             "{jump}: {said}"
         );
     }
+}
+
+#[test]
+fn what_comes_before_the_records_waits_and_too_much_is_turned_away_but_no_decision() {
+    let mut world = seen();
+    world.begin_anew(5);
+    for _ in 0..crate::limits::WAITING_FOR_RECORDS {
+        assert_eq!(world.x(""), "");
+    }
+    assert_eq!(world.ask(3_600, true), "S< 503");
+    assert_eq!(world.x("subscribe"), "X: error");
+    assert_eq!(world.x("unavailable"), "");
+    assert_eq!(world.x("unsubscribed"), "");
+    assert_eq!(world.read_records(), "S> NOTIFY terminated;rejected");
+    assert_eq!(world.store.len(), 0);
+}
+
+#[test]
+fn a_last_state_is_kept_within_a_while_and_at_a_stop_and_devices_that_were_shown_at_once() {
+    let mut world = seeing();
+    let kept = |world: &World| {
+        let record = world.store.values().next().expect("a record");
+        let watch = record.watch.as_ref().expect("a watch");
+        let shown = watch.shown.iter();
+        let shown: Vec<_> = shown
+            .map(|device| (device.name.clone(), device.state.clone()))
+            .collect();
+        format!("{shown:?}")
+    };
+    let open_at_the_desk = r#"[("desk", "available")]"#;
+    assert_eq!(kept(&world), open_at_the_desk);
+    world.pass(10);
+    let busy = open(&["desk"]).replace(
+        "<basic>open</basic>",
+        "<basic>open</basic><show xmlns='jabber:client'>dnd</show>",
+    );
+    assert_eq!(
+        world.told("active", &busy),
+        "S< 200, X: available/desk dnd Do not disturb"
+    );
+    assert_eq!(kept(&world), open_at_the_desk, "not yet");
+    world.pass(31);
+    assert_eq!(kept(&world), r#"[("desk", "dnd")]"#);
+    world.told("active", &open(&["desk"]));
+    assert_eq!(kept(&world), r#"[("desk", "dnd")]"#);
+    world.stop();
+    assert_eq!(kept(&world), open_at_the_desk, "nothing is left for later");
+    let mut world = seeing();
+    world.pass(10);
+    world.told("active", &open(&["desk", "phone"]));
+    assert_eq!(kept(&world), r#"[("desk", "available"), ("phone", "available")]"#);
+}
+
+#[test]
+fn what_is_known_of_a_user_is_kept_within_a_while() {
+    let mut world = seen();
+    let kept = |world: &World| {
+        let record = world.store.values().next().expect("a record");
+        let known = record.serve.as_ref().expect("a serve").known.iter();
+        known.map(|device| device.state.clone()).collect::<Vec<_>>()
+    };
+    world.pass(40);
+    world.x_at("desk", "", &[("show", "away")]);
+    assert_eq!(kept(&world), ["available"]);
+    world.pass(31);
+    assert_eq!(kept(&world), ["away"]);
+}
+
+#[test]
+fn a_device_is_shown_when_a_restart_would_take_it_back_and_not_before() {
+    let mut world = seeing();
+    world.pass(10);
+    world.is_slow = true;
+    assert_eq!(world.told("active", &open(&["desk", "phone"])), "S< 200");
+    // What comes behind it does not overtake it.
+    assert_eq!(world.told("terminated;reason=rejected", ""), "S< 200");
+    assert_eq!(
+        world.kept(),
+        "X: available/phone, X: unavailable/desk, X: unavailable/phone, X: unsubscribed"
+    );
+    // What was not shown need not be taken back.
+    let mut world = seeing();
+    world.pass(10);
+    world.is_slow = true;
+    assert_eq!(world.told("active", &open(&["desk", "phone"])), "S< 200");
+    world.restart(5);
+    world.is_slow = false;
+    let later = world.pass(10);
+    assert!(!later.contains("phone"), "{later}");
 }

@@ -1,7 +1,8 @@
 //! A user of SIP sees one of XMPP.
 
+use super::watch::deny;
 use super::*;
-use crate::policy::{Action, Directions, Style};
+use crate::policy::Style;
 
 /// alice, who sees bob at his desk.
 pub(super) fn seen() -> World {
@@ -34,13 +35,23 @@ fn who_is_refused_is_told_so_and_so_is_who_asks_for_nobody() {
     let mut world = World::new();
     world.ask(3_600, true);
     assert_eq!(world.x("unsubscribed"), "S> NOTIFY terminated;rejected");
-    assert_eq!((world.listed().as_str(), world.store.len()), ("", 0));
-    let mut world = seen();
-    assert_eq!(
-        world.x("unsubscribed"),
-        "S> NOTIFY terminated;rejected",
-        "later too"
-    );
+    assert_eq!((world.listed().as_str(), world.store.len()), ("Sip refused 0", 0));
+    assert_eq!(world.ask(3_600, true), "S< 403", "he is not asked at once again");
+    assert_eq!(world.pass(3_599), "");
+    assert_eq!(world.ask(3_600, true), "S< 403");
+    world.pass(1);
+    assert_eq!(world.listed(), "");
+    assert_eq!(world.ask(3_600, true), "X: subscribe, S< 200, S> NOTIFY pending");
+    for changes_his_mind in ["subscribed", "subscribe"] {
+        let mut world = seen();
+        assert_eq!(
+            world.x("unsubscribed"),
+            "S> NOTIFY terminated;rejected",
+            "later too"
+        );
+        world.x(changes_his_mind);
+        assert_eq!(world.ask(3_600, true), "X: subscribe, S< 200, S> NOTIFY pending");
+    }
     for (condition, reason) in [
         ("item-not-found", "noresource"),
         ("remote-server-timeout", "giveup"),
@@ -188,6 +199,19 @@ fn who_is_blocked_politely_sees_him_offline_for_ever() {
         "and nobody inside hears of it"
     );
     assert_eq!(world.ask(3_600, false), "S< 200, S> NOTIFY active closed");
+    // A restart is to him what it is to others.
+    world.restart(60);
+    assert_eq!(world.pass(30), "S> NOTIFY active closed");
+    assert_eq!(world.ask(3_600, false), "S< 200, S> NOTIFY active closed");
+    world.pass(10);
+    assert_eq!(
+        world.reload(Setting::default()),
+        "S> NOTIFY pending, X: subscribe",
+        "nobody was asked before"
+    );
+    let mut world = World::with(blocking());
+    world.ask(3_600, true);
+    world.ask(0, false);
     assert_eq!(world.store.len(), 0);
     // One who is blocked while he sees.
     let mut world = seen();
@@ -210,14 +234,6 @@ fn who_is_blocked_politely_sees_him_offline_for_ever() {
 
 #[test]
 fn a_domain_that_is_denied_hears_that_it_is_over_and_nothing_of_it_comes_in() {
-    let deny = || {
-        Setting::with(
-            "partner.example",
-            Action::Deny,
-            Directions::Both,
-            &[policy::Kind::Presence],
-        )
-    };
     let mut world = seen();
     assert_eq!(world.reload(deny()), "S> NOTIFY terminated;rejected");
     assert_eq!(world.ask(3_600, true), "S< 403");
@@ -229,4 +245,31 @@ fn a_domain_that_is_denied_hears_that_it_is_over_and_nothing_of_it_comes_in() {
         "X: probe",
         "he had let her see, and is not asked again"
     );
+}
+
+#[test]
+fn nobody_is_asked_who_was_denied_while_the_store_took_its_time() {
+    for (setting, said) in [(Setting::default(), "X: subscribe, S< 200"), (deny(), "S< 200")] {
+        let mut world = World::new();
+        world.is_slow = true;
+        assert_eq!(world.ask(3_600, true), "", "it is kept first");
+        world.reload(setting);
+        let kept = world.kept();
+        assert!(kept.starts_with(said), "{kept}");
+        assert_eq!(
+            kept.contains("X: subscribe"),
+            said.contains("X: subscribe"),
+            "{kept}"
+        );
+    }
+}
+
+#[test]
+fn a_watcher_who_answers_nothing_has_no_more_subscriptions_than_another() {
+    let mut world = World::new();
+    world.is_well = false;
+    for _ in 0..40 {
+        assert!(world.ask(3_600, true).contains("S< 200"));
+    }
+    assert_eq!(world.listed(), "Sip pending 16");
 }

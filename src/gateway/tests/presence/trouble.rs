@@ -14,6 +14,17 @@ fn returned(world: &mut World) {
     }
 }
 
+/// Gives back every notification that waits for its answer.
+fn unreached(world: &mut World) {
+    while let Some((token, _)) = world.notified.pop_front() {
+        let trouble = Trouble::Unreachable;
+        world
+            .gateway
+            .handle(world.now, Input::Returned { token, trouble });
+        world.act();
+    }
+}
+
 #[test]
 fn what_was_to_be_said_is_not_said_once_the_opposite_holds() {
     let mut world = seeing();
@@ -27,6 +38,36 @@ fn what_was_to_be_said_is_not_said_once_the_opposite_holds() {
     assert!(world.told("active", &open(&["desk"])).contains("X: subscribed"));
     let later = world.pass(60);
     assert!(!later.contains("unsubscribed"), "{later}");
+}
+
+#[test]
+fn a_device_that_comes_while_its_stream_breaks_is_told_all_the_same() {
+    let mut world = seeing();
+    world.pass(70);
+    world.is_well = false;
+    assert!(
+        world
+            .x_at("home", "probe", &[])
+            .contains("X: available/desk to /home")
+    );
+    returned(&mut world);
+    world.is_well = true;
+    assert_eq!(world.pass(10), "X: available/desk");
+}
+
+#[test]
+fn a_device_that_comes_while_the_subscription_is_begun_anew_is_told_all() {
+    let mut world = seeing();
+    world.until_probed();
+    assert_eq!(world.x(""), "S> SUBSCRIBE 3600 in its dialog");
+    assert_eq!(world.answer(481, ""), "");
+    assert_eq!(world.x_at("home", "probe", &[]), "");
+    assert_eq!(world.pass(3), "S> SUBSCRIBE 3600");
+    world.answer(200, "");
+    assert_eq!(
+        world.told("active", &open(&["desk"])),
+        "S< 200, X: available/desk"
+    );
 }
 
 #[test]
@@ -46,41 +87,118 @@ fn that_he_may_not_see_any_more_is_said_until_it_arrives() {
 }
 
 #[test]
+fn that_he_may_not_see_any_more_is_said_though_the_process_is_killed_before() {
+    let mut world = seeing();
+    world.is_well = false;
+    world.told("terminated;reason=rejected", "");
+    returned(&mut world);
+    world.restart(5);
+    assert_eq!(world.pass(1), "", "a restart is no storm");
+    world.is_well = true;
+    assert_eq!(world.pass(5), "X: unsubscribed");
+    assert_eq!(world.pass(600), "", "and once is enough");
+    assert_eq!((world.listed().as_str(), world.store.len()), ("", 0));
+    // Nor where he has asked again meanwhile.
+    let mut world = seeing();
+    world.is_well = false;
+    world.told("terminated;reason=rejected", "");
+    returned(&mut world);
+    world.restart(5);
+    world.is_well = true;
+    assert_eq!(world.x("subscribe"), "S> SUBSCRIBE 3600");
+    world.answer(200, "");
+    assert!(world.told("active", &open(&["desk"])).contains("X: subscribed"));
+    let later = world.pass(60);
+    assert!(!later.contains("unsubscribed"), "{later}");
+    let watch = world
+        .store
+        .values()
+        .next()
+        .and_then(|record| record.watch.clone());
+    assert!(watch.is_some_and(|watch| !watch.has_ended), "he may see her");
+}
+
+#[test]
 fn who_cannot_be_reached_for_long_is_told_when_he_can() {
     let mut world = seen();
     world.pass(10);
     world.is_well = false;
     world.x_at("desk", "", &[("show", "away")]);
     for _ in 0..600 {
-        while let Some((token, _)) = world.notified.pop_front() {
-            let trouble = Trouble::Unreachable;
-            world
-                .gateway
-                .handle(world.now, Input::Returned { token, trouble });
-            world.act();
-        }
+        unreached(&mut world);
         world.pass(1);
     }
     // The last that waits fails too; the next arrives.
-    while let Some((token, _)) = world.notified.pop_front() {
-        let trouble = Trouble::Unreachable;
-        world
-            .gateway
-            .handle(world.now, Input::Returned { token, trouble });
-        world.act();
-    }
+    unreached(&mut world);
     world.is_well = true;
     assert_eq!(world.pass(3), "S> NOTIFY active open 1 away");
     assert_eq!(world.listed(), "Sip active 1");
 }
 
 #[test]
+fn who_has_said_no_is_not_asked_again_though_the_process_is_killed_before_she_hears_of_it() {
+    let mut world = seen();
+    world.is_well = false;
+    assert_eq!(world.x("unsubscribed"), "S> NOTIFY terminated;rejected");
+    world.restart(5);
+    world.is_well = true;
+    let later = world.pass(60);
+    assert!(!later.contains("X: subscribe"), "{later}");
+    assert_eq!((world.listed().as_str(), world.store.len()), ("", 0));
+    assert_eq!(world.ask(600, false), "S< 481");
+}
+
+/// How often alice's servers are asked in so many seconds, of which each question takes 32 to be given up; what `meanwhile` does
+/// happens each second.
+fn asked_in_silence(world: &mut World, seconds: u64, mut meanwhile: impl FnMut(&mut World)) -> usize {
+    let (mut count, mut waited) = (0, 0);
+    for _ in 0..seconds {
+        meanwhile(world);
+        world.pass(1);
+        waited = if world.asked.is_empty() { 0 } else { waited + 1 };
+        if waited == 32 {
+            (count, waited) = (count + 1, 0);
+            world.fail(Trouble::Timeout);
+        }
+    }
+    count
+}
+
+#[test]
+fn servers_that_were_silent_for_long_are_found_to_answer_soon() {
+    let mut world = seeing();
+    world.until_probed();
+    world.x("");
+    let count = asked_in_silence(&mut world, 3_600, |_| {});
+    assert!(count > 100, "asked {count} times in an hour");
+    world.pass(2);
+    world.answer(200, "");
+    assert!(
+        world
+            .told("active", &open(&["desk"]))
+            .contains("X: available/desk")
+    );
+}
+
+#[test]
+fn who_alone_is_not_answered_is_asked_for_ever_less_often() {
+    let mut world = seeing();
+    world.ask(3_600, true);
+    world.x("subscribed");
+    world.until_probed();
+    world.x("");
+    let mut shows = ["away", "dnd"].into_iter().cycle();
+    let others_are_answered = |world: &mut World| {
+        world.x_at("desk", "", &[("show", shows.next().unwrap())]);
+    };
+    let count = asked_in_silence(&mut world, 3_600, others_are_answered);
+    assert!((4..20).contains(&count), "asked {count} times in an hour");
+}
+
+#[test]
 fn a_notification_that_comes_when_nobody_subscribes_any_more_is_answered() {
     let mut world = seeing();
-    let mut said = world.pass(2_800);
-    while !said.contains("probe") {
-        said = world.pass(1);
-    }
+    world.until_probed();
     world.x_error("item-not-found");
     world.pass(1_000);
     assert_eq!(world.told("terminated;reason=timeout", ""), "S< 481");
@@ -132,4 +250,39 @@ fn numbers_of_a_dialog_are_used_once_however_often_the_process_begins_anew() {
         assert!(last < number, "{show}");
         last = number;
     }
+}
+
+#[test]
+fn a_server_that_could_not_be_asked_how_he_is_is_asked_again() {
+    let mut world = seen();
+    world.ask(0, false);
+    world.pass(700);
+    world.is_well = false;
+    assert_eq!(world.ask(3_600, true), "X: probe");
+    returned(&mut world);
+    assert_eq!(world.pass(1), "S< 200, S> NOTIFY active open 1");
+    world.is_well = true;
+    assert_eq!(world.pass(5), "X: probe");
+    assert_eq!(world.x_at("phone", "", &[]), "S> NOTIFY active open 2");
+    assert_eq!(world.pass(60), "S> NOTIFY active open 1", "and the desk is gone");
+}
+
+#[test]
+fn a_server_of_xmpp_that_cannot_be_reached_for_long_is_found_again_within_seconds() {
+    let mut world = seeing();
+    world.pass(10);
+    world.is_well = false;
+    world.told("active", &open(&["phone"]));
+    for _ in 0..1_000 {
+        returned(&mut world);
+        world.pass(1);
+    }
+    returned(&mut world);
+    world.is_well = true;
+    let said = world.pass(2);
+    assert!(
+        said.contains("X: available/phone") && said.contains("X: unavailable/desk"),
+        "{said}"
+    );
+    assert_eq!(world.pass(600), "", "and once is enough");
 }

@@ -1,6 +1,17 @@
 //! A user of XMPP sees one of SIP.
 
 use super::*;
+use crate::policy::{Action, Directions};
+
+/// A configuration that forbids presence.
+pub(super) fn deny() -> Setting {
+    Setting::with(
+        "partner.example",
+        Action::Deny,
+        Directions::Both,
+        &[policy::Kind::Presence],
+    )
+}
 
 /// One who sees alice at her desk.
 pub(super) fn seeing() -> World {
@@ -62,6 +73,7 @@ fn a_refusal_for_ever_ends_it_and_one_for_now_does_not() {
         let mut world = World::new();
         world.x("subscribe");
         assert_eq!(world.answer(status, ""), "X: unsubscribed", "{status}");
+        assert_eq!(world.pass(31), "", "until he has heard of it");
         assert_eq!((world.listed().as_str(), world.store.len()), ("", 0), "{status}");
     }
     for status in [480, 481, 408, 500, 503, 486] {
@@ -84,6 +96,7 @@ fn what_ends_a_subscription_that_stands() {
             "S< 200, X: unavailable/desk, X: unsubscribed",
             "{reason}"
         );
+        assert_eq!(world.pass(31), "", "until he has heard of it");
         assert_eq!(world.store.len(), 0, "{reason}");
     }
     for reason in ["deactivated", "timeout", "probation", "giveup"] {
@@ -100,6 +113,36 @@ fn what_ends_a_subscription_that_stands() {
             "S< 200",
             "{reason}: he was not told of it"
         );
+    }
+}
+
+#[test]
+fn a_refused_refresh_takes_consent_only_where_the_refusal_is_about_that() {
+    for (status, is_over) in [
+        (403, true),
+        (489, true),
+        (603, true),
+        (404, false),
+        (405, false),
+        (501, false),
+    ] {
+        let mut world = seeing();
+        world.pass(70);
+        world.x("probe");
+        let said = world.answer(status, "");
+        if is_over {
+            assert_eq!(said, "X: unavailable/desk, X: unsubscribed", "{status}");
+            assert_eq!(world.pass(31), "", "until he has heard of it");
+            assert_eq!(world.store.len(), 0, "{status}");
+        } else {
+            assert_eq!(said, "X: unavailable/desk", "{status}");
+            assert_eq!(world.listed(), "Xmpp dormant 0", "{status}");
+            assert_eq!(
+                world.x(""),
+                "S> SUBSCRIBE 3600",
+                "{status}: it is asked again when he comes"
+            );
+        }
     }
 }
 
@@ -135,10 +178,7 @@ fn before_each_refresh_his_server_is_asked_whether_he_is_there() {
 #[test]
 fn who_is_not_there_lets_it_lapse_and_has_it_back_when_he_comes() {
     let mut world = seeing();
-    let mut said = world.pass(2_800);
-    while !said.contains("probe") {
-        said = world.pass(1);
-    }
+    world.until_probed();
     assert_eq!(world.x_error("item-not-found"), "");
     assert_eq!(world.pass(1_000), "X: unavailable/desk");
     assert_eq!(world.listed(), "Xmpp dormant 0");
@@ -328,29 +368,40 @@ fn servers_that_cannot_be_reached_are_found_again_within_seconds() {
 
 #[test]
 fn a_configuration_that_forbids_it_ends_it_on_both_sides_and_one_that_allows_it_has_it_back() {
-    use crate::policy::{Action, Directions};
-    let deny = || {
-        Setting::with(
-            "partner.example",
-            Action::Deny,
-            Directions::Both,
-            &[policy::Kind::Presence],
-        )
-    };
     let mut world = seeing();
     assert_eq!(
         world.reload(deny()),
         "X: unavailable/desk, S> SUBSCRIBE 0 in its dialog"
     );
     world.answer(200, "Expires: 0");
-    assert_eq!(world.pass(33), "");
-    assert_eq!(world.listed(), "Xmpp forbidden 0");
     assert_eq!(world.x("probe"), "refused: policy_exception");
-    assert_eq!(world.reload(Setting::default()), "");
+    assert_eq!(
+        world.reload(Setting::default()),
+        "",
+        "nobody is asked before his server has been"
+    );
+    assert_eq!(world.listed(), "Xmpp dormant 0");
+    assert_eq!(
+        world.told("terminated;reason=timeout", ""),
+        "S< 481",
+        "what comes of the one before finds nobody"
+    );
     assert_eq!(world.x("probe"), "S> SUBSCRIBE 3600");
     world.answer(200, "");
+    assert_eq!(world.told("active", &open(&["desk"])), "S< 200");
+    assert_eq!(world.pass(5), "X: available/desk", "once the pause is over");
+}
+
+#[test]
+fn who_is_there_when_it_is_allowed_again_has_another_at_once() {
+    let mut world = seeing();
+    world.reload(deny());
+    world.answer(200, "Expires: 0");
+    assert_eq!(world.reload(Setting::default()), "");
     assert_eq!(
-        world.told("active", &open(&["desk"])),
-        "S< 200, X: available/desk"
+        world.pass(1),
+        "X: probe",
+        "the last notification of the old one may be lost"
     );
+    assert_eq!(world.x(""), "S> SUBSCRIBE 3600");
 }

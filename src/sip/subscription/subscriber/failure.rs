@@ -47,12 +47,11 @@ pub(super) enum Verdict {
 pub(super) const fn verdict(status: StatusCode) -> Verdict {
     match status.code() {
         403 | 603 => Verdict::Over(SubscriberOver::Rejected),
-        404 | 410 | 604 => Verdict::Over(SubscriberOver::NoResource),
+        410 | 604 => Verdict::Over(SubscriberOver::NoResource),
         423 => Verdict::TooBrief,
         // The same request would fare no better.
-        300..=399
-        | 400..=402
-        | 405..=407
+        300..=402
+        | 404..=407
         | 413..=417
         | 420
         | 421

@@ -10,7 +10,15 @@ use crate::limits::{LONGEST_SUBSCRIPTION, SUBSCRIBE_TRIES};
 use crate::sip::dialog::{Damage, Dialog, damage};
 use crate::sip::subscription::{Content, content, is_same_event, retry_after, seconds_of};
 use crate::sip::transaction::Failure;
-use crate::sip::{CallId, Mandatory, Method, Request, Response, StatusCode, SubscriptionState, Via};
+use crate::sip::{CallId, Headers, Mandatory, Method, Request, Response, StatusCode, SubscriptionState, Via};
+
+/// What a notification says of the state.
+enum News {
+    /// It is this.
+    State(Option<Content>),
+    /// It is what is known.
+    None,
+}
 
 impl Subscriber {
     pub(super) fn receive(&mut self, now: Instant, response: &Response) {
@@ -28,6 +36,10 @@ impl Subscriber {
             return;
         }
         self.under_way = None;
+        if std::mem::take(&mut self.is_unreached) {
+            // That there was no way, or no answer, says nothing of how long who answers now wants to be left alone.
+            self.backoff.succeeded();
+        }
         if status.is_success() {
             self.accepted(now, under_way, response);
         } else {
@@ -50,9 +62,20 @@ impl Subscriber {
         //# If the subscriber receives a success response to the SUBSCRIBE request that indicates that no NOTIFY request
         //# will be generated -- such as the 204 response defined for use with the optional extension described in
         //# [RFC5839] -- then it MUST cancel Timer N.
-        let is_told = matches!(self.state, State::Pending | State::Active) && !self.is_leaving();
-        if is_told && response.status().code() == NO_NOTIFICATION {
+        if response.status() == StatusCode::NO_NOTIFICATION
+            && matches!(self.state, State::Pending | State::Active)
+        {
+            if under_way.ask == Ask::Leave {
+                return self.end_lost(SubscriberOver::Stopped);
+            }
             self.due.clear(Timer::N);
+            if self.stood(now) {
+                self.backoff.succeeded();
+            }
+            if self.tagged.is_overtaken() {
+                self.tagged.forget();
+                self.next.get_or_insert(Ask::Refresh);
+            }
         }
         self.piggybacked(now, response);
         self.go_on(now);
@@ -71,18 +94,22 @@ impl Subscriber {
             let Some(first) = &self.first else {
                 return;
             };
-            let Ok(mut dialog) = Dialog::of_caller(first, response, &self.terms.over) else {
+            let Ok(dialog) = Dialog::of_caller(first, response, &self.terms.over) else {
                 return;
             };
-            if let Some(sequence) = seconds_of(response, "ms-piggyback-cseq") {
-                dialog.heard(sequence);
-            }
             self.first = None;
             self.dialog = Some(Box::new(dialog));
         }
         self.due.clear(Timer::N);
+        if let (Some(dialog), Some(sequence)) = (&mut self.dialog, seconds_of(response, "ms-piggyback-cseq"))
+            && !dialog.heard(sequence)
+        {
+            // A notification that was sent later has overtaken it.
+            return;
+        }
         if let Ok(state) = SubscriptionState::new("active") {
-            self.stands(now, &state, Some(content));
+            self.tagged.forget();
+            self.stands(now, &state, News::State(Some(content)));
         }
     }
 
@@ -96,6 +123,8 @@ impl Subscriber {
             return self.lose(now, Lapse::Failed(Some(status)), None);
         }
         self.due.clear(Timer::N);
+        // What is refused with a condition is perhaps not without.
+        self.tagged.forget();
         let verdict = verdict(status);
         if verdict == Verdict::TooBrief {
             return self.ask_for_longer(now, response);
@@ -168,6 +197,7 @@ impl Subscriber {
         let Some(under_way) = self.under_way.take() else {
             return;
         };
+        self.is_unreached = true;
         match (self.state, failure, under_way.ask) {
             // What the flow lost was perhaps only the answer; the subscription stands until it expires.
             (State::Pending | State::Active, Failure::Transport, Ask::Refresh) => {
@@ -185,9 +215,14 @@ impl Subscriber {
         match self.check(notify) {
             Ok((state, content)) => {
                 self.answer(notify, StatusCode::OK);
-                self.apply(now, &state, content);
+                self.apply(now, &state, content, notify.headers());
             }
-            Err(status) => self.answer(notify, status),
+            Err(status) => {
+                if status == StatusCode::UNSUPPORTED_MEDIA_TYPE {
+                    self.tagged.forget();
+                }
+                self.answer(notify, status);
+            }
         }
     }
 
@@ -239,16 +274,17 @@ impl Subscriber {
     }
 
     fn is_readable(&self, content: &Content) -> bool {
-        let kind = content.kind.to_string();
-        let essence = |text: &str| text.split(';').next().unwrap_or_default().to_ascii_lowercase();
-        let accept = &self.terms.accept;
-        accept.is_empty()
-            || accept
-                .iter()
-                .any(|known| essence(&known.to_string()) == essence(&kind))
+        let (accept, kind) = (&self.terms.accept, &content.kind);
+        accept.is_empty() || accept.iter().any(|known| known.is(kind.kind(), kind.subtype()))
     }
 
-    fn apply(&mut self, now: Instant, state: &SubscriptionState, content: Option<Content>) {
+    fn apply(
+        &mut self,
+        now: Instant,
+        state: &SubscriptionState,
+        content: Option<Content>,
+        headers: &Headers,
+    ) {
         if state.is("terminated") {
             return self.terminated(now, state, content);
         }
@@ -257,7 +293,19 @@ impl Subscriber {
             return;
         }
         self.due.clear(Timer::N);
-        self.stands(now, state, content);
+        let is_known = content.is_none() && self.tagged.is_of_the_known(headers);
+        let news = if is_known && !state.is("pending") {
+            News::None
+        } else {
+            News::State(content)
+        };
+        if state.is("pending") {
+            // Who may see gets another state, whatever its tag is.
+            self.tagged.forget();
+        } else {
+            self.tagged.learn(headers);
+        }
+        self.stands(now, state, news);
         if self.expires.is_zero() {
             return self.end_lost(SubscriberOver::Fetched);
         }
@@ -265,7 +313,7 @@ impl Subscriber {
     }
 
     /// The subscription is pending or active; an unknown state counts as active.
-    fn stands(&mut self, now: Instant, state: &SubscriptionState, content: Option<Content>) {
+    fn stands(&mut self, now: Instant, state: &SubscriptionState, news: News) {
         self.since.get_or_insert(now);
         //= rfc6665#4.1.3
         //# If the header field also contains an "expires" parameter, the subscriber SHOULD take it as the authoritative
@@ -283,7 +331,9 @@ impl Subscriber {
             self.outputs.push_back(SubscriberOutput::Pending);
         } else {
             self.state = State::Active;
-            self.outputs.push_back(SubscriberOutput::Active(content));
+            if let News::State(content) = news {
+                self.outputs.push_back(SubscriberOutput::Active(content));
+            }
         }
         if self.stood(now) {
             self.backoff.succeeded();
@@ -390,7 +440,5 @@ fn whole(seconds: u32) -> Duration {
     Duration::from_secs(u64::from(seconds))
 }
 
-/// RFC 5839.
-const NO_NOTIFICATION: u16 = 204;
 /// A refresh that failed is not tried again sooner than this.
 const AFTER_FAILURE: Duration = Duration::from_secs(30);
