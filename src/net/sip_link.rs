@@ -341,8 +341,8 @@ impl SipLink {
             };
             let said = said.map(|(said, _)| said);
             if said != Ok(Said::Alive) {
-                tracing::info!(peer = %target.domain, %target, "a SIP server does not answer; it is set aside");
                 probe::note(&world, [&target], said);
+                tracing::info!(peer = %target.domain, %target, "a SIP server does not answer; it is set aside");
             }
             drop(asking);
         });
