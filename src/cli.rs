@@ -3,11 +3,15 @@
 //! `main` hands over arguments and streams, and takes an exit code. Nothing is decided here: commands ask the same
 //! functions that the running proxy asks.
 
+mod console;
 mod control;
 mod explain;
+mod firewall;
 mod manual;
 mod map;
 mod report;
+mod screen;
+mod setup;
 mod status;
 mod subscriptions;
 mod terminal;
@@ -54,8 +58,14 @@ enum Command {
     Map(MapArgs),
     /// Say how the running proxy is: version, phase, listeners, nodes, counts. It is asked by its control socket.
     Status(status::StatusArgs),
+    /// Show the status of the running proxy on a page that keeps up with it.
+    Console(console::ConsoleArgs),
+    /// Ask what a new machine has to be told, and write its configuration and certificate.
+    Setup(setup::SetupArgs),
     /// List who sees whose presence between SIP and XMPP, how it stands, and why. The running proxy is asked by its control socket.
     Subscriptions(subscriptions::SubscriptionsArgs),
+    /// Show the packet filter that the configuration makes, or load it: default drop, listeners, port maps, management.
+    Firewall(firewall::FirewallArgs),
     /// Print the manual page (roff), or that of one command: vestibule man | man -l -
     Man(ManArgs),
 }
@@ -149,6 +159,8 @@ pub fn execute(
         Command::Man(arguments) => manual::print(arguments.of.as_deref(), out, err),
         Command::Map(arguments) => map::print(&arguments.address, form, out, err),
         Command::Status(arguments) => status::print(&cli.config, &arguments, form, out, err),
+        Command::Console(arguments) => console::execute(&cli.config, &arguments, err),
+        Command::Setup(arguments) => setup::execute(&cli.config, &arguments, out, err),
         Command::Subscriptions(arguments) => subscriptions::print(&cli.config, &arguments, form, out, err),
         Command::Check => {
             let mut read = config::load(&cli.config);
@@ -157,6 +169,13 @@ pub fn execute(
             }
             report::print(&cli.config, read, form, out)
         }
+        Command::Firewall(arguments) => match config::load(&cli.config) {
+            Ok(loaded) => firewall::execute(&loaded.settings.firewall, &arguments, form, out, err),
+            Err(report) => {
+                write!(err, "{report}")?;
+                Ok(Exit::Bad)
+            }
+        },
         Command::Explain(arguments) => match config::load(&cli.config) {
             Ok(loaded) => explain::print(&loaded.settings, &arguments, form, out, err),
             Err(report) => {

@@ -46,6 +46,8 @@ pub mod gateway;
 
 // Floor 4: the world.
 pub mod admin;
+#[deny(clippy::arithmetic_side_effects)]
+pub mod firewall;
 pub mod net;
 pub mod observe;
 pub mod pki;
@@ -57,3 +59,4 @@ pub mod supervise;
 pub mod app;
 pub mod cli;
 pub mod config;
+pub mod setup;

@@ -18,47 +18,47 @@ pub(super) struct StatusArgs {
 }
 
 #[derive(Debug, Deserialize, Serialize)]
-struct Status {
-    version: String,
-    edge: String,
-    phase: String,
-    ready: bool,
-    reasons: Vec<String>,
-    uptime_seconds: u64,
-    listeners: Vec<Listening>,
-    nodes: Vec<Node>,
-    connections: Vec<Counted>,
-    messages: Vec<Counted>,
+pub(super) struct Status {
+    pub(super) version: String,
+    pub(super) edge: String,
+    pub(super) phase: String,
+    pub(super) ready: bool,
+    pub(super) reasons: Vec<String>,
+    pub(super) uptime_seconds: u64,
+    pub(super) listeners: Vec<Listening>,
+    pub(super) nodes: Vec<Node>,
+    pub(super) connections: Vec<Counted>,
+    pub(super) messages: Vec<Counted>,
     #[serde(default)]
-    subscriptions: Vec<Counted>,
-    pending_messages: i64,
-    pending_errors: i64,
-    untold: u64,
+    pub(super) subscriptions: Vec<Counted>,
+    pub(super) pending_messages: i64,
+    pub(super) pending_errors: i64,
+    pub(super) untold: u64,
     /// What this version of the command does not print as text.
     #[serde(flatten)]
-    more: BTreeMap<String, Value>,
+    pub(super) more: BTreeMap<String, Value>,
 }
 
 #[derive(Debug, Deserialize, Serialize)]
-struct Listening {
-    side: String,
-    protocol: String,
-    transport: String,
-    address: String,
+pub(super) struct Listening {
+    pub(super) side: String,
+    pub(super) protocol: String,
+    pub(super) transport: String,
+    pub(super) address: String,
 }
 
 #[derive(Debug, Deserialize, Serialize)]
-struct Node {
-    domain: String,
-    node: String,
-    up: bool,
+pub(super) struct Node {
+    pub(super) domain: String,
+    pub(super) node: String,
+    pub(super) up: bool,
 }
 
 #[derive(Debug, Deserialize, Serialize)]
-struct Counted {
-    count: i64,
+pub(super) struct Counted {
+    pub(super) count: i64,
     #[serde(flatten)]
-    labels: BTreeMap<String, String>,
+    pub(super) labels: BTreeMap<String, String>,
 }
 
 /// Asks the proxy, and prints what it says; a proxy that is not ready is bad.
@@ -121,7 +121,7 @@ fn text(status: &Status) -> String {
 }
 
 /// The counts by these labels, without those that are 0.
-fn sums(counted: &[Counted], by: &[&str]) -> String {
+pub(super) fn sums(counted: &[Counted], by: &[&str]) -> String {
     let mut sums: BTreeMap<String, i64> = BTreeMap::new();
     for one in counted {
         let words = by

@@ -4,6 +4,7 @@
 
 mod federate;
 mod findings;
+mod firewall;
 mod later;
 mod limits;
 mod listeners;
@@ -44,7 +45,8 @@ pub(crate) fn settings(
     let mut findings = Findings::new(source);
     let (tls, files) = tls::contexts(document, &mut findings);
     let listeners = listeners::listeners(document, &tls, &mut findings);
-    let port_maps = port_map::port_maps(document, &listeners, &mut findings);
+    let mapped = port_map::port_maps(document, &listeners, &mut findings);
+    let firewall = firewall::firewall(document, &listeners, &mapped, &mut findings);
     let limits = limits::limits(document, &mut findings);
     let rules = policy::rules(document, &mut findings);
     let locals = local::locals(document, &tls, environment, &mut findings);
@@ -109,7 +111,8 @@ pub(crate) fn settings(
                     servers: document.dns.servers.iter().map(|server| server.0.0).collect(),
                 },
                 listeners,
-                port_maps,
+                port_maps: mapped.proxied,
+                firewall,
                 tls,
                 rules,
                 table,

@@ -12,10 +12,10 @@ use std::net::SocketAddr;
 use serde::Deserialize;
 
 pub(crate) use self::value::{
-    Action, Address, Bodies, BusyAs, Direction, Eku, Identity, Kind, Link, ListenProtocol, LocalProfile,
-    LocalProtocol, LogFormat, MapMode, MapProtocol, Media, Network, PeerCertificate, PeerProtocol, Period,
-    Preference, Profile, Role, Sasl, Server, SipMethod, Style, Text, TlsMode, TlsVersion, Transport,
-    ZoneName,
+    Action, Address, Bodies, BusyAs, Direction, Eku, FirewallOutgoing, Identity, Kind, Link, ListenProtocol,
+    LocalProfile, LocalProtocol, LogFormat, MapMode, MapProtocol, Media, Network, PeerCertificate,
+    PeerProtocol, Period, Preference, Profile, Role, Sasl, Server, SipMethod, Style, Text, TlsMode,
+    TlsVersion, Transport, ZoneName,
 };
 use crate::domain::{Domain, DomainPattern};
 
@@ -350,13 +350,17 @@ pub(crate) struct PortMap {
     pub(crate) max_connections: usize,
     #[serde(default)]
     pub(crate) send_proxy: bool,
+    #[serde(default)]
+    pub(crate) outbound: bool,
 }
 
-#[derive(Debug, Clone, PartialEq, Default, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct Firewall {
     pub(crate) manage: bool,
     pub(crate) management_from: Vec<Text<Network>>,
+    pub(crate) management_ports: Vec<u16>,
+    pub(crate) outgoing: FirewallOutgoing,
 }
 
 #[derive(Debug, Clone, PartialEq, Deserialize)]

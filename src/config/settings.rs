@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use crate::domain::Domain;
+use crate::firewall::Firewall;
 pub use crate::gateway::Translation;
 use crate::gateway::{Conduct, Unasked, Version};
 use crate::interwork::passage::Mark;
@@ -28,8 +29,10 @@ pub struct Settings {
     pub dns: Dns,
     /// Where we accept; never empty.
     pub listeners: Vec<Listener>,
-    /// The ports that are mapped to nodes, in the order of the file.
+    /// The ports that the process maps to nodes, in the order of the file.
     pub port_maps: Vec<PortMap>,
+    /// The packet filter of this machine, which the proxy itself does not load.
+    pub firewall: Firewall,
     /// Every TLS context by name; each name that another setting holds is in it.
     pub tls: BTreeMap<TlsName, TlsContext>,
     /// Who may exchange what with whom.

@@ -119,6 +119,18 @@ impl Network {
         self.first.is_ipv4() == address.is_ipv4() && first(address, self.prefix) == self.first
     }
 
+    /// Whether it is of IPv4.
+    #[must_use]
+    pub const fn is_ipv4(&self) -> bool {
+        self.first.is_ipv4()
+    }
+
+    /// Whether every address of the other one is in it.
+    #[must_use]
+    pub fn covers(&self, other: &Self) -> bool {
+        self.prefix <= other.prefix && self.contains(other.first)
+    }
+
     /// Whether every address of a family is in it.
     #[must_use]
     pub const fn is_everything(&self) -> bool {

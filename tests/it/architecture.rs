@@ -83,7 +83,11 @@ const SPAWNERS: [&str; 6] = [
     "spawn_pinned",
 ];
 /// Files that start tasks themselves.
-const MAY_SPAWN: [(&str, &str); 3] = [
+const MAY_SPAWN: [(&str, &str); 4] = [
+    (
+        "src/cli/firewall/kernel.rs",
+        "what it starts is a program, nft, whose end it awaits",
+    ),
     ("src/supervise.rs", "it is the place for it"),
     (
         "src/net/connect.rs",

@@ -1,27 +1,13 @@
 //! Keys that are read and judged, and that this version does not act on yet: said aloud, so that nobody relies on them.
 
 use super::findings::{Findings, key};
-use crate::config::schema::{Admin, Document, Log, MapMode, PeerProtocol};
+use crate::config::schema::{Admin, Document, Log, PeerProtocol};
 
 /// Warns where the file asks for what this version does not do.
 pub(super) fn warn(document: &Document, findings: &mut Findings<'_, '_>) {
     let mut later = |path: &[String], what: &str| {
         findings.warning(path, &format!("this version does not act on it yet: {what}"));
     };
-    for (at, map) in document.port_map.iter().enumerate() {
-        if map.mode == MapMode::Kernel {
-            later(
-                key!["port_map", at, "mode"],
-                "the ports are not mapped by the kernel",
-            );
-        }
-    }
-    if document.firewall.manage {
-        later(
-            key!["firewall", "manage"],
-            "no firewall rules are written or loaded",
-        );
-    }
     let admin = Admin::default();
     if document.admin.snmp_agentx != admin.snmp_agentx {
         later(key!["admin", "snmp_agentx"], "there is no SNMP");

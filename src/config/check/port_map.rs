@@ -1,4 +1,4 @@
-//! The port maps that the process serves itself: their addresses are ours and free, their nodes are places to connect to.
+//! The port maps: their addresses are ours and free, their nodes are places to connect to.
 
 use std::collections::HashMap;
 use std::net::{IpAddr, SocketAddr};
@@ -6,19 +6,31 @@ use std::num::NonZeroU16;
 use std::time::Duration;
 
 use super::findings::{Findings, key};
-use super::local;
+use super::{firewall, local, zones};
 use crate::config::schema::{Document, MapMode, MapProtocol, PortMap as Given};
+use crate::firewall::{KernelMap, Leaving};
 use crate::net::settings::{Listener, Transport};
 use crate::portmap::{Announce, Node, PortMap};
-use crate::route::{Host, Network};
+use crate::route::Host;
 
-/// All maps of `mode = "proxy"`, in the order of the file. The addresses and names of the others are checked with them.
+/// All maps, each kind in the order of the file.
+#[derive(Debug, Default)]
+pub(super) struct Mapped {
+    /// Those that the process serves itself.
+    pub(super) proxied: Vec<PortMap>,
+    /// Those that the kernel serves.
+    pub(super) kernel: Vec<KernelMap>,
+    /// Nodes whose own connections leave by an address of ours.
+    pub(super) leaving: Vec<Leaving>,
+}
+
+/// All maps.
 pub(super) fn port_maps(
     document: &Document,
     listeners: &[Listener],
     findings: &mut Findings<'_, '_>,
-) -> Vec<PortMap> {
-    let mut maps = Vec::new();
+) -> Mapped {
+    let mut mapped = Mapped::default();
     let mut names: HashMap<&str, usize> = HashMap::new();
     let mut taken = Taken::by(listeners);
     for (at, given) in document.port_map.iter().enumerate() {
@@ -38,35 +50,45 @@ pub(super) fn port_maps(
             taken.claim(at, given, *address, findings);
         }
         let nodes = nodes(at, given, &public, findings);
-        if given.mode == MapMode::Kernel {
-            continue;
+        mapped
+            .leaving
+            .extend(firewall::leaving(at, given, (&public, &nodes), findings));
+        let allowed = given.allow_from.iter().filter_map(zones::network).collect();
+        match given.mode {
+            MapMode::Kernel => {
+                mapped.kernel.extend(firewall::kernel_map(
+                    at,
+                    given,
+                    (&public, &nodes),
+                    allowed,
+                    findings,
+                ));
+            }
+            MapMode::Proxy => {
+                if given.protocol == MapProtocol::Udp {
+                    findings.error_with_help(
+                        key!["port_map", at, "protocol"],
+                        "mode \"proxy\" carries TCP, not UDP",
+                        "write mode = \"kernel\", or protocol = \"tcp\"",
+                    );
+                }
+                mapped.proxied.push(PortMap {
+                    name: given.name.clone(),
+                    public,
+                    nodes,
+                    allowed,
+                    idle: given.idle_timeout.0,
+                    connections: given.max_connections,
+                    announce: if given.send_proxy {
+                        Announce::ProxyV2
+                    } else {
+                        Announce::Nothing
+                    },
+                });
+            }
         }
-        if given.protocol == MapProtocol::Udp {
-            findings.error_with_help(
-                key!["port_map", at, "protocol"],
-                "mode \"proxy\" carries TCP, not UDP",
-                "write mode = \"kernel\", or protocol = \"tcp\"",
-            );
-        }
-        maps.push(PortMap {
-            name: given.name.clone(),
-            public,
-            nodes,
-            allowed: given
-                .allow_from
-                .iter()
-                .filter_map(|network| Network::new(network.0.address, network.0.prefix))
-                .collect(),
-            idle: given.idle_timeout.0,
-            connections: given.max_connections,
-            announce: if given.send_proxy {
-                Announce::ProxyV2
-            } else {
-                Announce::Nothing
-            },
-        });
     }
-    maps
+    mapped
 }
 
 fn bounds(at: usize, given: &Given, findings: &mut Findings<'_, '_>) {

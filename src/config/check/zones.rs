@@ -38,6 +38,6 @@ pub(super) fn boundary(document: &Document, findings: &mut Findings<'_, '_>) -> 
 }
 
 /// The shape has checked the length of the prefix.
-fn network(given: &Text<Given>) -> Option<Network> {
+pub(super) fn network(given: &Text<Given>) -> Option<Network> {
     Network::new(given.0.address, given.0.prefix)
 }

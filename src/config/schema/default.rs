@@ -4,8 +4,9 @@ use std::net::SocketAddr;
 
 use super::value::Network;
 use super::{
-    Action, Admin, Bounds, Eku, Identity, Interworking, Kind, Log, LogFormat, MetricsAddress,
-    PeerCertificate, Period, Policy, Sasl, Sip, SipMethod, Text, Tls, TlsMode, TlsVersion, Xmpp,
+    Action, Admin, Bounds, Eku, Firewall, FirewallOutgoing, Identity, Interworking, Kind, Log, LogFormat,
+    MetricsAddress, PeerCertificate, Period, Policy, Sasl, Sip, SipMethod, Text, Tls, TlsMode, TlsVersion,
+    Xmpp,
 };
 use crate::limits::Limits;
 
@@ -32,6 +33,17 @@ impl Default for Policy {
             default: Action::Deny,
             exception: Vec::new(),
             block: Vec::new(),
+        }
+    }
+}
+
+impl Default for Firewall {
+    fn default() -> Self {
+        Self {
+            manage: false,
+            management_from: Vec::new(),
+            management_ports: vec![22],
+            outgoing: FirewallOutgoing::Any,
         }
     }
 }

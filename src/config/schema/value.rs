@@ -102,6 +102,8 @@ words! {
     MapMode = Proxy { "kernel" => Kernel, "proxy" => Proxy }
     /// What a port map carries.
     MapProtocol = Tcp { "tcp" => Tcp, "udp" => Udp }
+    /// What the firewall lets the machine itself open.
+    FirewallOutgoing = Any { "any" => Any, "own" => Own }
     /// How log lines look.
     LogFormat = Text { "text" => Text, "json" => Json, "journald" => Journald }
 }

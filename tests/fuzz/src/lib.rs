@@ -32,6 +32,9 @@ pub mod route;
 #[path = "../../../src/gateway/mod.rs"]
 pub mod gateway;
 
+#[path = "../../../src/firewall/mod.rs"]
+pub mod firewall;
+
 #[path = "../../../src/config/mod.rs"]
 pub mod config;
 pub mod net;

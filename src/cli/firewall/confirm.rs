@@ -1,0 +1,82 @@
+//! Waiting for a yes, whatever happens to the session that it should come from.
+
+use std::io;
+use std::os::fd::AsFd;
+use std::time::Duration;
+
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::sys::signal::{SigSet, Signal};
+use nix::sys::signalfd::SignalFd;
+
+use crate::net::world;
+
+/// What came.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Answer {
+    /// "yes".
+    Yes,
+    /// Another line, or the end of input.
+    Other,
+    /// Nothing in time.
+    Late,
+    /// A signal: the session is gone, or somebody ends this.
+    Stopped,
+}
+
+/// Signals that would end the process, as something that can be waited for.
+#[derive(Debug)]
+pub(super) struct Signals(SignalFd);
+
+impl Signals {
+    /// From here on these signals end nothing by themselves.
+    pub(super) fn hold() -> io::Result<Self> {
+        let mut mask = SigSet::empty();
+        for signal in [Signal::SIGHUP, Signal::SIGINT, Signal::SIGTERM, Signal::SIGQUIT] {
+            mask.add(signal);
+        }
+        mask.thread_block()?;
+        Ok(Self(SignalFd::new(&mask)?))
+    }
+
+    /// Waits for a line of standard input.
+    pub(super) fn answer(&self, within: Duration) -> io::Result<Answer> {
+        let end = world::now() + within;
+        let mut line = Vec::new();
+        let stdin = io::stdin();
+        loop {
+            let left = end.saturating_duration_since(world::now());
+            if left.is_zero() {
+                return Ok(Answer::Late);
+            }
+            let timeout =
+                PollTimeout::try_from(left.as_millis().saturating_add(1)).unwrap_or(PollTimeout::MAX);
+            let mut places = [
+                PollFd::new(self.0.as_fd(), PollFlags::POLLIN),
+                PollFd::new(stdin.as_fd(), PollFlags::POLLIN),
+            ];
+            if poll(&mut places, timeout)? == 0 {
+                continue;
+            }
+            let [signal, input] = places.map(|place| place.any().unwrap_or(true));
+            if signal {
+                return Ok(Answer::Stopped);
+            }
+            if !input {
+                continue;
+            }
+            // Past the buffer of the standard library, which `poll` does not see.
+            let mut octet = [0];
+            match nix::unistd::read(&stdin, &mut octet)? {
+                0 => return Ok(Answer::Other),
+                _ if octet == *b"\n" => {
+                    let is_yes = line.trim_ascii().eq_ignore_ascii_case(b"yes");
+                    return Ok(if is_yes { Answer::Yes } else { Answer::Other });
+                }
+                _ if line.len() < LONGEST => line.extend(octet),
+                _ => {}
+            }
+        }
+    }
+}
+
+const LONGEST: usize = 80;
