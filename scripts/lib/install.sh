@@ -3,7 +3,7 @@
 # Packages by purpose, so that every script names what it is for.
 packages_build="gcc libc6-dev ca-certificates curl"
 packages_rig="systemd iproute2 nftables tmux util-linux python3 python3-slixmpp openssl coreutils procps dnsmasq-base prosody lua-sec lua-event lua-unbound baresip-core sip-tester"
-packages_compare="kamailio kamailio-tls-modules kamailio-presence-modules ejabberd nginx-light"
+packages_compare="kamailio kamailio-tls-modules kamailio-presence-modules ejabberd nginx-light libnginx-mod-stream haproxy"
 
 say() { printf '\n== %s\n' "$*"; }
 fail() { printf '\nFAILED: %s\n' "$*" >&2; exit 1; }

@@ -349,6 +349,8 @@ pub(crate) struct PortMap {
     #[serde(default = "default::a_thousand")]
     pub(crate) max_connections: usize,
     #[serde(default)]
+    pub(crate) max_connections_per_source: Option<usize>,
+    #[serde(default)]
     pub(crate) send_proxy: bool,
     #[serde(default)]
     pub(crate) outbound: bool,

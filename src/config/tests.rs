@@ -53,7 +53,7 @@ fn port_maps_that_cannot_be_are_told_with_line_and_reason() {
          [[listen]]\nzone = \"outside\"\nprotocol = \"sip\"\ntransport = \"tcp\"\nport = 5060\n\n\
          [[port_map]]\nname = \"one\"\npublic = \"203.0.113.10:5060\"\nnodes = [{ host = \"imp1.example\", port = 5269 }]\n\n\
          [[port_map]]\nname = \"one\"\npublic = \"outside:5269\"\nnodes = [{ host = \"imp1.example\" }, { host = \"203.0.113.10\", port = 5269 }]\n\n\
-         [[port_map]]\nname = \"a b\"\npublic = \"203.0.113.11:5269\"\nnodes = []\nallow_from = []\nmax_connections = 0\nidle_timeout = \"0s\"\n\n\
+         [[port_map]]\nname = \"a b\"\npublic = \"203.0.113.11:5269\"\nnodes = []\nallow_from = []\nmax_connections = 0\nmax_connections_per_source = 2\nidle_timeout = \"0s\"\n\n\
          [[port_map]]\nname = \"udp\"\nprotocol = \"udp\"\npublic = \"203.0.113.10\"\nnodes = [{ host = \"imp 2\", port = 5269 }]\n\n\
          [[port_map]]\nname = \"again\"\npublic = \"203.0.113.10:5269\"\nnodes = [{ host = \"imp1.example\", port = 5269 }]\n\n\
          [[port_map]]\nname = \"kernel\"\nmode = \"kernel\"\npublic = \"outside:0\"\nnodes = [{ host = \"imp1.example\", port = 5269 }]\n"

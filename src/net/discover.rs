@@ -73,7 +73,8 @@ pub enum Draw {
 
 impl Draw {
     /// A number from 0 to `most`.
-    fn pick(self, most: u64) -> u64 {
+    #[must_use]
+    pub fn pick(self, most: u64) -> u64 {
         match self {
             Self::Chance => {
                 let random = u64::from_le_bytes(world::random());

@@ -143,8 +143,9 @@ fn less<K: std::hash::Hash + Eq>(counts: &mut HashMap<K, usize>, of: &K) {
     }
 }
 
-/// Whoever has one address of IPv6 usually has its whole /64.
-pub(super) fn network(address: IpAddr) -> IpAddr {
+/// What counts as one source: whoever has one address of IPv6 usually has its whole /64.
+#[must_use]
+pub fn network(address: IpAddr) -> IpAddr {
     match address.to_canonical() {
         IpAddr::V6(v6) => IpAddr::V6((v6.to_bits() & (u128::MAX << 64)).into()),
         v4 @ IpAddr::V4(_) => v4,

@@ -7,6 +7,7 @@
 mod announce;
 mod nodes;
 mod pipe;
+mod places;
 mod relay;
 mod serve;
 mod settings;

@@ -10,6 +10,7 @@ use tokio::net::TcpStream;
 
 use super::Node;
 use crate::net::connect::{self, ConnectError};
+use crate::net::discover::Draw;
 use crate::net::dns::Family;
 use crate::net::world::{self, World};
 use crate::route::Host;
@@ -80,12 +81,9 @@ impl Nodes {
                 })
                 .collect()
         };
-        let random = &mut |most: u64| {
-            let random = u64::from_le_bytes(world::random());
-            most.checked_add(1)
-                .map_or(random, |count| random.checked_rem(count).unwrap_or_default())
-        };
-        let ordered = select::order(placed, |placed: &Placed<'_>| placed.health, random);
+        let ordered = select::order(placed, |placed: &Placed<'_>| placed.health, &mut |most| {
+            Draw::Chance.pick(most)
+        });
         ordered
             .into_iter()
             .map(|placed| (placed.place, placed.node))

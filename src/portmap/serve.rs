@@ -1,17 +1,17 @@
 //! The listener of a map, and what becomes of a connection.
 
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::io::AsyncWriteExt;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
 
 use super::nodes::{self, News, Nodes};
 use super::pipe::Pipes;
+use super::places::{NoPlace, Place, Places, Seldom};
 use super::relay::{self, Ended};
 use super::{Announce, Node, PortMap, announce};
 use crate::net::accept::FlowId;
@@ -31,7 +31,7 @@ struct Served {
 
 /// Serves a map on its bound sockets until `accepting` is cancelled; its connections go on until the world closes its own.
 pub fn listen(world: &Arc<World>, sockets: Vec<TcpListener>, map: PortMap, accepting: &CancellationToken) {
-    let places = Arc::new(Semaphore::new(map.connections));
+    let places = Places::new(map.connections, map.connections_of_source);
     let served = Arc::new(Served {
         nodes: Nodes::new(map.nodes.clone()),
         pipes: Pipes::default(),
@@ -45,11 +45,11 @@ pub fn listen(world: &Arc<World>, sockets: Vec<TcpListener>, map: PortMap, accep
     world.supervisor.spawn("port_map", looking);
     for socket in sockets {
         let (world, accepting, socket) = (Arc::clone(world), accepting.clone(), Arc::new(socket));
-        let (served, places) = (Arc::clone(&served), Arc::clone(&places));
+        let (served, places) = (Arc::clone(&served), places.clone());
         let supervisor = world.supervisor.clone();
         supervisor.keep("listener", move || {
             let (world, accepting) = (Arc::clone(&world), accepting.clone());
-            let (served, socket, places) = (Arc::clone(&served), Arc::clone(&socket), Arc::clone(&places));
+            let (served, socket, places) = (Arc::clone(&served), Arc::clone(&socket), places.clone());
             async move {
                 tokio::select! {
                     () = accept(&world, &served, &socket, &places) => Err("accepting ended"),
@@ -60,8 +60,9 @@ pub fn listen(world: &Arc<World>, sockets: Vec<TcpListener>, map: PortMap, accep
     }
 }
 
-async fn accept(world: &Arc<World>, served: &Arc<Served>, socket: &TcpListener, places: &Arc<Semaphore>) {
+async fn accept(world: &Arc<World>, served: &Arc<Served>, socket: &TcpListener, places: &Places) {
     let name = &served.map.name;
+    let mut refusals = Seldom::default();
     loop {
         let (stream, source) = match socket.accept().await {
             Ok(accepted) => accepted,
@@ -71,15 +72,16 @@ async fn accept(world: &Arc<World>, served: &Arc<Served>, socket: &TcpListener, 
                 continue;
             }
         };
-        if !served.map.allows(source.ip()) {
-            served.metrics.ended("source_not_allowed");
-            tracing::info!(map = name, peer = %source, class = "source_not_allowed", "a connection is refused: allow_from has no such source");
-            continue;
-        }
-        let Ok(place) = Arc::clone(places).try_acquire_owned() else {
-            served.metrics.ended("connection_limit");
-            tracing::warn!(map = name, peer = %source, class = "connection_limit", "a connection is refused: max_connections of the map is reached");
-            continue;
+        let place = match served.admit(source.ip(), places) {
+            Ok(place) => place,
+            Err((class, why)) => {
+                served.metrics.ended(class);
+                // Anybody can knock as often as he likes.
+                if let Some(untold) = refusals.say(world::now()) {
+                    tracing::warn!(map = name, peer = %source, class, untold, "a connection is refused: {why}");
+                }
+                continue;
+            }
         };
         let connection = connection(Arc::clone(world), Arc::clone(served), (stream, source), place);
         world.supervisor.spawn("port_map_connection", connection);
@@ -90,7 +92,7 @@ async fn connection(
     world: Arc<World>,
     served: Arc<Served>,
     (peer, source): (TcpStream, SocketAddr),
-    place: OwnedSemaphorePermit,
+    place: Place,
 ) {
     let (flow, name) = (FlowId::fresh(), &served.map.name);
     let alive = served.metrics.connection();
@@ -166,6 +168,20 @@ async fn tell(node: &mut TcpStream, peer: &TcpStream, source: SocketAddr) -> io:
 }
 
 impl Served {
+    /// A place for a connection from `source`, or the class and the words of why there is none.
+    fn admit(&self, source: IpAddr, places: &Places) -> Result<Place, (&'static str, &'static str)> {
+        if !self.map.allows(source) {
+            return Err(("source_not_allowed", "allow_from has no such source"));
+        }
+        places.take(source).map_err(|why| match why {
+            NoPlace::All => ("connection_limit", "max_connections of the map is reached"),
+            NoPlace::OfSource => (
+                "source_limit",
+                "its source has all connections that max_connections_per_source gives it",
+            ),
+        })
+    }
+
     /// Takes note of an attempt.
     fn saw(&self, place: usize, node: &Node, failed: Option<&ConnectError>) {
         if failed.is_some_and(|error| !nodes::is_its_fault(error)) {

@@ -22,6 +22,8 @@ pub struct PortMap {
     pub idle: Duration,
     /// Connections at once.
     pub connections: usize,
+    /// How many of them may be of one source: an address of IPv4, or a /64 of IPv6.
+    pub connections_of_source: usize,
     /// What the node is told of who connects.
     pub announce: Announce,
 }

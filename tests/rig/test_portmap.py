@@ -137,7 +137,8 @@ class PortMaps(unittest.TestCase):
 
     def test_who_may_not_connect_or_is_one_too_many_is_closed(self):
         node = self.node("node", 7100, echo)
-        self.start(("few", [("node", 7100, 1)], f'allow_from = ["{self.rig.address(SOURCE)}/32"]\nmax_connections = 2'))
+        sources = ", ".join(f'"{self.rig.address(role)}/32"' for role in (SOURCE, "simone"))
+        self.start(("few", [("node", 7100, 1)], f'allow_from = [{sources}]\nmax_connections = 3\nmax_connections_per_source = 2'))
         with contextlib.suppress(ConnectionResetError):
             self.assertEqual(b"", self.connect(source="relay").recv(1))
         self.until('vestibule_portmap_ended_total{class="source_not_allowed",map="few"}', 1)
@@ -147,9 +148,15 @@ class PortMaps(unittest.TestCase):
             self.assertEqual(b"here", connection.recv(4))
         with contextlib.suppress(ConnectionResetError):
             self.assertEqual(b"", self.connect().recv(1))
+        self.until('vestibule_portmap_ended_total{class="source_limit",map="few"}', 1)
+        inside.append(self.connect(source="simone"))
+        inside[-1].sendall(b"here")
+        self.assertEqual(b"here", inside[-1].recv(4))
+        with contextlib.suppress(ConnectionResetError):
+            self.assertEqual(b"", self.connect(source="simone").recv(1))
         self.until('vestibule_portmap_ended_total{class="connection_limit",map="few"}', 1)
         inside[0].close()
-        self.until('vestibule_portmap_connections{map="few"}', 1)
+        self.until('vestibule_portmap_connections{map="few"}', 2)
         again = self.connect()
         again.sendall(b"more")
         self.assertEqual(b"more", again.recv(4))

@@ -207,6 +207,9 @@ def main():
     if {"L3", "R1", "R2", "R5"} & set(arguments.only or []):
         import faults  # as above
         return faults.run(arguments)
+    if "G11" in (arguments.only or []):
+        import mapping  # as above
+        return mapping.run(arguments)
     if "G14" in (arguments.only or []):
         import presence_load  # as above
         return presence_load.run(arguments)

@@ -146,6 +146,12 @@ pub(super) fn kernel_map(
             "write mode = \"proxy\", or leave `send_proxy` out; nodes see the senders' own addresses as it is",
         );
     }
+    if given.max_connections_per_source.is_some() {
+        findings.warning(
+            key!["port_map", at, "max_connections_per_source"],
+            "it has no effect with mode \"kernel\", which counts all sources together",
+        );
+    }
     let known: Vec<_> = nodes
         .iter()
         .enumerate()

@@ -79,6 +79,9 @@ pub(super) fn port_maps(
                     allowed,
                     idle: given.idle_timeout.0,
                     connections: given.max_connections,
+                    connections_of_source: given
+                        .max_connections_per_source
+                        .unwrap_or_else(|| share(given.max_connections)),
                     announce: if given.send_proxy {
                         Announce::ProxyV2
                     } else {
@@ -110,6 +113,16 @@ fn bounds(at: usize, given: &Given, findings: &mut Findings<'_, '_>) {
             ),
         );
     }
+    if given
+        .max_connections_per_source
+        .is_some_and(|most| most == 0 || most > given.max_connections)
+    {
+        findings.error_with_help(
+            key!["port_map", at, "max_connections_per_source"],
+            "one source may have from 1 to all of max_connections",
+            "leave it out for four fifths of them",
+        );
+    }
     if given.idle_timeout.0 < LEAST_IDLE {
         findings.error_with_help(
             key!["port_map", at, "idle_timeout"],
@@ -124,6 +137,11 @@ fn bounds(at: usize, given: &Given, findings: &mut Findings<'_, '_>) {
             "leave `allow_from` out to let everybody connect, or remove the map",
         );
     }
+}
+
+/// What one source may have where nothing else is said: not all, as far as that can be.
+fn share(all: usize) -> usize {
+    all.saturating_sub(all.div_euclid(5)).max(1)
 }
 
 /// The addresses that a map listens on: one of ours, or all of the outside.
