@@ -8,6 +8,7 @@ mod explain;
 mod manual;
 mod map;
 mod report;
+pub mod snmpd;
 mod status;
 mod subscriptions;
 mod terminal;

@@ -24,6 +24,7 @@ pub(super) struct Status {
     listeners: Vec<Listening>,
     nodes: Vec<Node>,
     connections: Vec<Counted>,
+    connections_total: Vec<Counted>,
     messages: Vec<Counted>,
     subscriptions: Vec<Counted>,
     pending_messages: i64,
@@ -82,6 +83,7 @@ pub(super) fn of(known: &Known) -> Status {
             })
             .collect(),
         connections: world.metrics.connections(),
+        connections_total: world.metrics.connections_total(),
         messages: world.metrics.messages(),
         subscriptions: world.metrics.subscriptions(),
         pending_messages: world.metrics.pending.get(),

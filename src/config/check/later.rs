@@ -22,10 +22,6 @@ pub(super) fn warn(document: &Document, findings: &mut Findings<'_, '_>) {
             "no firewall rules are written or loaded",
         );
     }
-    let admin = Admin::default();
-    if document.admin.snmp_agentx != admin.snmp_agentx {
-        later(key!["admin", "snmp_agentx"], "there is no SNMP");
-    }
     if document.log.bodies != Log::default().bodies {
         later(key!["log", "bodies"], "bodies are never logged");
     }
@@ -42,5 +38,11 @@ pub(super) fn warn(document: &Document, findings: &mut Findings<'_, '_>) {
                 "only requests of SIP wait for their turn",
             );
         }
+    }
+    if document.admin.snmp_agentx != Admin::default().snmp_agentx {
+        findings.warning(
+            key!["admin", "snmp_agentx"],
+            "it has no effect: SNMP is answered by vestibule-snmpd, which the table [snmp] switches on, and not over AgentX",
+        );
     }
 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use serde::de::{Deserialize, Deserializer, Error, Visitor};
 
-use super::MetricsAddress;
+use super::ManagementAddress;
 
 /// Anything that is read from a text by [`FromStr`]; its error is the administrator's text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -102,6 +102,10 @@ words! {
     MapMode = Proxy { "kernel" => Kernel, "proxy" => Proxy }
     /// What a port map carries.
     MapProtocol = Tcp { "tcp" => Tcp, "udp" => Udp }
+    /// With what SNMPv3 authenticates.
+    SnmpAuth = Sha256 { "sha256" => Sha256, "sha512" => Sha512 }
+    /// With what SNMPv3 encrypts.
+    SnmpPrivacy = Aes128 { "aes128" => Aes128, "aes256" => Aes256 }
     /// How log lines look.
     LogFormat = Text { "text" => Text, "json" => Json, "journald" => Journald }
 }
@@ -234,7 +238,7 @@ impl<'de> Deserialize<'de> for Period {
     }
 }
 
-impl<'de> Deserialize<'de> for MetricsAddress {
+impl<'de> Deserialize<'de> for ManagementAddress {
     fn deserialize<D: Deserializer<'de>>(input: D) -> Result<Self, D::Error> {
         let text = input.deserialize_str(StringVisitor("an address and port such as \"127.0.0.1:9464\""))?;
         if text.is_empty() {

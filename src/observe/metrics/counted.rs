@@ -75,20 +75,16 @@ impl Metrics {
     /// The connections that are alive, by their labels.
     #[must_use]
     pub fn connections(&self) -> Vec<Counted> {
-        let mut counted = Vec::new();
-        for side in [Side::Outside, Side::Inside].map(Side::as_str) {
-            for protocol in PROTOCOLS {
-                for role in ["accepted", "made"] {
-                    counted.push(Counted {
-                        labels: [("side", side), ("protocol", protocol), ("role", role)]
-                            .map(|(name, value)| (name, value.to_owned()))
-                            .to_vec(),
-                        count: self.connections.with_label_values(&[side, protocol, role]).get(),
-                    });
-                }
-            }
-        }
-        counted
+        counted_connections(|labels| self.connections.with_label_values(labels).get())
+    }
+
+    /// The connections that ever were, by the same labels.
+    #[must_use]
+    pub fn connections_total(&self) -> Vec<Counted> {
+        counted_connections(|labels| {
+            let count = self.connections_total.with_label_values(labels).get();
+            count.try_into().unwrap_or(i64::MAX)
+        })
     }
 
     /// Counts what a shard has counted of presence since `before`.
@@ -118,4 +114,22 @@ impl Metrics {
             counter.inc_by(count.saturating_sub(was));
         }
     }
+}
+
+/// What `count` gives for each combination of labels that a connection can have.
+fn counted_connections(count: impl Fn(&[&str]) -> i64) -> Vec<Counted> {
+    let mut counted = Vec::new();
+    for side in [Side::Outside, Side::Inside].map(Side::as_str) {
+        for protocol in PROTOCOLS {
+            for role in ["accepted", "made"] {
+                counted.push(Counted {
+                    labels: [("side", side), ("protocol", protocol), ("role", role)]
+                        .map(|(name, value)| (name, value.to_owned()))
+                        .to_vec(),
+                    count: count(&[side, protocol, role]),
+                });
+            }
+        }
+    }
+    counted
 }
