@@ -17,7 +17,7 @@ use crate::snmp::{self, EngineFile, Front, Identity, Plan, Snmp};
 /// What keeps it from starting or from going on, in words for the operator.
 pub fn run(loaded: Loaded, settings: &Snmp) -> anyhow::Result<()> {
     let whole = loaded.settings;
-    let _level = log::start(whole.log.format, &whole.log.level)?;
+    let _level = log::start(whole.log.format, &level(&whole.log.level))?;
     let run_as = RunAs::find(whole.edge.run_as.as_deref())?;
     let front = Front::bind(settings.listen)
         .map_err(|error| cannot_listen("[snmp] listen", settings.listen, &error))?;
@@ -62,6 +62,16 @@ pub fn run(loaded: Loaded, settings: &Snmp) -> anyhow::Result<()> {
             served = snmp::serve(front, plan, stop) => Ok(served?),
         }
     })
+}
+
+/// The level of the configuration. The library would tell of each datagram that it cannot read, from an address of ours: only who asks
+/// for that gets it.
+fn level(given: &str) -> String {
+    if given.contains("async_snmp") {
+        given.to_owned()
+    } else {
+        format!("{given},async_snmp=error")
+    }
 }
 
 fn identity(whole: &Settings, settings: &Snmp) -> Identity {

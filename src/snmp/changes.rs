@@ -4,7 +4,7 @@
 
 use std::collections::BTreeMap;
 
-use super::objects::{self, Numbers};
+use super::objects::{self, Rows};
 use super::oid::{COLD_START, Oid, VESTIBULE};
 use super::status::Status;
 use super::tree::Value;
@@ -20,6 +20,12 @@ pub(super) enum Change {
     NodeDown { domain: String, node: String },
     /// A node that was down is up.
     NodeUp { domain: String, node: String },
+    /// A certificate has so few days left as are told of.
+    CertificateEnds {
+        context: String,
+        chain: String,
+        days: i64,
+    },
 }
 
 /// A notification (`SNMPv2-Trap-PDU`), without the two values that every one begins with.
@@ -35,11 +41,13 @@ pub(super) struct Changes {
     answered: Option<bool>,
     /// Nodes by domain and name, and whether they are up.
     nodes: BTreeMap<(String, String), bool>,
+    /// Certificates by context and file, and how many of [`DAYS`] they have come to.
+    certificates: BTreeMap<(String, String), usize>,
 }
 
 impl Changes {
-    /// Takes note of a look at the proxy, `None` where it does not answer, and tells what is new.
-    pub(super) fn saw(&mut self, status: Option<&Status>) -> Vec<Change> {
+    /// Takes note of a look at the proxy, `None` where it does not answer, and tells what is new. `today` are seconds after 1970.
+    pub(super) fn saw(&mut self, status: Option<&Status>, today: i64) -> Vec<Change> {
         let before = self.answered.replace(status.is_some());
         let Some(status) = status else {
             // What its nodes did meanwhile is seen when it answers again.
@@ -52,6 +60,13 @@ impl Changes {
         if before == Some(false) {
             changes.push(Change::ServiceUp);
         }
+        changes.extend(self.nodes(status));
+        changes.extend(self.certificates(status, today));
+        changes
+    }
+
+    fn nodes(&mut self, status: &Status) -> Vec<Change> {
+        let mut changes = Vec::new();
         let is_settled = status.uptime_seconds >= SETTLED;
         let mut nodes = BTreeMap::new();
         for node in &status.nodes {
@@ -76,6 +91,23 @@ impl Changes {
         self.nodes = nodes;
         changes
     }
+
+    fn certificates(&mut self, status: &Status, today: i64) -> Vec<Change> {
+        let mut changes = Vec::new();
+        let mut certificates = BTreeMap::new();
+        for certificate in &status.certificates {
+            let key = (certificate.context.clone(), certificate.chain.clone());
+            let days = certificate.days_left(today);
+            let come_to = DAYS.iter().filter(|left| days <= **left).count();
+            if come_to > self.certificates.get(&key).copied().unwrap_or_default() {
+                let (context, chain) = key.clone();
+                changes.push(Change::CertificateEnds { context, chain, days });
+            }
+            certificates.insert(key, come_to);
+        }
+        self.certificates = certificates;
+        changes
+    }
 }
 
 impl Notification {
@@ -88,9 +120,9 @@ impl Notification {
     }
 
     /// That something changed at the proxy of that edge.
-    pub(super) fn of(change: &Change, edge: &str, numbers: &mut Numbers) -> Self {
+    pub(super) fn of(change: &Change, edge: &str, rows: &mut Rows) -> Self {
         let mut of_node = |domain: &str, node: &str| {
-            let number = numbers.of(domain, node);
+            let number = rows.nodes.of(domain, node);
             objects::node_values(number, domain, node).to_vec()
         };
         let (number, values) = match change {
@@ -98,6 +130,11 @@ impl Notification {
             Change::NodeUp { domain, node } => (2, of_node(domain, node)),
             Change::ServiceDown => (3, vec![objects::edge_value(edge)]),
             Change::ServiceUp => (4, vec![objects::edge_value(edge)]),
+            Change::CertificateEnds { context, chain, days } => {
+                let number = rows.certificates.of(context, chain);
+                let values = objects::certificate_values(number, context, chain, *days);
+                (5, values.to_vec())
+            }
         };
         Self {
             // `vestibuleNotifications`.
@@ -109,11 +146,13 @@ impl Notification {
 
 /// Seconds that a proxy has for its first look at all its nodes.
 const SETTLED: u64 = 10;
+/// Days left of a certificate at which that is told; the last is after its end.
+const DAYS: [i64; 4] = [30, 14, 3, -1];
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::snmp::status::Node;
+    use crate::snmp::status::{Certificate, Node};
 
     fn status(uptime_seconds: u64, nodes: &[(&str, bool)]) -> Status {
         let mut status: Status = serde_json::from_str(
@@ -128,6 +167,10 @@ mod tests {
         });
         status.nodes = nodes.collect();
         status
+    }
+
+    fn saw(changes: &mut Changes, status: Option<&Status>) -> Vec<Change> {
+        changes.saw(status, 0)
     }
 
     fn down(node: &str) -> Change {
@@ -145,14 +188,20 @@ mod tests {
     #[test]
     fn a_node_is_told_of_once_when_it_goes_and_once_when_it_comes() {
         let mut changes = Changes::default();
-        assert_eq!(changes.saw(Some(&status(60, &[("a", true), ("b", true)]))), []);
         assert_eq!(
-            changes.saw(Some(&status(63, &[("a", false), ("b", true)]))),
+            saw(&mut changes, Some(&status(60, &[("a", true), ("b", true)]))),
+            []
+        );
+        assert_eq!(
+            saw(&mut changes, Some(&status(63, &[("a", false), ("b", true)]))),
             [down("a")]
         );
-        assert_eq!(changes.saw(Some(&status(66, &[("a", false), ("b", true)]))), []);
         assert_eq!(
-            changes.saw(Some(&status(69, &[("a", true), ("b", false)]))),
+            saw(&mut changes, Some(&status(66, &[("a", false), ("b", true)]))),
+            []
+        );
+        assert_eq!(
+            saw(&mut changes, Some(&status(69, &[("a", true), ("b", false)]))),
             [up("a"), down("b")]
         );
     }
@@ -160,26 +209,32 @@ mod tests {
     #[test]
     fn a_node_that_is_down_when_it_is_first_seen_is_told_of() {
         let mut changes = Changes::default();
-        assert_eq!(changes.saw(Some(&status(60, &[("a", false)]))), [down("a")]);
+        assert_eq!(saw(&mut changes, Some(&status(60, &[("a", false)]))), [down("a")]);
     }
 
     #[test]
     fn a_proxy_that_has_just_started_is_not_believed_that_a_node_is_down() {
         let mut changes = Changes::default();
         assert_eq!(
-            changes.saw(Some(&status(60, &[("a", true), ("b", false)]))),
+            saw(&mut changes, Some(&status(60, &[("a", true), ("b", false)]))),
             [down("b")]
         );
-        assert_eq!(changes.saw(None), [Change::ServiceDown]);
-        assert_eq!(changes.saw(None), []);
+        assert_eq!(saw(&mut changes, None), [Change::ServiceDown]);
+        assert_eq!(saw(&mut changes, None), []);
         let young = status(1, &[("a", false), ("b", false), ("c", false)]);
-        assert_eq!(changes.saw(Some(&young)), [Change::ServiceUp]);
+        assert_eq!(saw(&mut changes, Some(&young)), [Change::ServiceUp]);
         assert_eq!(
-            changes.saw(Some(&status(9, &[("a", false), ("b", true), ("c", false)]))),
+            saw(
+                &mut changes,
+                Some(&status(9, &[("a", false), ("b", true), ("c", false)]))
+            ),
             [up("b")]
         );
         assert_eq!(
-            changes.saw(Some(&status(10, &[("a", false), ("b", true), ("c", false)]))),
+            saw(
+                &mut changes,
+                Some(&status(10, &[("a", false), ("b", true), ("c", false)]))
+            ),
             [down("a"), down("c")]
         );
     }
@@ -187,22 +242,50 @@ mod tests {
     #[test]
     fn a_node_that_is_no_longer_configured_is_forgotten() {
         let mut changes = Changes::default();
-        changes.saw(Some(&status(60, &[("a", false)])));
-        assert_eq!(changes.saw(Some(&status(63, &[]))), []);
-        assert_eq!(changes.saw(Some(&status(66, &[("a", true)]))), []);
+        saw(&mut changes, Some(&status(60, &[("a", false)])));
+        assert_eq!(saw(&mut changes, Some(&status(63, &[]))), []);
+        assert_eq!(saw(&mut changes, Some(&status(66, &[("a", true)]))), []);
+    }
+
+    #[test]
+    fn a_certificate_is_told_of_at_30_14_and_3_days_and_when_it_has_ended() {
+        let day = 86_400;
+        let mut changes = Changes::default();
+        let mut status = status(60, &[]);
+        status.certificates = vec![Certificate {
+            context: "public".to_owned(),
+            chain: "/tls/edge.pem".to_owned(),
+            ends: 100 * day,
+        }];
+        let told: Vec<i64> = (50..105)
+            .flat_map(|today| changes.saw(Some(&status), today * day))
+            .map(|change| {
+                let Change::CertificateEnds { days, .. } = change else {
+                    panic!("{change:?}");
+                };
+                days
+            })
+            .collect();
+        assert_eq!(told, [30, 14, 3, -1]);
+        // It is renewed, and the new one ends too; an agent that starts late tells of it once.
+        status.certificates[0].ends = 200 * day;
+        assert_eq!(changes.saw(Some(&status), 104 * day), []);
+        assert_eq!(changes.saw(Some(&status), 190 * day).len(), 1);
+        assert_eq!(changes.saw(Some(&status), 190 * day).len(), 0);
+        assert_eq!(Changes::default().saw(Some(&status), 199 * day).len(), 1);
     }
 
     #[test]
     fn a_proxy_that_never_answered_is_down() {
         let mut changes = Changes::default();
-        assert_eq!(changes.saw(None), [Change::ServiceDown]);
+        assert_eq!(saw(&mut changes, None), [Change::ServiceDown]);
     }
 
     #[test]
     fn a_notification_names_the_node_by_its_row_of_the_table() {
-        let mut numbers = Numbers::default();
-        numbers.of("example.com", "a");
-        let told = Notification::of(&down("b"), "edge.example.com", &mut numbers);
+        let mut rows = Rows::default();
+        rows.nodes.of("example.com", "a");
+        let told = Notification::of(&down("b"), "edge.example.com", &mut rows);
         assert_eq!(told.name.to_string(), "1.3.6.1.4.1.8072.9999.9999.42.0.1");
         let values: Vec<_> = told
             .values

@@ -282,6 +282,7 @@ fn theirs_of(value: &Value, uptime: Duration) -> async_snmp::Value {
     match value {
         Value::Integer(number) => async_snmp::Value::Integer(*number),
         Value::Text(text) => async_snmp::Value::OctetString(text.clone().into()),
+        Value::Octets(octets) => async_snmp::Value::OctetString(octets.clone().into()),
         Value::Name(name) => async_snmp::Value::ObjectIdentifier(theirs(name)),
         Value::Gauge(number) => async_snmp::Value::Gauge32(*number),
         Value::Counter(number) => async_snmp::Value::Counter32(*number),

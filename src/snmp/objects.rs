@@ -7,6 +7,8 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use ::time::OffsetDateTime;
+
 use super::oid::{APPLICATION, Oid, SYSTEM, VESTIBULE};
 use super::status::{Counted, Status};
 use super::tree::{Snapshot, Value};
@@ -24,25 +26,40 @@ pub struct Identity {
     pub location: String,
 }
 
-/// The numbers of nodes in the table of nodes: each keeps its own for as long as the agent runs, and none is given twice.
+/// Numbers of the rows of a table: each row keeps its own for as long as the agent runs, and none is given twice.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Numbers(BTreeMap<(String, String), u32>);
 
-/// What is known at a moment. Times are those of the agent: 0 is its start.
+/// The rows of both tables that have numbers.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Rows {
+    /// Nodes, by domain and name.
+    pub(super) nodes: Numbers,
+    /// Certificates, by TLS context and file.
+    pub(super) certificates: Numbers,
+}
+
+/// What is known at a moment. Times of the agent count from its start.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Known<'s> {
     /// The proxy's answer, where it answers.
     pub(super) status: Option<&'s Status>,
-    /// Now.
-    pub(super) now: Duration,
+    /// When the proxy started, by the agent's time; 0 where that was before the agent did (RFC 2788, `applUptime`).
+    pub(super) since: Duration,
+    /// Seconds after 1970.
+    pub(super) today: i64,
     /// When what [`operation`] tells last changed.
     pub(super) changed: Duration,
 }
 
 impl Numbers {
-    pub(super) fn of(&mut self, domain: &str, node: &str) -> u32 {
+    /// That of what these two words name.
+    pub(super) fn of(&mut self, first: &str, second: &str) -> u32 {
         let next = u32::try_from(self.0.len()).unwrap_or(u32::MAX).saturating_add(1);
-        *self.0.entry((domain.to_owned(), node.to_owned())).or_insert(next)
+        *self
+            .0
+            .entry((first.to_owned(), second.to_owned()))
+            .or_insert(next)
     }
 }
 
@@ -58,13 +75,14 @@ pub(super) fn operation(status: Option<&Status>) -> i32 {
 }
 
 /// Everything that there is to tell.
-pub(super) fn snapshot(identity: &Identity, numbers: &mut Numbers, known: Known<'_>) -> Snapshot {
+pub(super) fn snapshot(identity: &Identity, rows: &mut Rows, known: Known<'_>) -> Snapshot {
     let mut values = Vec::new();
     system(identity, &mut values);
     applications(identity, known, &mut values);
     service(known.status, &mut values);
     if let Some(status) = known.status {
-        nodes(status, numbers, &mut values);
+        nodes(status, &mut rows.nodes, &mut values);
+        certificates(status, known.today, &mut rows.certificates, &mut values);
         connections(status, &mut values);
         messages(status, &mut values);
     }
@@ -109,9 +127,7 @@ fn applications(identity: &Identity, known: Known<'_>, values: &mut Vec<(Oid, Va
             continue;
         };
         tell(4, text(&status.version));
-        // 0 for what began before the agent did (RFC 2788, applUptime).
-        let since = known.now.checked_sub(Duration::from_secs(status.uptime_seconds));
-        tell(5, Value::Ticks(ticks(since.unwrap_or_default())));
+        tell(5, Value::Ticks(ticks(known.since)));
         for (column, role) in [(8, "accepted"), (9, "made")] {
             tell(column, Value::Gauge(gauge(sum(&status.connections, name, role))));
         }
@@ -162,6 +178,52 @@ pub(super) fn node_values(number: u32, domain: &str, node: &str) -> [(Oid, Value
     ]
 }
 
+fn certificates(status: &Status, today: i64, numbers: &mut Numbers, values: &mut Vec<(Oid, Value)>) {
+    for certificate in &status.certificates {
+        let number = numbers.of(&certificate.context, &certificate.chain);
+        let days = certificate.days_left(today);
+        values.extend(certificate_values(
+            number,
+            &certificate.context,
+            &certificate.chain,
+            days,
+        ));
+        if let Some(ends) = date_and_time(certificate.ends) {
+            let at = Oid::new(VESTIBULE).below(CERTIFICATE).below(&[4, number]);
+            values.push((at, Value::Octets(ends)));
+        }
+    }
+}
+
+/// What a notification and the table say of which certificate it is, and how many days it has left.
+pub(super) fn certificate_values(number: u32, context: &str, chain: &str, days: i64) -> [(Oid, Value); 3] {
+    let entry = Oid::new(VESTIBULE).below(CERTIFICATE);
+    let days = i32::try_from(days).unwrap_or(if days < 0 { i32::MIN } else { i32::MAX });
+    [
+        (entry.below(&[2, number]), text(context)),
+        (entry.below(&[3, number]), text(chain)),
+        (entry.below(&[5, number]), Value::Integer(days)),
+    ]
+}
+
+/// DateAndTime (RFC 2579), in UTC, of a second after 1970.
+fn date_and_time(second: i64) -> Option<Vec<u8>> {
+    let at = OffsetDateTime::from_unix_timestamp(second).ok()?;
+    let year = u16::try_from(at.year()).ok()?.to_be_bytes();
+    let rest = [
+        at.month().into(),
+        at.day(),
+        at.hour(),
+        at.minute(),
+        at.second(),
+        0,
+        b'+',
+        0,
+        0,
+    ];
+    Some([&year[..], &rest].concat())
+}
+
 /// What a notification says of which proxy it is: its edge.
 pub(super) fn edge_value(edge: &str) -> (Oid, Value) {
     (Oid::new(VESTIBULE).below(SERVICE).below(&[EDGE, 0]), text(edge))
@@ -203,7 +265,12 @@ fn objects() -> Vec<Oid> {
     let columns = [2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 16, 17];
     let applications = columns.map(|column| Oid::new(APPLICATION).below(&[column]));
     let service = (1..=ANSWERING).map(|number| vestibule.below(SERVICE).below(&[number]));
-    let tables = [(NODE, 2..=4), (CONNECTION, 4..=5), (MESSAGE, 5..=5)];
+    let tables = [
+        (NODE, 2..=4),
+        (CONNECTION, 4..=5),
+        (MESSAGE, 5..=5),
+        (CERTIFICATE, 2..=5),
+    ];
     let tables = tables
         .into_iter()
         .flat_map(|(entry, columns)| columns.map(|column| Oid::new(VESTIBULE).below(entry).below(&[column])));
@@ -274,6 +341,8 @@ const NODE: &[u32] = &[1, 2, 1];
 const CONNECTION: &[u32] = &[1, 3, 1];
 /// `vestibuleMessageEntry`.
 const MESSAGE: &[u32] = &[1, 4, 1];
+/// `vestibuleCertificateEntry`.
+const CERTIFICATE: &[u32] = &[1, 5, 1];
 
 /// `vestibulePhase`, from 1.
 const PHASES: [&str; 9] = [

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use super::ask::{self, Unanswered};
 use super::changes::{Changes, Notification};
 use super::library::Sender;
-use super::objects::{self, Identity, Known, Numbers};
+use super::objects::{self, Identity, Known, Rows};
 use super::status::Status;
 use super::tree::Current;
 use crate::limits;
@@ -24,7 +24,7 @@ pub(super) struct Poll {
 /// What is remembered from look to look.
 #[derive(Debug, Default)]
 struct Memory {
-    numbers: Numbers,
+    rows: Rows,
     changes: Changes,
     /// The last answer, until the proxy counts as silent.
     status: Option<Status>,
@@ -32,6 +32,8 @@ struct Memory {
     missed: u32,
     operation: Option<i32>,
     changed: Duration,
+    /// When the proxy started, by the agent's time.
+    since: Duration,
     /// The last trouble that was logged.
     told: String,
 }
@@ -67,6 +69,12 @@ impl Poll {
                     memory.told.clear();
                 }
                 memory.missed = 0;
+                let uptime = Duration::from_secs(status.uptime_seconds);
+                let since = self.uptime().saturating_sub(uptime);
+                // The same process, of which only whole seconds are known.
+                if since.abs_diff(memory.since) > ROUNDING {
+                    memory.since = since;
+                }
                 memory.status = Some(status);
             }
             Err(why) => {
@@ -88,28 +96,29 @@ impl Poll {
                 memory.status = None;
             }
         }
-        let now = self.uptime();
+        let today = world::today().unix_seconds();
         let operation = objects::operation(memory.status.as_ref());
         if memory
             .operation
             .replace(operation)
             .is_some_and(|before| before != operation)
         {
-            memory.changed = now;
+            memory.changed = self.uptime();
         }
         let known = Known {
             status: memory.status.as_ref(),
-            now,
+            since: memory.since,
+            today,
             changed: memory.changed,
         };
         self.current
-            .replace(objects::snapshot(&self.identity, &mut memory.numbers, known));
-        let changes = memory.changes.saw(memory.status.as_ref());
+            .replace(objects::snapshot(&self.identity, &mut memory.rows, known));
+        let changes = memory.changes.saw(memory.status.as_ref(), today);
         changes
             .iter()
             .map(|change| {
                 tracing::info!(?change, "the proxy changed");
-                Notification::of(change, &self.identity.name, &mut memory.numbers)
+                Notification::of(change, &self.identity.name, &mut memory.rows)
             })
             .collect()
     }
@@ -138,6 +147,8 @@ impl Poll {
 
 /// Looks without an answer after which the proxy counts as silent.
 const PATIENCE: u32 = 2;
+/// What two looks at one start may differ by.
+const ROUNDING: Duration = Duration::from_secs(2);
 /// The pause before the next look at a proxy that did not answer.
 const AGAIN: Duration = Duration::from_secs(1);
 

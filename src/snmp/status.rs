@@ -28,6 +28,17 @@ pub(super) struct Status {
     pub(super) pending_errors: i64,
     #[serde(default)]
     pub(super) untold: u64,
+    #[serde(default)]
+    pub(super) certificates: Vec<Certificate>,
+}
+
+/// A certificate of the proxy's own.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub(super) struct Certificate {
+    pub(super) context: String,
+    pub(super) chain: String,
+    /// The last second at which it counts, after 1970.
+    pub(super) ends: i64,
 }
 
 /// A node, and whether it is up.
@@ -46,6 +57,13 @@ pub(super) struct Counted {
     pub(super) labels: BTreeMap<String, String>,
 }
 
+impl Certificate {
+    /// Whole days that are left, at that second after 1970; below 0 where it has ended.
+    pub(super) fn days_left(&self, today: i64) -> i64 {
+        self.ends.saturating_sub(today).div_euclid(SECONDS_OF_DAY)
+    }
+}
+
 impl Counted {
     /// The number of each label's word, from 1, in its list; `None` where a word is not known here.
     pub(super) fn places<const N: usize>(&self, of: &[(&str, &[&str]); N]) -> Option<[u32; N]> {
@@ -58,3 +76,5 @@ impl Counted {
         Some(places)
     }
 }
+
+const SECONDS_OF_DAY: i64 = 86_400;

@@ -12,8 +12,10 @@ use super::oid::Oid;
 pub(super) enum Value {
     /// INTEGER: also words by their numbers.
     Integer(i32),
-    /// OCTET STRING: always text here.
+    /// OCTET STRING that is text.
     Text(String),
+    /// OCTET STRING that is no text.
+    Octets(Vec<u8>),
     /// OBJECT IDENTIFIER.
     Name(Oid),
     /// Gauge32 and Unsigned32.

@@ -1,11 +1,14 @@
 """The SNMP agent beside a proxy with a real node, asked by net-snmp's own tools. Needs VESTIBULE_BINARY, and vestibule-snmpd beside it."""
 
+import datetime
 import glob
 import json
 import os
 import socket
 import stat
+import struct
 import subprocess
+import time
 import unittest
 
 import prosody
@@ -19,9 +22,9 @@ BINARY = os.environ["VESTIBULE_BINARY"]
 PROJECT = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..")
 FEDERATED = 'protocol = "xmpp"\ntls = "public"'
 
-SERVICE, NODES, CONNECTIONS, MESSAGES = (f"{VESTIBULE}.1.{number}" for number in (1, 2, 3, 4))
+SERVICE, NODES, CONNECTIONS, MESSAGES, CERTIFICATES = (f"{VESTIBULE}.1.{number}" for number in (1, 2, 3, 4, 5))
 COLD_START = ".1.3.6.1.6.3.1.1.5.1"
-NODE_DOWN, NODE_UP, SERVICE_DOWN, SERVICE_UP = (f"{VESTIBULE}.0.{number}" for number in (1, 2, 3, 4))
+NODE_DOWN, NODE_UP, SERVICE_DOWN, SERVICE_UP, CERTIFICATE_ENDING = (f"{VESTIBULE}.0.{number}" for number in (1, 2, 3, 4, 5))
 PHASES = ["starting", "running"]
 SIDES, PROTOCOLS, ROLES = ["outside", "inside"], ["sip", "xmpp"], ["accepted", "made"]
 WAYS, OUTCOMES = ["inbound", "outbound"], ["delivered", "refused", "failed", "ignored"]
@@ -66,6 +69,9 @@ class Snmp(unittest.TestCase):
             place = [words.index(one[label]) + 1
                      for label, words in (("way", WAYS), ("from", PROTOCOLS), ("to", PROTOCOLS), ("outcome", OUTCOMES))]
             told[f"{MESSAGES}.1.5." + ".".join(map(str, place))] = str(one["count"])
+        for number, one in enumerate(status["certificates"], 1):
+            told |= {f"{CERTIFICATES}.1.2.{number}": one["context"], f"{CERTIFICATES}.1.3.{number}": one["chain"],
+                     f"{CERTIFICATES}.1.5.{number}": str(int(one["ends"] - time.time()) // 86400)}
         for row, protocol in enumerate(PROTOCOLS, 1):
             for first, name in ((8, "connections"), (10, "connections_total")):
                 for column, role in enumerate(ROLES, first):
@@ -88,16 +94,21 @@ class Snmp(unittest.TestCase):
             same = accepted and status["nodes"][0]["up"] and {name: walk.get(name) for name in told} == told
             return (walk, told) if same else None
         walk, told = wait_until(agree, "the walk agrees with the status", 60, alive=self.agent.process)
+        self.assertEqual(2, len(self.status()["certificates"]))
+        ends = datetime.datetime.fromtimestamp(self.status()["certificates"][0]["ends"], datetime.timezone.utc)
+        shown = walk[f"{CERTIFICATES}.1.4.1"]  # octets in hexadecimal
+        self.assertEqual((ends.year, ends.month, ends.day, ends.hour, ends.minute, ends.second),
+                         struct.unpack(">HBBBBB", bytes.fromhex(shown)[:7]), shown)
         times = {f"{SERVICE}.6.0", *(f"{APPLICATIONS}.{column}.{row}" for column in (5, 7) for row in (1, 2, 3))}
         ours = {name for name in walk if name.startswith(VESTIBULE)}
-        self.assertEqual({name for name in told if name.startswith(VESTIBULE)} | {f"{SERVICE}.6.0"}, ours, "nothing more, nothing less")
+        self.assertEqual({name for name in told if name.startswith(VESTIBULE)} | {f"{SERVICE}.6.0", f"{CERTIFICATES}.1.4.1", f"{CERTIFICATES}.1.4.2"}, ours, "nothing more, nothing less")
         self.assertLessEqual(times, set(walk))
         self.assertEqual(["sip", "xmpp", "gateway"], [walk[f"{APPLICATIONS}.2.{row}"] for row in (1, 2, 3)])
         self.assertEqual(["1"] * 3, [walk[f"{APPLICATIONS}.6.{row}"] for row in (1, 2, 3)], "up")
         self.assertEqual(("edge.lan", "noc@example.lan", "Rack 5", "72", VESTIBULE + ".3.1"),
                          tuple(walk[f"{SYSTEM}.{number}.0"] for number in (5, 4, 6, 7, 2)))
         self.assertTrue(walk[f"{SYSTEM}.1.0"].startswith("vestibule " + self.status()["version"]))
-        names = [tuple(map(int, name.strip(".").split("."))) for name in walk if name[1:].replace(".", "").isdigit()]
+        names = [tuple(map(int, name.strip(".").split("."))) for name in walk]
         self.assertEqual(sorted(names), names, "in the order of names")
         self.assertEqual({name: value for name, value in walk.items() if name.startswith(APPLICATIONS) and name not in times},
                          {name: value for name, value in self.agent.walk(APPLICATIONS).items() if name not in times})
@@ -176,6 +187,10 @@ class Snmp(unittest.TestCase):
         self.edge.start()
         self.agent.start()
         receiver.wait(COLD_START, holding=["TRAP2", "user noc"])
+        # The rig's certificates are made for a week.
+        for context in ("public", "internal"):
+            told = receiver.wait(CERTIFICATE_ENDING, holding=[f'STRING: "{context}"'])
+            self.assertRegex(told, r"\.1\.5\.1\.5\.\d = INTEGER: [67]")
         up = lambda: self.agent.get(f"{NODES}.1.4.1")
         wait_until(lambda: up() == "1", "the node is up")
         wait_until(lambda: self.status()["uptime_seconds"] >= 10, "the proxy has settled")
@@ -287,7 +302,7 @@ class Snmp(unittest.TestCase):
         self.agent.start()
         wait_until(lambda: f"{SERVICE}.1.0" in self.agent.walk(VESTIBULE), "the proxy was asked")
         columns = {object_ for object_, kind in nodes.items() if kind in ("column", "scalar")}
-        hidden = {f"{table}.1.{number}" for table, count in ((NODES, 1), (CONNECTIONS, 3), (MESSAGES, 4)) for number in range(1, count + 1)}
+        hidden = {f"{table}.1.{number}" for table, count in ((NODES, 1), (CONNECTIONS, 3), (MESSAGES, 4), (CERTIFICATES, 1)) for number in range(1, count + 1)}
         told = set()
         for name in self.agent.walk(VESTIBULE):
             told |= {column for column in columns if name.startswith("." + column.strip(".") + ".")}

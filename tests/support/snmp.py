@@ -92,11 +92,14 @@ users = [{{ name = "noc", auth = "{auth}", auth_secret = "file:{secrets["auth"]}
     def walk(self, under=".1.3.6.1", **how):
         """Every value under a name, by name: texts without their quotes, the rest as net-snmp writes it."""
         _, said, _ = self.tool("snmpbulkwalk", under, code=0, **how)
-        values = {}
+        values, name = {}, None
         for line in said.splitlines():
+            if not line.startswith("."):
+                values[name] += line  # the rest of a long list of octets
+                continue
             name, _, value = line.partition(" ")
-            values[name] = value.removeprefix('"').removesuffix('"')
-        return values
+            values[name] = value
+        return {name: value.strip().removeprefix('"').removesuffix('"').strip() for name, value in values.items()}
 
     def get(self, name, **how):
         """One value."""

@@ -31,6 +31,16 @@ pub(super) struct Status {
     pending_errors: i64,
     untold: u64,
     tasks: BTreeMap<&'static str, u64>,
+    certificates: Vec<Certificate>,
+}
+
+/// One of ours.
+#[derive(Debug, Serialize)]
+struct Certificate {
+    context: String,
+    chain: String,
+    /// The last second at which it counts, after 1970.
+    ends: i64,
 }
 
 #[derive(Debug, Serialize)]
@@ -90,5 +100,11 @@ pub(super) fn of(known: &Known) -> Status {
         pending_errors: world.metrics.telling.get(),
         untold: world.metrics.untold.get(),
         tasks: world.supervisor.alive(),
+        certificates: world
+            .metrics
+            .known_certificates()
+            .into_iter()
+            .map(|(context, chain, ends)| Certificate { context, chain, ends })
+            .collect(),
     }
 }

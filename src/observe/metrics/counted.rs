@@ -87,6 +87,24 @@ impl Metrics {
         })
     }
 
+    /// Our own certificates: TLS context, file, and the last second at which each counts.
+    #[must_use]
+    pub fn known_certificates(&self) -> Vec<(String, String, i64)> {
+        let families = self.certificates.collect();
+        let metrics = families.iter().flat_map(|family| family.get_metric());
+        metrics
+            .map(|metric| {
+                let of = |name: &str| {
+                    let label = metric.get_label().iter().find(|label| label.name() == name);
+                    label.map(|label| label.value().to_owned()).unwrap_or_default()
+                };
+                let (context, chain) = (of("context"), of("chain"));
+                let end = self.certificates.with_label_values(&[&context, &chain]).get();
+                (context, chain, end)
+            })
+            .collect()
+    }
+
     /// Counts what a shard has counted of presence since `before`.
     pub fn presence(&self, before: &Tally, now: &Tally) {
         let known: BTreeMap<_, _> = before

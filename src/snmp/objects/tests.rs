@@ -28,7 +28,9 @@ fn status() -> Status {
             "messages": [{"way": "inbound", "from": "sip", "to": "xmpp", "outcome": "delivered", "count": 7},
                          {"way": "outbound", "from": "xmpp", "to": "sip", "outcome": "ignored", "count": 8},
                          {"way": "outbound", "from": "smtp", "to": "sip", "outcome": "ignored", "count": 9}],
-            "pending_messages": 10, "pending_errors": -1, "untold": 12, "tasks": {}}"#,
+            "pending_messages": 10, "pending_errors": -1, "untold": 12, "tasks": {},
+            "certificates": [{"context": "public", "chain": "/tls/edge.pem", "ends": 1800259199},
+                             {"context": "internal", "chain": "/tls/inner.pem", "ends": 1799999999}]}"#,
     )
     .unwrap()
 }
@@ -36,10 +38,11 @@ fn status() -> Status {
 fn made(status: Option<&Status>) -> Snapshot {
     let known = Known {
         status,
-        now: Duration::from_secs(100),
+        since: Duration::from_secs(10),
+        today: 1_800_000_000,
         changed: Duration::from_secs(20),
     };
-    snapshot(&identity(), &mut Numbers::default(), known)
+    snapshot(&identity(), &mut Rows::default(), known)
 }
 
 /// Everything that a walk meets, a line each.
