@@ -12,6 +12,7 @@ mod map;
 mod report;
 mod screen;
 mod setup;
+pub mod snmpd;
 mod status;
 mod subscriptions;
 mod terminal;

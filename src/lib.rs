@@ -52,6 +52,7 @@ pub mod net;
 pub mod observe;
 pub mod pki;
 pub mod portmap;
+pub mod snmp;
 pub mod store;
 pub mod supervise;
 

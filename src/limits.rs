@@ -38,6 +38,28 @@ pub const CONTROL_CONNECTIONS: usize = 8;
 /// How long one of them may last (30 s), with everything that is asked and answered on it.
 pub const CONTROL_TIME: Duration = Duration::from_secs(30);
 
+/// Time between two looks of the SNMP agent at the proxy (3 s): what managers see is as old at most, and a notification as late.
+pub const SNMP_INTERVAL: Duration = Duration::from_secs(3);
+
+/// Time that the proxy has for its answer to the agent (5 s): a status is made at once by a proxy that is well.
+pub const SNMP_QUESTION: Duration = Duration::from_secs(5);
+
+/// Octets of that answer (4,194,304: tens of thousands of nodes).
+pub const SNMP_ANSWER_BYTES: u64 = 4_194_304;
+
+/// Sources that the SNMP agent answers at once (64: a manager uses one for a walk); a further one takes the place of that which asked
+/// least lately.
+pub const SNMP_SOURCES: usize = 64;
+
+/// How long a source that asks nothing keeps its place (30 s).
+pub const SNMP_SOURCE_IDLE: Duration = Duration::from_secs(30);
+
+/// SNMP requests that are answered at once (16); further ones wait, and a manager asks again.
+pub const SNMP_REQUESTS: usize = 16;
+
+/// Time for sending one notification (5 s): nobody acknowledges it.
+pub const SNMP_NOTIFICATION: Duration = Duration::from_secs(5);
+
 /// Translations of one text that a message may carry (16); more are dropped.
 pub const LANGUAGES_OF_A_TEXT: usize = 16;
 

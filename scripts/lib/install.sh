@@ -3,6 +3,7 @@
 # Packages by purpose, so that every script names what it is for.
 packages_build="gcc libc6-dev ca-certificates curl"
 packages_rig="systemd iproute2 nftables tmux util-linux python3 python3-slixmpp openssl coreutils procps dnsmasq-base prosody lua-sec lua-event lua-unbound baresip-core sip-tester"
+packages_snmp="snmp snmptrapd smitools erlang-snmp" # erlang-snmp: the modules of the standard that smilint reads
 packages_compare="kamailio kamailio-tls-modules kamailio-presence-modules ejabberd nginx-light libnginx-mod-stream haproxy"
 
 say() { printf '\n== %s\n' "$*"; }
@@ -31,6 +32,7 @@ need_packages() {
     ) || fail "apt-get could not install: ${missing[*]}"
     for name in "${missing[@]}"; do
         case $name in
+            snmptrapd) [ -d /run/systemd/system ] && systemctl disable --quiet snmpd.service snmptrapd.service snmptrapd.socket 2>/dev/null ;;
             prosody | kamailio | ejabberd | nginx*) [ -d /run/systemd/system ] && systemctl disable --quiet "${name%-light}" 2>/dev/null ;;
         esac
     done
@@ -64,8 +66,8 @@ need_rust() {
     cargo --version || fail "no cargo after installing Rust $wanted"
 }
 
-# build_release: the proxy as it ships, in target/release.
+# build_release: the proxy and its SNMP agent as they ship, in target/release.
 build_release() {
     say "building vestibule (release)"
-    (cd "$root" && cargo build --release --locked --bin vestibule) || fail "the release build"
+    (cd "$root" && cargo build --release --locked --bin vestibule --bin vestibule-snmpd) || fail "the release build"
 }

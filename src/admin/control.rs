@@ -6,6 +6,7 @@
 //!
 //! One request a connection, which has a bounded time. Nothing here can change anything yet.
 
+mod answer;
 mod listing;
 mod parameters;
 mod place;
@@ -30,6 +31,7 @@ use tokio::net::UnixStream;
 use tokio::sync::{Mutex, Semaphore};
 use tokio_util::sync::CancellationToken;
 
+pub use answer::parted;
 pub use place::make_folder;
 pub use subject::{Subject, SubjectError};
 

@@ -5,6 +5,7 @@
 
 mod reload;
 mod revocation;
+pub mod snmpd;
 pub(crate) mod start;
 pub mod state;
 mod stop;

@@ -232,7 +232,7 @@ fn note_certificates(world: &World, contexts: &Contexts) {
 }
 
 /// Why an address cannot be listened on, with what most often mends it.
-fn cannot_listen(what: &str, address: SocketAddr, error: &io::Error) -> anyhow::Error {
+pub(super) fn cannot_listen(what: &str, address: SocketAddr, error: &io::Error) -> anyhow::Error {
     let kind = error.kind();
     let help = if kind == io::ErrorKind::AddrInUse {
         "another program listens there; find it with: ss -lntup"

@@ -9,6 +9,7 @@ use serde::de::DeserializeOwned;
 use socket2::{Domain, SockAddr, Socket, Type};
 
 use super::Exit;
+use crate::admin::control::parted;
 use crate::config;
 
 /// Where the proxy is asked.
@@ -131,39 +132,9 @@ fn exchange(socket: &Path, path: &str) -> io::Result<Vec<u8>> {
     Ok(text)
 }
 
-/// The status and the body of a response.
-fn parted(text: &[u8]) -> Option<(u16, &[u8])> {
-    let end = memchr::memmem::find(text, b"\r\n\r\n")?;
-    let (head, rest) = text.split_at(end);
-    let first = std::str::from_utf8(head).ok()?.lines().next()?;
-    let status = first.strip_prefix("HTTP/1.")?.split(' ').nth(1)?.parse().ok()?;
-    Some((status, rest.get(4..)?))
-}
-
 /// Time to be let in.
 const CONNECT: Duration = Duration::from_secs(5);
 /// Time for each piece of the answer: more than the proxy takes.
 const ANSWER: Duration = Duration::from_secs(30);
 /// Octets of an answer: many times the longest.
 const MOST: u64 = 256 << 20;
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_response_is_its_status_and_its_body() {
-        assert_eq!(
-            parted(b"HTTP/1.0 200 OK\r\na: b\r\n\r\n{}\r\n\r\n"),
-            Some((200, &b"{}\r\n\r\n"[..]))
-        );
-        for text in [
-            &b""[..],
-            b"HTTP/1.1 200 OK\r\n",
-            b"SSH-2.0 200 x\r\n\r\n",
-            b"HTTP/1.1 abc\r\n\r\n",
-        ] {
-            assert_eq!(parted(text), None);
-        }
-    }
-}

@@ -13,11 +13,13 @@ mod policy;
 mod port_map;
 mod reach;
 mod security;
+mod snmp;
 mod terms;
 mod tls;
 mod zones;
 
 use std::collections::BTreeMap;
+use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use self::findings::{Findings, key};
@@ -46,7 +48,6 @@ pub(crate) fn settings(
     let (tls, files) = tls::contexts(document, &mut findings);
     let listeners = listeners::listeners(document, &tls, &mut findings);
     let mapped = port_map::port_maps(document, &listeners, &mut findings);
-    let firewall = firewall::firewall(document, &listeners, &mapped, &mut findings);
     let limits = limits::limits(document, &mut findings);
     let rules = policy::rules(document, &mut findings);
     let locals = local::locals(document, &tls, environment, &mut findings);
@@ -96,6 +97,8 @@ pub(crate) fn settings(
     };
     let interworking = interworking(document, &mut findings);
     let admin = admin(document, &mut findings);
+    let snmp = snmp::snmp(document, environment, &mut findings);
+    let firewall = firewall::firewall(document, (&listeners, snmp.as_ref()), &mapped, &mut findings);
     let log = log(document, &mut findings);
     let report = findings.report();
     match table {
@@ -122,6 +125,7 @@ pub(crate) fn settings(
                 xmpp,
                 interworking,
                 admin,
+                snmp,
                 log,
             },
             warnings: report.warnings,
@@ -137,6 +141,7 @@ fn files_of(document: &Document, tls: &BTreeMap<TlsName, TlsContext>) -> Vec<Pat
         .iter()
         .filter_map(|local| local.secret.as_deref())
         .chain([document.xmpp.dialback_secret.as_str()])
+        .chain(snmp::references(&document.snmp))
         .filter_map(secret::file);
     let of_tls = tls.values().flat_map(|context| {
         let pairs = context.certificates.iter();
@@ -209,18 +214,7 @@ fn interworking(document: &Document, findings: &mut Findings<'_, '_>) -> Interwo
 fn admin(document: &Document, findings: &mut Findings<'_, '_>) -> Admin {
     let metrics = document.admin.metrics.0;
     if let Some(address) = metrics {
-        let outside = &document.zone.outside.addresses;
-        let inside = &document.zone.inside.addresses;
-        let is_outside = outside
-            .iter()
-            .any(|known| known.0.0 == address.ip() && !inside.contains(known) && !known.0.0.is_loopback());
-        if is_outside || address.ip().is_unspecified() {
-            findings.error_with_help(
-                key!["admin", "metrics"],
-                &format!("{address} can be reached from outside; management never listens there"),
-                "use 127.0.0.1:9464, or an inside or management address",
-            );
-        }
+        refuse_outside(document, address, key!["admin", "metrics"], findings);
     }
     let control = &document.admin.control;
     if !control.is_empty() && !control.starts_with('/') {
@@ -241,6 +235,30 @@ fn admin(document: &Document, findings: &mut Findings<'_, '_>) -> Admin {
     Admin {
         control: non_empty(&document.admin.control).map(PathBuf::from),
         metrics,
+    }
+}
+
+/// Refuses an address of the management side that the outside can reach.
+fn refuse_outside(
+    document: &Document,
+    address: SocketAddr,
+    path: &[String],
+    findings: &mut Findings<'_, '_>,
+) {
+    let outside = &document.zone.outside.addresses;
+    let inside = &document.zone.inside.addresses;
+    let is_outside = outside
+        .iter()
+        .any(|known| known.0.0 == address.ip() && !inside.contains(known) && !known.0.0.is_loopback());
+    if is_outside || address.ip().is_unspecified() {
+        findings.error_with_help(
+            path,
+            &format!("{address} can be reached from outside; management never listens there"),
+            &format!(
+                "use 127.0.0.1:{}, or an inside or management address",
+                address.port()
+            ),
+        );
     }
 }
 

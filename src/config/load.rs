@@ -132,6 +132,7 @@ impl Reader<'_, '_> {
         let port_map = self.tables("port_map");
         let firewall = self.table("firewall");
         let admin = self.table("admin");
+        let snmp = self.table("snmp");
         let log = self.table("log");
         Some(Document {
             edge: edge?,
@@ -149,6 +150,7 @@ impl Reader<'_, '_> {
             port_map,
             firewall: firewall?,
             admin: admin?,
+            snmp: snmp?,
             log: log?,
         })
     }

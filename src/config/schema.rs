@@ -4,6 +4,7 @@
 //! product's interface: a key may be added, but not renamed. `config/vestibule.toml` documents each.
 
 mod default;
+mod snmp;
 mod value;
 
 use std::collections::BTreeMap;
@@ -11,11 +12,12 @@ use std::net::SocketAddr;
 
 use serde::Deserialize;
 
+pub(crate) use self::snmp::{Snmp, SnmpTrap};
 pub(crate) use self::value::{
     Action, Address, Bodies, BusyAs, Direction, Eku, FirewallOutgoing, Identity, Kind, Link, ListenProtocol,
     LocalProfile, LocalProtocol, LogFormat, MapMode, MapProtocol, Media, Network, PeerCertificate,
-    PeerProtocol, Period, Preference, Profile, Role, Sasl, Server, SipMethod, Style, Text, TlsMode,
-    TlsVersion, Transport, ZoneName,
+    PeerProtocol, Period, Preference, Profile, Role, Sasl, Server, SipMethod, SnmpAuth, SnmpPrivacy, Style,
+    Text, TlsMode, TlsVersion, Transport, ZoneName,
 };
 use crate::domain::{Domain, DomainPattern};
 
@@ -37,6 +39,7 @@ pub(crate) struct Document {
     pub(crate) port_map: Vec<PortMap>,
     pub(crate) firewall: Firewall,
     pub(crate) admin: Admin,
+    pub(crate) snmp: Snmp,
     pub(crate) log: Log,
 }
 
@@ -57,6 +60,7 @@ pub(crate) const SECTIONS: &[&str] = &[
     "port_map",
     "firewall",
     "admin",
+    "snmp",
     "log",
 ];
 
@@ -369,13 +373,13 @@ pub(crate) struct Firewall {
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct Admin {
     pub(crate) control: String,
-    pub(crate) metrics: MetricsAddress,
+    pub(crate) metrics: ManagementAddress,
     pub(crate) snmp_agentx: String,
 }
 
 /// An address and port, or nothing for "off".
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct MetricsAddress(pub(crate) Option<SocketAddr>);
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) struct ManagementAddress(pub(crate) Option<SocketAddr>);
 
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields, default)]

@@ -19,6 +19,7 @@ use crate::portmap::PortMap;
 use crate::route::{Federated, Local, Nodes, Protocol, Side, Table, Transport};
 use crate::sip::proxy::{Face, Inner, Proxy, Veil};
 use crate::sip::{self, Host};
+use crate::snmp::Snmp;
 
 /// Everything that the proxy is told, in the types of the floors that use it.
 #[derive(Debug, Clone)]
@@ -51,6 +52,8 @@ pub struct Settings {
     pub interworking: Interworking,
     /// The management side.
     pub admin: Admin,
+    /// What the SNMP agent does, which is a process of its own; `None` is off.
+    pub snmp: Option<Snmp>,
     /// What is logged, and how.
     pub log: Log,
 }

@@ -59,3 +59,60 @@ fn port_maps_that_cannot_be_are_told_with_line_and_reason() {
          [[port_map]]\nname = \"kernel\"\nmode = \"kernel\"\npublic = \"outside:0\"\nnodes = [{ host = \"imp1.example\", port = 5269 }]\n"
     ));
 }
+
+/// A configuration that could be used, with this in `[snmp]`.
+fn with_snmp(snmp: &str) -> String {
+    format!(
+        "[edge]\nname = \"edge.example.com\"\n\n[zone.outside]\naddresses = [\"203.0.113.10\"]\n[zone.inside]\naddresses = [\"10.0.0.10\"]\n\n\
+         [[listen]]\nzone = \"outside\"\nprotocol = \"sip\"\ntransport = \"tcp\"\nport = 5060\n\n\
+         [[listen]]\nzone = \"inside\"\nprotocol = \"xmpp\"\n\n\
+         [[local]]\ndomain = \"example.com\"\nprotocol = \"xmpp\"\nnodes = [{{ host = \"imp1.corp.example\" }}]\n\n[snmp]\n{snmp}"
+    )
+}
+
+#[test]
+fn an_snmp_agent_that_cannot_be_is_told_with_line_and_reason() {
+    let secrets = [("LONG", "secret of somebody"), ("SHORT", "1234567")];
+    insta::assert_snapshot!(report_with(
+        &with_snmp(
+            "listen = \"203.0.113.10:0\"\ncontact = \"two\\nlines\"\n\
+             users = [\n  { name = \"noc\", auth_secret = \"env:LONG\", priv_secret = \"env:SHORT\" },\n\
+             \x20 { name = \"noc\", auth_secret = \"secret of somebody\", priv_secret = \"env:MISSING\" },\n\
+             \x20 { name = \"a b\", auth_secret = \"file:/nowhere/at/all\", priv_secret = \"env:LONG\" },\n]\n\
+             communities = [{ community = \"env:LONG\", from = [] }, { community = \"env:LONG\", from = [\"0.0.0.0/0\"] }]\n\
+             traps = [\n  { address = \"10.0.9.1:162\", user = \"soc\" },\n  { address = \"10.0.9.1:0\", user = \"noc\", community = \"env:LONG\" },\n\
+             \x20 { address = \"10.0.9.1:162\" },\n  { address = \"10.0.9.1:162\", community = \"env:SHORT\" },\n]\n\n[admin]\ncontrol = \"\"\n"
+        )
+        .replace("\n[zone.outside]", "state_dir = \"\"\n[zone.outside]"),
+        &secrets
+    ));
+    insta::assert_snapshot!(report(&with_snmp("listen = \"0.0.0.0:161\"\n")));
+    insta::assert_snapshot!(report_with(
+        &with_snmp(
+            "listen = \"10.0.0.10:161\"\nusers = [{ name = \"noc\", auth = \"md5\", auth_secret = \"env:LONG\", priv = \"des\", \
+             priv_secret = \"env:LONG\", level = \"auth\" }]\n"
+        ),
+        &secrets
+    ));
+}
+
+#[test]
+fn an_snmp_agent_that_is_off_has_no_settings_and_one_that_is_on_has_all() {
+    let secrets = variables(&[("LONG", "secret of somebody"), ("OTHER", "another secret")]);
+    let of = |text: &str| read(Path::new("vestibule.toml"), &with_snmp(text), &secrets).unwrap();
+    assert_eq!(of("").settings.snmp, None);
+    let off = of("contact = \"noc\"\n");
+    assert_eq!(off.settings.snmp, None);
+    assert!(
+        off.warnings
+            .iter()
+            .any(|warning| warning.what().contains("SNMP is off"))
+    );
+    let on = of(
+        "listen = \"10.0.0.10:161\"\nmanagers = [\"10.0.9.0/24\"]\ncontact = \"noc\"\nlocation = \"here\"\n\
+         users = [{ name = \"noc\", auth_secret = \"env:LONG\", priv_secret = \"env:OTHER\" }]\n\
+         communities = [{ community = \"env:LONG\", from = [\"10.0.9.7\"] }]\n\
+         traps = [{ address = \"10.0.9.7:162\", user = \"noc\" }, { address = \"10.0.9.8:162\", community = \"env:OTHER\" }]\n",
+    );
+    insta::assert_debug_snapshot!(on.settings.snmp.unwrap());
+}

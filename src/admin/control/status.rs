@@ -24,12 +24,23 @@ pub(super) struct Status {
     listeners: Vec<Listening>,
     nodes: Vec<Node>,
     connections: Vec<Counted>,
+    connections_total: Vec<Counted>,
     messages: Vec<Counted>,
     subscriptions: Vec<Counted>,
     pending_messages: i64,
     pending_errors: i64,
     untold: u64,
     tasks: BTreeMap<&'static str, u64>,
+    certificates: Vec<Certificate>,
+}
+
+/// One of ours.
+#[derive(Debug, Serialize)]
+struct Certificate {
+    context: String,
+    chain: String,
+    /// The last second at which it counts, after 1970.
+    ends: i64,
 }
 
 #[derive(Debug, Serialize)]
@@ -82,11 +93,18 @@ pub(super) fn of(known: &Known) -> Status {
             })
             .collect(),
         connections: world.metrics.connections(),
+        connections_total: world.metrics.connections_total(),
         messages: world.metrics.messages(),
         subscriptions: world.metrics.subscriptions(),
         pending_messages: world.metrics.pending.get(),
         pending_errors: world.metrics.telling.get(),
         untold: world.metrics.untold.get(),
         tasks: world.supervisor.alive(),
+        certificates: world
+            .metrics
+            .known_certificates()
+            .into_iter()
+            .map(|(context, chain, ends)| Certificate { context, chain, ends })
+            .collect(),
     }
 }

@@ -10,11 +10,12 @@ use crate::firewall::{Carrier, Firewall, KernelMap, KernelNode, Leaving, Opening
 use crate::net::settings::{Listener, Transport};
 use crate::portmap::Node;
 use crate::route::{Host, Network};
+use crate::snmp::Snmp;
 
 /// The filter for these listeners and maps.
 pub(super) fn firewall(
     document: &Document,
-    listeners: &[Listener],
+    (listeners, snmp): (&[Listener], Option<&Snmp>),
     mapped: &Mapped,
     findings: &mut Findings<'_, '_>,
 ) -> Firewall {
@@ -39,6 +40,7 @@ pub(super) fn firewall(
             .map(of_listener)
             .chain(of_maps(mapped))
             .chain(of_management(document, &management))
+            .chain(snmp.map(of_snmp))
             .collect(),
         maps: mapped.kernel.clone(),
         leaving: mapped.leaving.clone(),
@@ -110,6 +112,17 @@ fn of_management(document: &Document, from: &[Network]) -> Vec<Opening> {
             from: from.to_vec(),
         })
         .collect()
+}
+
+fn of_snmp(snmp: &Snmp) -> Opening {
+    let of_communities = snmp.communities.iter().flat_map(|community| &community.from);
+    Opening {
+        what: "[snmp] listen".to_owned(),
+        carrier: Carrier::Udp,
+        address: Some(snmp.listen.ip()),
+        port: snmp.listen.port(),
+        from: snmp.managers.iter().chain(of_communities).copied().collect(),
+    }
 }
 
 fn outgoing(document: &Document, findings: &mut Findings<'_, '_>) -> Outgoing {

@@ -8,10 +8,6 @@ pub(super) fn warn(document: &Document, findings: &mut Findings<'_, '_>) {
     let mut later = |path: &[String], what: &str| {
         findings.warning(path, &format!("this version does not act on it yet: {what}"));
     };
-    let admin = Admin::default();
-    if document.admin.snmp_agentx != admin.snmp_agentx {
-        later(key!["admin", "snmp_agentx"], "there is no SNMP");
-    }
     if document.log.bodies != Log::default().bodies {
         later(key!["log", "bodies"], "bodies are never logged");
     }
@@ -28,5 +24,11 @@ pub(super) fn warn(document: &Document, findings: &mut Findings<'_, '_>) {
                 "only requests of SIP wait for their turn",
             );
         }
+    }
+    if document.admin.snmp_agentx != Admin::default().snmp_agentx {
+        findings.warning(
+            key!["admin", "snmp_agentx"],
+            "it has no effect: SNMP is answered by vestibule-snmpd, which the table [snmp] switches on, and not over AgentX",
+        );
     }
 }

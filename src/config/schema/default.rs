@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use super::value::Network;
 use super::{
     Action, Admin, Bounds, Eku, Firewall, FirewallOutgoing, Identity, Interworking, Kind, Log, LogFormat,
-    MetricsAddress, PeerCertificate, Period, Policy, Sasl, Sip, SipMethod, Text, Tls, TlsMode, TlsVersion,
+    ManagementAddress, PeerCertificate, Period, Policy, Sasl, Sip, SipMethod, Text, Tls, TlsMode, TlsVersion,
     Xmpp,
 };
 use crate::limits::Limits;
@@ -132,7 +132,7 @@ impl Default for Admin {
     fn default() -> Self {
         Self {
             control: "/run/vestibule/control.sock".to_owned(),
-            metrics: MetricsAddress(Some(SocketAddr::from(([127, 0, 0, 1], 9464)))),
+            metrics: ManagementAddress(Some(SocketAddr::from(([127, 0, 0, 1], 9464)))),
             snmp_agentx: String::new(),
         }
     }

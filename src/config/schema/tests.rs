@@ -87,6 +87,7 @@ fn every_documented_default_of_a_table_to_fill_in_is_the_default() {
         ),
         ("policy.exception.0", &["direction", "kinds", "action"]),
         ("policy.block.0", &["style"]),
+        ("snmp.users.0", &["auth", "priv"]),
         (
             "port_map.0",
             &[
@@ -135,6 +136,10 @@ fn every_key_of_every_table_is_documented() {
         ("port_map.0", &["port_map.0"]),
         ("firewall", &["firewall"]),
         ("admin", &["admin"]),
+        ("snmp", &["snmp"]),
+        ("snmp.users.0", &["snmp.users.0"]),
+        ("snmp.communities.0", &["snmp.communities.0"]),
+        ("snmp.traps.0", &["snmp.traps.0", "snmp.traps.1"]),
         ("log", &["log"]),
     ] {
         let mut documented = Vec::new();

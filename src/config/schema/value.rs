@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use serde::de::{Deserialize, Deserializer, Error, Visitor};
 
-use super::MetricsAddress;
+use super::ManagementAddress;
 
 /// Anything that is read from a text by [`FromStr`]; its error is the administrator's text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -104,6 +104,10 @@ words! {
     MapProtocol = Tcp { "tcp" => Tcp, "udp" => Udp }
     /// What the firewall lets the machine itself open.
     FirewallOutgoing = Any { "any" => Any, "own" => Own }
+    /// With what SNMPv3 authenticates.
+    SnmpAuth = Sha256 { "sha256" => Sha256, "sha512" => Sha512 }
+    /// With what SNMPv3 encrypts.
+    SnmpPrivacy = Aes128 { "aes128" => Aes128, "aes256" => Aes256 }
     /// How log lines look.
     LogFormat = Text { "text" => Text, "json" => Json, "journald" => Journald }
 }
@@ -236,7 +240,7 @@ impl<'de> Deserialize<'de> for Period {
     }
 }
 
-impl<'de> Deserialize<'de> for MetricsAddress {
+impl<'de> Deserialize<'de> for ManagementAddress {
     fn deserialize<D: Deserializer<'de>>(input: D) -> Result<Self, D::Error> {
         let text = input.deserialize_str(StringVisitor("an address and port such as \"127.0.0.1:9464\""))?;
         if text.is_empty() {

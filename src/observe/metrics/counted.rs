@@ -75,20 +75,34 @@ impl Metrics {
     /// The connections that are alive, by their labels.
     #[must_use]
     pub fn connections(&self) -> Vec<Counted> {
-        let mut counted = Vec::new();
-        for side in [Side::Outside, Side::Inside].map(Side::as_str) {
-            for protocol in PROTOCOLS {
-                for role in ["accepted", "made"] {
-                    counted.push(Counted {
-                        labels: [("side", side), ("protocol", protocol), ("role", role)]
-                            .map(|(name, value)| (name, value.to_owned()))
-                            .to_vec(),
-                        count: self.connections.with_label_values(&[side, protocol, role]).get(),
-                    });
-                }
-            }
-        }
-        counted
+        counted_connections(|labels| self.connections.with_label_values(labels).get())
+    }
+
+    /// The connections that ever were, by the same labels.
+    #[must_use]
+    pub fn connections_total(&self) -> Vec<Counted> {
+        counted_connections(|labels| {
+            let count = self.connections_total.with_label_values(labels).get();
+            count.try_into().unwrap_or(i64::MAX)
+        })
+    }
+
+    /// Our own certificates: TLS context, file, and the last second at which each counts.
+    #[must_use]
+    pub fn known_certificates(&self) -> Vec<(String, String, i64)> {
+        let families = self.certificates.collect();
+        let metrics = families.iter().flat_map(|family| family.get_metric());
+        metrics
+            .map(|metric| {
+                let of = |name: &str| {
+                    let label = metric.get_label().iter().find(|label| label.name() == name);
+                    label.map(|label| label.value().to_owned()).unwrap_or_default()
+                };
+                let (context, chain) = (of("context"), of("chain"));
+                let end = self.certificates.with_label_values(&[&context, &chain]).get();
+                (context, chain, end)
+            })
+            .collect()
     }
 
     /// Counts what a shard has counted of presence since `before`.
@@ -118,4 +132,22 @@ impl Metrics {
             counter.inc_by(count.saturating_sub(was));
         }
     }
+}
+
+/// What `count` gives for each combination of labels that a connection can have.
+fn counted_connections(count: impl Fn(&[&str]) -> i64) -> Vec<Counted> {
+    let mut counted = Vec::new();
+    for side in [Side::Outside, Side::Inside].map(Side::as_str) {
+        for protocol in PROTOCOLS {
+            for role in ["accepted", "made"] {
+                counted.push(Counted {
+                    labels: [("side", side), ("protocol", protocol), ("role", role)]
+                        .map(|(name, value)| (name, value.to_owned()))
+                        .to_vec(),
+                    count: count(&[side, protocol, role]),
+                });
+            }
+        }
+    }
+    counted
 }

@@ -43,6 +43,8 @@ pub mod pki;
 
 pub mod portmap;
 
+pub mod snmp;
+
 /// Stands in for the room that logs.
 pub mod observe {
     pub mod log {

@@ -1,0 +1,14 @@
+//! The SNMP agent's command line: arguments and exit codes, nothing else.
+
+use std::io;
+use std::process::ExitCode;
+
+use vestibule::cli;
+
+fn main() -> ExitCode {
+    match cli::snmpd::execute(std::env::args_os(), &mut io::stdout(), &mut io::stderr()) {
+        Ok(exit) => exit.into(),
+        // Nobody is left to read what we would say.
+        Err(_) => cli::Exit::Bad.into(),
+    }
+}
