@@ -137,6 +137,26 @@ class Snmp(unittest.TestCase):
         self.assertEqual("Rack 5", self.agent.get(f"{SYSTEM}.6.0"), "nothing can be written")
         self.assertEqual("edge.lan", self.agent.get(name))
 
+    def test_a_process_of_the_machine_gets_nothing_past_the_gate(self):
+        self.edge_with(v2c=True)
+        self.edge.start("/healthz")
+        self.agent.start()
+        self.assertEqual("edge.lan", self.agent.get(f"{SYSTEM}.5.0"))
+        folder, sockets = f"/proc/{self.agent.process.pid}/fd", set()
+        for name in os.listdir(folder):
+            sockets.add(os.readlink(os.path.join(folder, name)))
+        with open("/proc/net/udp", encoding="ascii") as file:
+            lines = [line.split() for line in file.readlines()[1:]]
+        hidden = [int(line[1].split(":")[1], 16) for line in lines
+                  if f"socket:[{line[9]}]" in sockets and line[1].startswith("0100007F:") and line[2] == "00000000:0000"]
+        self.assertEqual(1, len(hidden), lines)
+        for options in (self.agent.as_noc(), ["-v2c", "-c", COMMUNITY]):
+            done = subprocess.run(["snmpget", "-m", "", "-r", "0", "-t", "2", *options, f"127.0.0.1:{hidden[0]}", f"{SYSTEM}.5.0"],
+                                  capture_output=True, text=True, timeout=30, check=False, env=environment(self.rig))
+            self.assertNotEqual(0, done.returncode)
+            self.assertIn("genError", done.stderr)
+            self.assertNotIn("edge.lan", done.stdout)
+
     def test_what_is_no_request_is_not_answered_and_breaks_nothing(self):
         self.edge_with()
         self.edge.start("/healthz")
@@ -169,11 +189,12 @@ class Snmp(unittest.TestCase):
         self.agent.start()
         receiver = Receiver(self.rig)
         name, by_community = f"{SYSTEM}.5.0", ["-v2c", "-c", COMMUNITY]
-        self.assertEqual("edge.lan", self.agent.get(name, options=by_community))
+        self.assertEqual("edge.lan", self.agent.get(name, options=by_community, source=self.agent.visitor))
         self.assertEqual("edge.lan", self.agent.get(name), "users are still answered")
-        wait_until(lambda: f"{SERVICE}.10.0" in self.agent.walk(options=by_community), "the proxy was asked")
-        for options, source in ((by_community, "mallory"), (["-v2c", "-c", COMMUNITY + "x"], "alice"), (["-v2c", "-c", ""], "alice"),
-                                (["-v1", "-c", COMMUNITY], "alice")):
+        wait_until(lambda: f"{SERVICE}.1.0" in self.agent.walk(options=by_community, source=self.agent.visitor), "the proxy was asked")
+        for options, source in ((by_community, "mallory"), (by_community, "alice"), (self.agent.as_noc(), "simone"),
+                                (["-v2c", "-c", COMMUNITY + "x"], "simone"), (["-v2c", "-c", ""], "simone"),
+                                (["-v1", "-c", COMMUNITY], "simone")):
             code, _, complaint = self.agent.tool("snmpget", name, options=options, source=self.rig.address(source))
             self.assertEqual(1, code, (options, complaint))
             self.assertIn("Timeout", complaint)
@@ -236,10 +257,11 @@ class Snmp(unittest.TestCase):
         self.assertEqual((0o600, owner()), (stat.S_IMODE(facts.st_mode), facts.st_uid))
         self.agent.process.popen.terminate()
         self.assertEqual(0, self.agent.process.popen.wait(10))
-        self.agent.start("again")
-        self.assertEqual(("2", identity), (self.agent.get(f"{engine}.2.0"), self.agent.get(f"{engine}.1.0")))
-        self.agent.process.popen.kill()
-        self.agent.process.popen.wait()
+        for boots in ("2", "3"):
+            self.agent.start("start-" + boots)
+            self.assertEqual((boots, identity), (self.agent.get(f"{engine}.2.0"), self.agent.get(f"{engine}.1.0")))
+            self.agent.process.popen.kill()
+            self.agent.process.popen.wait()
         with open(self.agent.engine_file, "w", encoding="utf-8") as file:
             file.write("half of")
         done = subprocess.run([self.agent.binary, "--config", self.edge.config], capture_output=True, text=True, timeout=30, check=False)

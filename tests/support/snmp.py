@@ -24,12 +24,13 @@ VESTIBULE = ".1.3.6.1.4.1.8072.9999.9999.42"
 
 
 class Agent:
-    """vestibule-snmpd with the configuration of a proxy, to which it adds [snmp]. Managers are at the rig's address of `alice`."""
+    """vestibule-snmpd with the configuration of a proxy, to which it adds [snmp]. Managers are at the rig's address of `alice`, and those
+    who have the community, where there is one, at that of `simone`."""
 
     def __init__(self, rig, binary, edge, v2c=False, traps=True, auth="sha256", priv="aes128"):
         """`binary` is that of the proxy: the agent's lies beside it."""
         self.rig, self.edge, self.process = rig, edge, None
-        self.address, self.manager = rig.address("control"), rig.address("alice")
+        self.address, self.manager, self.visitor = rig.address("control"), rig.address("alice"), rig.address("simone")
         self.auth, self.priv = auth, priv
         self.binary = rig.path("vestibule", "vestibule-snmpd")
         shutil.copy(os.path.join(os.path.dirname(os.path.abspath(binary)), "vestibule-snmpd"), self.binary)
@@ -46,7 +47,7 @@ users = [{{ name = "noc", auth = "{auth}", auth_secret = "file:{secrets["auth"]}
 """
         receiver = f'address = "{rig.address("relay")}:{TRAP_PORT}"'
         if v2c:
-            tables += f'communities = [{{ community = "file:{secrets["community"]}", from = ["{self.manager}"] }}]\n'
+            tables += f'communities = [{{ community = "file:{secrets["community"]}", from = ["{self.visitor}"] }}]\n'
             receivers = f'{{ {receiver}, community = "file:{secrets["community"]}" }}'
         else:
             receivers = f'{{ {receiver}, user = "noc" }}'
