@@ -71,3 +71,17 @@ build_release() {
     say "building vestibule (release)"
     (cd "$root" && cargo build --release --locked --bin vestibule --bin vestibule-snmpd) || fail "the release build"
 }
+
+# need_qemu: QEMU for x86-64 and its UEFI firmware. Where the machine has a newer qemu-utils than its release, which does not go with
+# the release's QEMU, that is put back to the release's.
+need_qemu() {
+    command -v qemu-system-x86_64 >/dev/null && [ -e /usr/share/OVMF/OVMF_CODE_4M.fd ] && return 0
+    [ "$(id -u)" -eq 0 ] || fail "qemu-system-x86 and ovmf are missing, and only root may install them"
+    apt-get update -qq
+    if ! apt-get install -s -qq --no-install-recommends qemu-system-x86 ovmf >/dev/null 2>&1; then
+        say "putting qemu-utils back to the version of this release, with which its QEMU goes"
+        DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends --allow-downgrades "qemu-utils/$(. /etc/os-release && echo "$VERSION_CODENAME")" >/dev/null ||
+            fail "apt-get could not install qemu-utils of this release"
+    fi
+    need_packages qemu-system-x86 ovmf
+}

@@ -1,5 +1,7 @@
 """A throw-away certificate authority and what it signs, made with the openssl command."""
 
+import base64
+import hashlib
 import os
 import subprocess
 
@@ -42,6 +44,12 @@ class Authority:
         os.chmod(base + ".key", 0o600)
         os.chmod(base + ".both.pem", 0o600)
         return Identity(base + ".pem", base + ".key", base + ".both.pem")
+
+    def pin(self, identity):
+        """The SHA-256 of an identity's public key, hexadecimal."""
+        text = _openssl("x509", "-in", identity.chain, "-noout", "-pubkey")
+        key = base64.b64decode("".join(line for line in text.splitlines() if not line.startswith("-----")))
+        return hashlib.sha256(key).hexdigest()
 
     def revocation_list(self, path, revoked=()):
         """Writes a list of the identities that are revoked."""
