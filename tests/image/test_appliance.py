@@ -123,7 +123,7 @@ class Outside(unittest.TestCase):
         self.assertIn(b"Hello from inside", request.body)
         self.alice.answer(request, tag="a")
 
-    def check_configured(self, *ports):
+    def check_configured(self, *ports, time=False):
         """Only what is configured listens outside, and nothing has failed."""
         report = self.appliance.report(lambda report: any("vestibule.service" in line for line in report["units"]))
         print(f"MEASURED: memory used with a configuration {memory(report)[1]:.0f} of {memory(report)[0]:.0f} MiB")
@@ -131,6 +131,7 @@ class Outside(unittest.TestCase):
         self.assertEqual(listening, [*(f"{GUEST}:{port}" for port in ports), "127.0.0.1:9464"])
         self.assertLess(memory(report)[1], MOST_MEMORY)
         self.assertEqual(report["firewall"], ["table inet vestibule"])
+        self.assertEqual(any("chrony.service" in line for line in report["units"]), time)
         self.assertEqual(report["failed"], [])
         self.check_root(report)
 
@@ -211,12 +212,15 @@ class Configured(Outside):
             identity = self.authority.issue("edge", ["edge.lan", "example.lan"])
             self.appliance.store({
                 "vestibule.toml": CONFIGURATION, "firewall.nft": FIREWALL, "network/10-outside.network": NETWORK, "hostname": "edge\n",
-                "timezone": "ZONE=Asia/Tokyo\n", "tls/edge.pem": identity.chain, "tls/edge.key": identity.key,
+                "timezone": "Asia/Tokyo\n", "time-servers": "10.0.2.102\n", "tls/edge.pem": identity.chain, "tls/edge.key": identity.key,
                 "trust/partners.pem": self.authority.certificate, "component.secret": self.secret + "\n",
             })
             self.boot()
             self.pass_messages()
-            self.check_configured(5061)
+            self.check_configured(5061, time=True)
+            report = self.appliance.report()
+            self.assertIn("10.0.2.102", "".join(report["time"]))
+            self.assertIn("JST", report["zone"][0])
 
 
 if __name__ == "__main__":
