@@ -392,6 +392,10 @@ mod tests {
         metrics.refused(Side::Outside, Protocol::Sip, "bad_header");
         metrics.certificates([("old".to_owned(), "/tls/old.pem".to_owned(), 1)]);
         metrics.certificates([("public".to_owned(), "/tls/edge.pem".to_owned(), 1_924_992_000)]);
+        assert_eq!(
+            metrics.known_certificates(),
+            [("public".to_owned(), "/tls/edge.pem".to_owned(), 1_924_992_000)]
+        );
         let alive = metrics.connection(Side::Inside, Protocol::Xmpp, "made");
         let health = Health::new();
         health.enter(Phase::Running);

@@ -87,12 +87,12 @@ impl Metrics {
         })
     }
 
-    /// Our own certificates: TLS context, file, and the last second at which each counts.
+    /// Our own certificates, in order: TLS context, file, and the last second at which each counts.
     #[must_use]
     pub fn known_certificates(&self) -> Vec<(String, String, i64)> {
         let families = self.certificates.collect();
         let metrics = families.iter().flat_map(|family| family.get_metric());
-        metrics
+        let mut known: Vec<_> = metrics
             .map(|metric| {
                 let of = |name: &str| {
                     let label = metric.get_label().iter().find(|label| label.name() == name);
@@ -102,7 +102,9 @@ impl Metrics {
                 let end = self.certificates.with_label_values(&[&context, &chain]).get();
                 (context, chain, end)
             })
-            .collect()
+            .collect();
+        known.sort();
+        known
     }
 
     /// Counts what a shard has counted of presence since `before`.
