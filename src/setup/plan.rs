@@ -261,10 +261,10 @@ fn system(answers: &Answers, machine: &Machine) -> Vec<(&'static str, String)> {
         (file, format!("[Match]\nName={card}\n\n[Network]\nLinkLocalAddressing=ipv6\nIPv6AcceptRA=no\nLLMNR=no\nMulticastDNS=no\n{lines}"))
     }).collect();
     files.push(("hostname", format!("{}\n", get("name"))));
-    files.push(("timezone", format!("ZONE={}\n", get("time_zone"))));
+    files.push(("timezone", format!("{}\n", get("time_zone"))));
     let servers = answers.list("time_servers", machine);
-    let servers = servers.iter().map(|server| format!("server {server} iburst\n"));
-    files.push(("time/setup.sources", servers.collect()));
+    let servers = servers.iter().map(|server| format!("{server}\n"));
+    files.push(("time-servers", servers.collect()));
     files
 }
 

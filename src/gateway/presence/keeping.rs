@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use super::record::{Consent, DeviceRecord, Ends, Record, ServeRecord, ServedRecord, WatchRecord};
+use super::record::{Consent, DeviceRecord, Ends, Farewell, Record, ServeRecord, ServedRecord, WatchRecord};
 use super::serve::Serve;
 use super::table::Relation;
 use super::watch::{Stage, Watch};
@@ -10,6 +10,7 @@ use crate::gateway::conversation::Pair;
 use crate::interwork::message::Language;
 use crate::interwork::presence::{Device, Occupation, Presence, State};
 use crate::limits::PRESENCE_DEVICES;
+use crate::sip::subscription::Ending;
 use crate::sip::{Date, SipUri};
 
 /// The time of day at an instant, for what outlives the process.
@@ -99,13 +100,21 @@ const fn ended() -> WatchRecord {
 
 fn served(serve: &Serve, calendar: Calendar) -> Option<ServeRecord> {
     let consent = serve.consent();
-    // One that is over does not live again, whether its watcher has heard of that or not.
-    let standing = serve.notifiers().filter(|notifier| !notifier.is_closing());
-    let dialogs = standing.filter_map(|notifier| {
+    let dialogs = serve.notifiers().filter_map(|notifier| {
+        // One that is over does not live again; its watcher is told so by the next process, if he has not heard it from this one.
+        let (until, farewell) = match (notifier.ending(), notifier.until()) {
+            (Some(Ending::Rejected), _) => (0, Some(Farewell::Rejected)),
+            (Some(Ending::NoResource), _) => (0, Some(Farewell::Nobody)),
+            // He has given it up, or tries again by himself.
+            (Some(Ending::Timeout | Ending::GiveUp(_) | Ending::Probation(_) | Ending::Deactivated), _)
+            | (None, None) => return None,
+            (None, Some(until)) => (calendar.unix(until), None),
+        };
         Some(ServedRecord {
             dialog: notifier.dialog().record(),
             event_id: notifier.event().id().map(str::to_owned),
-            until: calendar.unix(notifier.until()?),
+            until,
+            farewell,
         })
     });
     let dialogs: Vec<ServedRecord> = dialogs.collect();

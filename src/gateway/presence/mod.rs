@@ -31,7 +31,9 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 pub use listed::{Listed, Page, Watcher};
-pub use record::{Change, Consent, DeviceRecord, Ends, Record, ServeRecord, ServedRecord, WatchRecord};
+pub use record::{
+    Change, Consent, DeviceRecord, Ends, Farewell, Record, ServeRecord, ServedRecord, WatchRecord,
+};
 
 pub use tally::{Fate, Saying, Tally};
 

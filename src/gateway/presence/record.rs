@@ -78,6 +78,17 @@ pub struct ServedRecord {
     pub event_id: Option<String>,
     /// When it ends, in seconds since 1970.
     pub until: u64,
+    /// That it is over already, where its watcher has not said that he has heard so.
+    pub farewell: Option<Farewell>,
+}
+
+/// Why a subscription is over, where its watcher would go on to show what he saw if he were not told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Farewell {
+    /// He may not see the other any more.
+    Rejected,
+    /// There is nobody to be seen.
+    Nobody,
 }
 
 /// A device of a user in a state, by words that do not change: the name of the state is that of [`crate::interwork::presence::State`].

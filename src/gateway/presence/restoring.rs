@@ -8,8 +8,8 @@ use super::act::{Terms as _, Word};
 use super::grounds::Grounds;
 use super::keeping::{self, Calendar};
 use super::listing::pair_of_ends;
-use super::record::{Consent, Record, ServeRecord, WatchRecord};
-use super::serve::Serve;
+use super::record::{Consent, Farewell, Record, ServeRecord, WatchRecord};
+use super::serve::{Serve, ServeInput};
 use super::watch::Watch;
 use crate::gateway::conversation::Pair;
 use crate::gateway::delivery::Payload;
@@ -18,7 +18,7 @@ use crate::gateway::{Gateway, after};
 use crate::limits::{SUBSCRIPTIONS_OF_A_WATCHER, WAITING_FOR_RECORDS};
 use crate::sip::Event;
 use crate::sip::dialog::Dialog;
-use crate::sip::subscription::{Authorisation, Notifier, Subscriber};
+use crate::sip::subscription::{Authorisation, Ending, Notifier, NotifierInput, Subscriber};
 use crate::xmpp::stanza::{Kind, PresenceType};
 
 impl<O> Gateway<O> {
@@ -139,7 +139,14 @@ impl<O> Gateway<O> {
             relation.unsaid.push(Word::Unsubscribed);
             relation.unsaid_at = Some(resume);
         }
-        self.relate(now, pair, |_, _| {});
+        self.relate(now, pair, |relation, lent| {
+            // Who has still to hear that it is over hears it at once.
+            if let Some(serve) = &mut relation.serve
+                && serve.notifiers().any(Notifier::is_closing)
+            {
+                serve.handle(lent, ServeInput::Timer);
+            }
+        });
     }
 
     fn restored_notifiers(
@@ -163,14 +170,19 @@ impl<O> Gateway<O> {
                 if let Some(id) = &served.event_id {
                     event.params_mut().set("id", Some(id)).ok()?;
                 }
-                let left = calendar.until(served.until);
-                Some(Notifier::resume(
-                    now,
-                    terms.manner,
-                    (dialog, event),
-                    authorisation,
-                    left,
-                ))
+                let left = match served.farewell {
+                    Some(_) => FAREWELL,
+                    None => calendar.until(served.until),
+                };
+                let mut notifier = Notifier::resume(now, terms.manner, (dialog, event), authorisation, left);
+                if let Some(farewell) = served.farewell {
+                    let ending = match farewell {
+                        Farewell::Rejected => Ending::Rejected,
+                        Farewell::Nobody => Ending::NoResource,
+                    };
+                    notifier.handle(now, NotifierInput::End(ending));
+                }
+                Some(notifier)
             })
             .collect()
     }
@@ -229,6 +241,8 @@ fn turn(count: usize, random: u32) -> Duration {
 const SPREAD: u64 = 4_000;
 /// Of many, no more are taken up in a second than so: of 10,000 still all within eight seconds, though one shard has them all.
 const PER_SECOND: u64 = 1_250;
+/// Longer than it takes to say that a subscription is over.
+const FAREWELL: Duration = Duration::from_secs(600);
 /// More than any process can have sent in a dialog after what it last wrote down of it.
 const SKIPPED: u32 = 100_000;
 

@@ -141,20 +141,22 @@ impl Serve {
         known: Presence,
         resume: Instant,
     ) -> Self {
+        let is_live = notifiers.iter().any(|notifier| !notifier.is_closing());
+        // Nobody was asked about a watcher who is blocked.
+        let is_blocked = consent.is_none() && is_live;
         let mut this = Self {
             consent,
             // He was asked in another life, and is not asked again.
             asked: consent.map(|_| now),
-            // Nobody was asked about a watcher who is blocked.
-            visibility: consent.map_or(Visibility::Offline, |_| Visibility::Own),
-            is_partial: notifiers.is_empty(),
-            // Who looks later is told what is true then.
-            known: if notifiers.is_empty() {
-                Presence::new()
+            visibility: if is_blocked {
+                Visibility::Offline
             } else {
-                known
+                Visibility::Own
             },
-            resume: (!notifiers.is_empty()).then_some(resume),
+            is_partial: !is_live,
+            // Who looks later is told what is true then.
+            known: if is_live { known } else { Presence::new() },
+            resume: is_live.then_some(resume),
             why: "taken up from before the restart",
             ..Self::new()
         };

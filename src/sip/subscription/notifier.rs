@@ -265,6 +265,12 @@ impl Notifier {
         self.closing.is_some()
     }
 
+    /// The reason that is said then.
+    #[must_use]
+    pub fn ending(&self) -> Option<Ending> {
+        self.closing.map(|(ending, _)| ending)
+    }
+
     /// When it ends unless it is refreshed.
     #[must_use]
     pub const fn until(&self) -> Option<Instant> {

@@ -5,7 +5,9 @@ use std::borrow::Cow;
 
 use serde::{Deserialize, Serialize};
 
-use crate::gateway::presence::{Consent, DeviceRecord, Ends, Record, ServeRecord, ServedRecord, WatchRecord};
+use crate::gateway::presence::{
+    Consent, DeviceRecord, Ends, Farewell, Record, ServeRecord, ServedRecord, WatchRecord,
+};
 use crate::sip::dialog;
 
 /// A [`Record`] without its ends.
@@ -47,6 +49,8 @@ struct Served<'a> {
     #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
     event_id: Option<Cow<'a, str>>,
     until: u64,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    farewell: Option<Goodbye>,
 }
 
 #[derive(Debug, Serialize, Deserialize)]
@@ -107,6 +111,7 @@ macro_rules! words {
 }
 
 words!(Word for Consent { Asked => Consent::Asked, Given => Consent::Given });
+words!(Goodbye for Farewell { Rejected => Farewell::Rejected, Nobody => Farewell::Nobody });
 words!(Role for dialog::Role { Caller => dialog::Role::Caller, Callee => dialog::Role::Callee });
 words!(Usage for dialog::Usage { Session => dialog::Usage::Session, Subscription => dialog::Usage::Subscription });
 words!(Phase for dialog::Phase {
@@ -164,6 +169,7 @@ impl<'a> Served<'a> {
             dialog: Dialog::of(&served.dialog),
             event_id: served.event_id.as_deref().map(Cow::Borrowed),
             until: served.until,
+            farewell: served.farewell.map(Goodbye::of),
         }
     }
 
@@ -172,6 +178,7 @@ impl<'a> Served<'a> {
             dialog: self.dialog.read(),
             event_id: self.event_id.map(Cow::into_owned),
             until: self.until,
+            farewell: self.farewell.map(Goodbye::read),
         }
     }
 }

@@ -5,12 +5,16 @@ use proptest::option;
 use proptest::prelude::*;
 
 use super::*;
-use crate::gateway::presence::{Consent, DeviceRecord, ServeRecord, ServedRecord, WatchRecord};
+use crate::gateway::presence::{Consent, DeviceRecord, Farewell, ServeRecord, ServedRecord, WatchRecord};
 use crate::sip::dialog;
 
 fn text() -> impl Strategy<Value = String> {
     // What users write, what addresses have, and what JSON and keys could stumble over.
     prop_oneof!["[a-z0-9@.;:<>=\"\\\\ -]{0,40}", "\\PC{0,20}", any::<String>()]
+}
+
+fn farewell() -> impl Strategy<Value = Farewell> {
+    prop_oneof![Just(Farewell::Rejected), Just(Farewell::Nobody)]
 }
 
 fn consent() -> impl Strategy<Value = Consent> {
@@ -80,11 +84,17 @@ pub(in crate::store) fn records() -> impl Strategy<Value = Record> {
             shown,
             has_ended,
         });
-    let served =
-        (dialogs(), option::of(text()), any::<u64>()).prop_map(|(dialog, event_id, until)| ServedRecord {
+    let served = (
+        dialogs(),
+        option::of(text()),
+        any::<u64>(),
+        option::of(farewell()),
+    )
+        .prop_map(|(dialog, event_id, until, farewell)| ServedRecord {
             dialog,
             event_id,
             until,
+            farewell,
         });
     let serve =
         (option::of(consent()), vec(served, 0..3), devices()).prop_map(|(consent, dialogs, known)| {

@@ -108,6 +108,7 @@ fn record(number: usize, xmpp: &str, sip: &str) -> Record {
                 dialog: dialog(dialog::Role::Callee, "s"),
                 event_id: None,
                 until,
+                farewell: None,
             }],
             known: vec![device("balcony")],
         }),

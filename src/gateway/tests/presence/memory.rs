@@ -66,6 +66,7 @@ fn record(number: usize) -> Record {
                 dialog: dialog(dialog::Role::Callee, "s"),
                 event_id: None,
                 until,
+                farewell: None,
             }],
             known: vec![device("balcony")],
         }),
