@@ -47,7 +47,8 @@ make_tree() {
     ln -s ../local/bin/vestibule "$tree/usr/bin/vestibule"
     chroot "$tree" systemd-sysusers 2>/dev/null || fail "the users of the image could not be made"
     sed -i 's,:[^:]*$,:/usr/sbin/nologin,' "$tree/etc/passwd"
-    find "$tree/etc" -maxdepth 1 -name '*-' -delete
+    # What tools left of their own, among it this machine's name servers.
+    find "$tree/etc" -maxdepth 1 \( -name '*-' -o -name '.*' \) -delete
 
     while read -r pattern; do
         # Patterns are to be expanded.
@@ -89,7 +90,8 @@ make_tree() {
     mkdir -m 1777 "$tree/var/tmp"
     no_interpreter
     no_missing_library
-    find "$tree" -newermt "@$SOURCE_DATE_EPOCH" -print0 | xargs -0 -r touch -h -d "@$SOURCE_DATE_EPOCH"
+    # All of them: those that came from the kept archive have the date of the commit that it was made for.
+    find "$tree" -print0 | xargs -0 -r touch -h -d "@$SOURCE_DATE_EPOCH"
 }
 
 # no_interpreter: fails where a script, or a program that runs scripts, is left in the root file system.
