@@ -47,6 +47,20 @@ fn values_of_the_wrong_kind_are_named_with_what_is_right() {
 }
 
 #[test]
+fn what_the_kernel_cannot_map_and_the_firewall_cannot_say_is_told_with_line_and_reason() {
+    insta::assert_snapshot!(report(
+        "[edge]\nname = \"edge.example.com\"\nstate_dir = \"\"\nrun_as = \"\"\n\n[zone.outside]\naddresses = [\"203.0.113.10\", \"2001:db8::10\"]\n[zone.inside]\naddresses = [\"10.0.0.10\"]\n\n\
+         [[listen]]\nzone = \"inside\"\nprotocol = \"sip\"\ntransport = \"tcp\"\nport = 5060\n\n\
+         [[local]]\ndomain = \"example.com\"\nprotocol = \"sip\"\nnodes = [{ host = \"10.0.0.5\" }]\n\n\
+         [[port_map]]\nname = \"names\"\nmode = \"kernel\"\npublic = \"203.0.113.10:7001\"\nnodes = [{ host = \"imp1.example\", port = 5269 }]\nsend_proxy = true\n\n\
+         [[port_map]]\nname = \"spare\"\nmode = \"kernel\"\npublic = \"203.0.113.10:7002\"\nnodes = [{ host = \"10.0.0.5\", port = 5269 }, { host = \"10.0.0.6\", port = 5269, priority = 2 }]\n\n\
+         [[port_map]]\nname = \"family\"\nmode = \"kernel\"\npublic = \"outside:7003\"\nnodes = [{ host = \"10.0.0.5\", port = 5269 }]\nmax_connections_per_source = 5\n\n\
+         [[port_map]]\nname = \"out\"\npublic = \"203.0.113.10:7004\"\nnodes = [{ host = \"imp1.example\", port = 5269 }, { host = \"fd00::5\", port = 5269 }]\noutbound = true\n\n\
+         [firewall]\nmanage = true\nmanagement_ports = [0]\noutgoing = \"own\"\n"
+    ));
+}
+
+#[test]
 fn port_maps_that_cannot_be_are_told_with_line_and_reason() {
     insta::assert_snapshot!(report(
         "[edge]\nname = \"edge.example.com\"\nstate_dir = \"\"\n\n[zone.outside]\naddresses = [\"203.0.113.10\"]\n[zone.inside]\naddresses = [\"10.0.0.10\"]\n\n\

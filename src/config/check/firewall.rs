@@ -27,6 +27,12 @@ pub(super) fn firewall(
             "no network may reach the management of this machine, so that only its console is left",
         );
     }
+    if !given.manage && !(mapped.kernel.is_empty() && mapped.leaving.is_empty()) {
+        findings.warning(
+            key!["firewall", "manage"],
+            "ports are mapped by the kernel as this firewall says, which `vestibule firewall apply` loads only with manage = true",
+        );
+    }
     if let Some(at) = given.management_ports.iter().position(|port| *port == 0) {
         findings.error(
             key!["firewall", "management_ports", at],
@@ -207,12 +213,6 @@ pub(super) fn kernel_map(
             );
             return None;
         }
-    }
-    if !findings.gives(key!["firewall", "manage"]) {
-        findings.warning(
-            key!["port_map", at, "mode"],
-            "the kernel maps it by the firewall, which [firewall] manage = true would let `vestibule firewall apply` load",
-        );
     }
     Some(KernelMap {
         name: given.name.clone(),
