@@ -27,7 +27,8 @@ pub(super) fn firewall(
             "no network may reach the management of this machine, so that only its console is left",
         );
     }
-    if !given.manage && !(mapped.kernel.is_empty() && mapped.leaving.is_empty()) {
+    let needs_rules = !mapped.kernel.is_empty() || !mapped.leaving.is_empty();
+    if needs_rules && !given.manage {
         findings.warning(
             key!["firewall", "manage"],
             "ports are mapped by the kernel as this firewall says, which `vestibule firewall apply` loads only with manage = true",
