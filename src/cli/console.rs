@@ -14,7 +14,7 @@ use ratatui::text::Line;
 use ratatui::widgets::{Block, Borders, Paragraph, Sparkline, Wrap};
 
 use super::control::SocketArgs;
-use super::status::{Status, sums};
+use super::status::{Status, named, sums};
 use super::subscriptions::period;
 use super::{Exit, screen, terminal};
 use crate::net::world;
@@ -221,6 +221,10 @@ fn lines(status: &Status) -> Vec<Line<'static>> {
             false => Line::styled(text, Style::new().add_modifier(Modifier::REVERSED)),
         });
     }
+    if !status.peers.is_empty() {
+        let peers = terminal::line(&named(&status.peers));
+        lines.push(Line::raw(format!("{:10} {peers}", "linked to")));
+    }
     lines.push(Line::raw(""));
     for (what, counted, labels) in [
         ("connected", &status.connections, &["side", "protocol"][..]),
@@ -267,6 +271,7 @@ mod tests {
                      {"side":"outside","protocol":"xmpp","transport":"tcp","address":"203.0.113.10:5269"},
                      {"side":"outside","protocol":"xmpp","transport":"tcp","address":"[2001:db8::10]:5269"}],
         "nodes":[{"domain":"example.com","node":"imp1.corp.example:5269","up":true},{"domain":"example.com","node":"imp2.corp.example:5269","up":false}],
+        "peers":[{"domain":"contoso.com","protocol":"sip"},{"domain":"example.org","protocol":"xmpp"}],
         "connections":[{"count":5,"side":"outside","protocol":"sip"},{"count":2,"side":"inside","protocol":"xmpp"}],
         "messages":[{"count":MESSAGES,"way":"inbound","outcome":"delivered"}],"subscriptions":[],
         "pending_messages":1,"pending_errors":0,"untold":0}"#;

@@ -27,6 +27,8 @@ pub(super) struct Status {
     pub(super) uptime_seconds: u64,
     pub(super) listeners: Vec<Listening>,
     pub(super) nodes: Vec<Node>,
+    #[serde(default)]
+    pub(super) peers: Vec<Peer>,
     pub(super) connections: Vec<Counted>,
     pub(super) messages: Vec<Counted>,
     #[serde(default)]
@@ -52,6 +54,12 @@ pub(super) struct Node {
     pub(super) domain: String,
     pub(super) node: String,
     pub(super) up: bool,
+}
+
+#[derive(Debug, Deserialize, Serialize)]
+pub(super) struct Peer {
+    pub(super) domain: String,
+    pub(super) protocol: String,
 }
 
 #[derive(Debug, Deserialize, Serialize)]
@@ -103,6 +111,9 @@ fn text(status: &Status) -> String {
         let up = if node.up { "up" } else { "down" };
         format!("node      {} of {}: {up}", node.node, node.domain)
     }));
+    if !status.peers.is_empty() {
+        lines.push(format!("linked to {}", named(&status.peers)));
+    }
     lines.push(format!(
         "connected {}",
         sums(&status.connections, &["side", "protocol"])
@@ -118,6 +129,19 @@ fn text(status: &Status) -> String {
     ));
     lines.push(String::new());
     lines.join("\n")
+}
+
+/// The peers with their protocols, as many as a line holds.
+pub(super) fn named(peers: &[Peer]) -> String {
+    let mut names: Vec<_> = peers
+        .iter()
+        .take(NAMED)
+        .map(|peer| format!("{} ({})", peer.domain, peer.protocol))
+        .collect();
+    if let Some(more) = peers.len().checked_sub(NAMED).filter(|more| *more > 0) {
+        names.push(format!("{more} more"));
+    }
+    names.join(", ")
 }
 
 /// The counts by these labels, without those that are 0.
@@ -142,3 +166,5 @@ pub(super) fn sums(counted: &[Counted], by: &[&str]) -> String {
         told.join(", ")
     }
 }
+
+const NAMED: usize = 20;

@@ -85,6 +85,18 @@ impl Pool {
         None
     }
 
+    /// The links that run, in the order of their names; no more than `most`.
+    #[must_use]
+    pub fn links(&self, most: usize) -> Vec<Link> {
+        let links = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let running = links.iter().filter(|(_, sender)| !sender.is_closed());
+        let mut named: Vec<_> = running.map(|(link, _)| link.clone()).collect();
+        drop(links);
+        named.sort_unstable();
+        named.truncate(most);
+        named
+    }
+
     /// Makes sure that a link runs, for links that are there before anything is sent on them.
     pub fn keep_up(&self, world: &Arc<World>, link: &Link) {
         let mut links = self.0.lock().unwrap_or_else(PoisonError::into_inner);

@@ -79,7 +79,7 @@ class Control(unittest.TestCase):
         status, told = self.get("/v1/status")
         self.assertEqual(200, status)
         self.assertEqual(("running", False, "edge.lan"), (told["phase"], told["ready"], told["edge"]))
-        self.assertEqual(["no node of example.lan is up"], told["reasons"])
+        self.assertEqual((["no node of example.lan is up"], []), (told["reasons"], told["peers"]))
         self.assertEqual({"sip", "xmpp"}, {listener["protocol"] for listener in told["listeners"]})
         self.assertEqual((200, {"subscriptions": [], "states": {}, "matching": 0, "left_out": 0}),
                          self.get("/v1/subscriptions?of=sip:romeo%40partner.lan&state=active&most=5"))

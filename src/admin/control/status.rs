@@ -1,13 +1,15 @@
 //! `/v1/status`: how the proxy is, in one look.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Serialize;
 
 use super::Known;
-use crate::net::world;
+use crate::gateway::Link;
+use crate::net::world::{self, World};
 use crate::observe::health::NodeState;
 use crate::observe::metrics::Counted;
+use crate::route::Protocol;
 
 /// The answer.
 #[derive(Debug, Serialize)]
@@ -23,6 +25,8 @@ pub(super) struct Status {
     uptime_seconds: u64,
     listeners: Vec<Listening>,
     nodes: Vec<Node>,
+    /// The foreign domains that there is a link to now.
+    peers: Vec<Peer>,
     connections: Vec<Counted>,
     connections_total: Vec<Counted>,
     messages: Vec<Counted>,
@@ -56,6 +60,34 @@ struct Node {
     domain: String,
     node: String,
     up: bool,
+}
+
+#[derive(Debug, Serialize, PartialEq, Eq, PartialOrd, Ord)]
+struct Peer {
+    domain: String,
+    protocol: &'static str,
+}
+
+/// The foreign domains of the links, each once for each protocol. The domains that have nodes are ours.
+fn peers(world: &World) -> Vec<Peer> {
+    let own: BTreeSet<_> = world
+        .health
+        .nodes()
+        .into_iter()
+        .map(|(domain, ..)| domain)
+        .collect();
+    let links = world.pool.links(MOST_LINKS).into_iter();
+    let foreign = links.filter_map(|link| {
+        let (remote, protocol) = match link {
+            Link::Xmpp { remote, .. } => (remote, Protocol::Xmpp),
+            Link::Sip { remote } => (remote, Protocol::Sip),
+        };
+        (!own.contains(&remote)).then(|| Peer {
+            domain: remote.to_string(),
+            protocol: protocol.as_str(),
+        })
+    });
+    foreign.collect::<BTreeSet<_>>().into_iter().collect()
 }
 
 /// As of now.
@@ -92,6 +124,7 @@ pub(super) fn of(known: &Known) -> Status {
                 up: seen == NodeState::Up,
             })
             .collect(),
+        peers: peers(world),
         connections: world.metrics.connections(),
         connections_total: world.metrics.connections_total(),
         messages: world.metrics.messages(),
@@ -108,3 +141,6 @@ pub(super) fn of(known: &Known) -> Status {
             .collect(),
     }
 }
+
+/// What is looked at of the links, so that an answer has a bound.
+const MOST_LINKS: usize = 1000;
