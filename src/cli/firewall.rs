@@ -11,7 +11,7 @@ use clap::{Args, Subcommand};
 use serde::Serialize;
 
 use self::confirm::{Answer, Signals};
-use self::kernel::{Forwarding, nft};
+use self::kernel::{Before, nft};
 use super::{Exit, Form, write_json};
 use crate::firewall::{Carrier, Firewall};
 
@@ -86,13 +86,15 @@ pub(super) fn execute(
 /// Loads the ruleset, and takes it back where nobody says that it is good.
 fn load(firewall: &Firewall, apply: &ApplyArgs, out: &mut dyn Write) -> io::Result<Exit> {
     let ruleset = firewall.ruleset();
-    nft(&["--check", "--file", "-"], &ruleset).map_err(|why| {
+    // One at a time: the way back of one would undo what another has loaded meanwhile.
+    let _only = kernel::only()?;
+    let unchanged = |why: io::Error| {
         io::Error::other(format!(
             "the ruleset cannot be loaded, and nothing was changed: {why}"
         ))
-    })?;
-    let before = kernel::loaded();
-    let forwarding = Forwarding::read();
+    };
+    nft(&["--check", "--file", "-"], &ruleset).map_err(unchanged)?;
+    let before = Before::read().map_err(unchanged)?;
     // Before anything changes, so that from here on a signal takes the way back and not the process.
     let signals = Signals::hold()?;
     if !apply.yes
@@ -105,18 +107,45 @@ fn load(firewall: &Firewall, apply: &ApplyArgs, out: &mut dyn Write) -> io::Resu
              [firewall] management_from and management_ports say who may."
         )?;
     }
-    nft(&["--file", "-"], &ruleset).map_err(|why| {
+    nft(&["--file", "-"], &ruleset).map_err(unchanged)?;
+    // Whatever goes wrong from here on, the rules from before come back.
+    let answer = settle(firewall, apply, &before, &signals, out);
+    let failed = match answer {
+        Ok(Answer::Yes) => return Ok(Exit::Good),
+        Ok(Answer::Late | Answer::Other | Answer::Stopped) => None,
+        Err(why) => Some(why),
+    };
+    before.restore().map_err(|why| {
         io::Error::other(format!(
-            "the kernel refuses the ruleset, and nothing was changed: {why}"
+            "the new rules were not confirmed, and those from before could not be loaded again: {why}\n  look at `nft list table inet vestibule`"
         ))
     })?;
+    match failed {
+        Some(why) => Err(io::Error::other(format!(
+            "{why}\n  the rules from before are back"
+        ))),
+        None => {
+            writeln!(out, "Nobody said yes: the rules from before are back.")?;
+            Ok(Exit::Bad)
+        }
+    }
+}
+
+/// What the rules need beside them, and whether somebody says that they are good.
+fn settle(
+    firewall: &Firewall,
+    apply: &ApplyArgs,
+    before: &Before,
+    signals: &Signals,
+    out: &mut dyn Write,
+) -> io::Result<Answer> {
     if firewall.forwards() {
         // The filter that drops all else is there by now.
-        forwarding.allow()?;
+        before.forward()?;
     }
     if apply.yes {
         writeln!(out, "The rules are loaded.")?;
-        return Ok(Exit::Good);
+        return Ok(Answer::Yes);
     }
     writeln!(
         out,
@@ -124,26 +153,11 @@ fn load(firewall: &Firewall, apply: &ApplyArgs, out: &mut dyn Write) -> io::Resu
         apply.within
     )?;
     out.flush()?;
-    let answer = signals.answer(Duration::from_secs(apply.within.into()));
-    if matches!(answer, Ok(Answer::Yes)) {
+    let answer = signals.answer(Duration::from_secs(apply.within.into()))?;
+    if answer == Answer::Yes {
         writeln!(out, "They are kept.")?;
-        return Ok(Exit::Good);
     }
-    let undone = kernel::restore(before.as_deref()).and_then(|()| forwarding.restore());
-    undone.map_err(|why| {
-        io::Error::other(format!(
-            "the new rules were not confirmed, and those from before could not be loaded again: {why}\n  look at `nft list table inet vestibule`"
-        ))
-    })?;
-    writeln!(
-        out,
-        "Nobody said yes{}: the rules from before are back.",
-        match answer {
-            Ok(Answer::Late) => " in time",
-            Ok(Answer::Yes | Answer::Other | Answer::Stopped) | Err(_) => "",
-        }
-    )?;
-    Ok(Exit::Bad)
+    Ok(answer)
 }
 
 /// Whence and to where whoever types this is connected, as sshd says.

@@ -21,8 +21,8 @@ pub(super) struct SetupArgs {
     /// Take the answers from a file, and ask nothing.
     #[arg(long, value_name = "PATH")]
     seed: Option<PathBuf>,
-    /// With --seed: write over a configuration that is there. What was there is kept beside it, with .before behind its name.
-    #[arg(long, requires = "seed")]
+    /// Write over a configuration that is there. What was there is kept beside it, with .before behind its name.
+    #[arg(long)]
     replace: bool,
     /// Draw with characters that every terminal has.
     #[arg(long)]
@@ -30,6 +30,13 @@ pub(super) struct SetupArgs {
     /// The user that the proxy runs as, to whom keys and secrets are given.
     #[arg(long, value_name = "USER", default_value = "vestibule")]
     user: String,
+}
+
+/// Where what is made of the answers goes, and for whom.
+#[derive(Debug, Clone, Copy)]
+struct Plans<'a> {
+    folder: &'a Path,
+    user: &'a str,
 }
 
 /// How the questions ended.
@@ -48,9 +55,17 @@ pub(super) fn execute(
     out: &mut dyn Write,
     err: &mut dyn Write,
 ) -> io::Result<Exit> {
+    if config.exists() && !arguments.replace {
+        let config = config.display();
+        writeln!(
+            err,
+            "vestibule: {config} is there already, and nothing was changed\n  --replace writes another, and keeps it as {config}.before"
+        )?;
+        return Ok(Exit::Bad);
+    }
     let machine = Machine::look();
     let flow = match &arguments.seed {
-        Some(seed) => match of_seed(config, seed, machine, arguments.replace) {
+        Some(seed) => match of_seed(seed, machine) {
             Ok(flow) => flow,
             Err(why) => {
                 writeln!(err, "vestibule: {}", Safe(why.trim_end()))?;
@@ -59,16 +74,19 @@ pub(super) fn execute(
         },
         None => {
             let mut flow = Flow::new(machine, Answers::default());
-            let folder = folder(config);
+            let plans = Plans {
+                folder: folder(config),
+                user: &arguments.user,
+            };
             let end = match arguments.line {
                 true => line::ask(
                     &mut flow,
-                    folder,
+                    plans,
                     &mut io::stdin().lock(),
                     out,
                     &terminal::Echo::of_stdin(),
                 )?,
-                false => screen::ask(&mut flow, folder, arguments.ascii)?,
+                false => screen::ask(&mut flow, plans, arguments.ascii)?,
             };
             if end == End::Left {
                 writeln!(err, "vestibule: the setup was left; nothing was changed")?;
@@ -78,7 +96,7 @@ pub(super) fn execute(
         }
     };
     let written = flow
-        .plan(folder(config))
+        .plan(folder(config), &arguments.user)
         .map_err(|why| why.to_string())
         .and_then(|plan| place(plan, config, &arguments.user));
     match written {
@@ -93,14 +111,7 @@ pub(super) fn execute(
     }
 }
 
-fn of_seed(config: &Path, seed: &Path, machine: Machine, replace: bool) -> Result<Flow, String> {
-    if config.exists() && !replace {
-        return Err(format!(
-            "{} is there already, and nothing was changed\n  --replace writes over it, and keeps it as {}.before",
-            config.display(),
-            config.display()
-        ));
-    }
+fn of_seed(seed: &Path, machine: Machine) -> Result<Flow, String> {
     let text = fs::read_to_string(seed)
         .map_err(|why| format!("the seed file {} cannot be read: {why}", seed.display()))?;
     Flow::of_seed(&text, machine).map_err(|why| {
@@ -137,7 +148,7 @@ fn folder(config: &Path) -> &Path {
 }
 
 /// What is asked before anything is written: the answers, and what the check says of the configuration that they make.
-fn summary(flow: &Flow, folder: &Path) -> (Vec<String>, bool) {
+fn summary(flow: &Flow, plans: Plans<'_>) -> (Vec<String>, bool) {
     let mut lines = Vec::new();
     for (title, answers) in flow.summary() {
         lines.push(title.to_owned());
@@ -146,7 +157,7 @@ fn summary(flow: &Flow, folder: &Path) -> (Vec<String>, bool) {
             format!("  {ask:22} {said}")
         }));
     }
-    let (more, is_good) = match flow.plan(folder) {
+    let (more, is_good) = match flow.plan(plans.folder, plans.user) {
         Ok(plan) => {
             let warnings = plan
                 .warnings

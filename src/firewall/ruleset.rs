@@ -92,7 +92,7 @@ impl Firewall {
                         .into_iter()
                         .map(|matched| {
                             format!(
-                                "{matched}{} dport {} {to} comment \"[[port_map]] {}\"",
+                                "fib daddr . iif type local {matched}{} dport {} {to} comment \"[[port_map]] {}\"",
                                 map.carrier.as_str(),
                                 public.port(),
                                 map.name
@@ -325,13 +325,15 @@ const HEAD: &str = "# The packet filter of vestibule, made from its configuratio
 /// What belongs to a flow that was let in passes.
 const FLOWS: &str = "ct state vmap { established : accept, related : accept, invalid : drop }";
 /// What comes before the openings.
-const INPUT: [&str; 8] = [
+const INPUT: [&str; 9] = [
     "iifname \"lo\" accept",
     FLOWS,
     // RFC 4890 §4.4: what IPv6 does not work without, and what tells of paths.
     "icmpv6 type { destination-unreachable, packet-too-big, time-exceeded, parameter-problem } accept",
     "ip6 hoplimit 255 icmpv6 type { nd-router-advert, nd-neighbor-solicit, nd-neighbor-advert } accept",
     "ip6 saddr fe80::/10 icmpv6 type mld-listener-query accept",
+    // The answer to a question that went to a group, and so belongs to no flow (RFC 8415 §7).
+    "ip6 saddr fe80::/10 udp sport 547 udp dport 546 accept",
     // An address of ours is reached by the network that it stands in, and by no other.
     "fib daddr . iif type != { local, broadcast, multicast } counter drop comment \"came by another network\"",
     "icmp type echo-request limit rate 10/second burst 20 packets accept",

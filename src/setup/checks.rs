@@ -7,7 +7,7 @@ use std::str::FromStr;
 use super::answers::{Answers, words};
 use super::machine::Machine;
 use crate::domain::Domain;
-use crate::route::Host;
+use crate::route::{Host, Network};
 
 pub(super) type Checked = Result<(), String>;
 
@@ -187,27 +187,39 @@ pub(super) fn interface_of(text: &str) -> Result<(IpAddr, u8), String> {
     Ok((address, prefix))
 }
 
+/// The router that IPv4 leaves by.
 pub(super) fn gateway(text: &str, answers: &Answers, machine: &Machine) -> Checked {
     if text.is_empty() {
         return Ok(());
     }
-    let gateway: IpAddr = text
+    router(text, "outside_interface", answers, machine)
+}
+
+/// The router that IPv6 leaves by.
+pub(super) fn gateway6(text: &str, answers: &Answers, machine: &Machine) -> Checked {
+    if text.is_empty() {
+        return Ok(());
+    }
+    router(text, "outside_interface6", answers, machine)
+}
+
+/// A router that the card with this address reaches.
+fn router(text: &str, key: &str, answers: &Answers, machine: &Machine) -> Checked {
+    let router: IpAddr = text
         .parse()
-        .map_err(|_| format!("\"{text}\" is no address; a gateway is one such as 203.0.113.1"))?;
-    let near = ["outside_interface", "outside_interface6", "inside_interface"]
-        .into_iter()
-        .any(|key| {
-            interface_of(&answers.get(key, machine)).is_ok_and(|(address, prefix)| {
-                crate::route::Network::new(address, prefix)
-                    .is_some_and(|network| network.contains(gateway) && address != gateway)
-            })
-        });
-    let is_link_local = matches!(gateway, IpAddr::V6(address) if address.is_unicast_link_local());
-    match near || is_link_local {
-        true => Ok(()),
-        false => Err(format!(
-            "{gateway} is in no network of this machine's addresses, and could not be reached"
-        )),
+        .map_err(|_| format!("\"{text}\" is no address; a router has one such as 203.0.113.1"))?;
+    let own = answers.get(key, machine);
+    let is_near = interface_of(&own).is_ok_and(|(address, prefix)| {
+        let is_link_local = matches!(router, IpAddr::V6(router) if router.is_unicast_link_local());
+        let is_in = Network::new(address, prefix).is_some_and(|network| network.contains(router));
+        address != router && (is_in || (address.is_ipv6() && is_link_local))
+    });
+    if is_near {
+        Ok(())
+    } else {
+        Err(format!(
+            "{router} is not in the network of {own}, and could not be reached from there"
+        ))
     }
 }
 
@@ -215,7 +227,7 @@ pub(super) fn gateway(text: &str, answers: &Answers, machine: &Machine) -> Check
 pub(super) fn routes(text: &str, answers: &Answers, machine: &Machine) -> Checked {
     routes_of(text)?
         .into_iter()
-        .try_for_each(|(_, via)| gateway(&via, answers, machine))
+        .try_for_each(|(_, via)| router(&via, "inside_interface", answers, machine))
 }
 
 /// Networks with the gateways that lead there.
@@ -241,7 +253,7 @@ pub(super) fn networks(text: &str, _: &Answers, _: &Machine) -> Checked {
 fn one_network(text: &str) -> Checked {
     let read = || {
         let (address, prefix) = text.split_once('/')?;
-        crate::route::Network::new(address.parse().ok()?, prefix.parse().ok()?)
+        Network::new(address.parse().ok()?, prefix.parse().ok()?)
     };
     read()
         .map(drop)

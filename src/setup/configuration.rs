@@ -12,13 +12,19 @@ pub(super) struct Places {
     pub(super) key: String,
     /// As the configuration refers to it.
     pub(super) secret: String,
+    /// Whom the proxy runs as.
+    pub(super) user: String,
 }
 
 /// The text of the file.
 pub(super) fn text(answers: &Answers, machine: &Machine, places: &Places) -> String {
     let said = Said { answers, machine };
     let mut text = String::from(HEAD);
-    text.push_str(&format!("[edge]\nname = {}\n\n", quoted(&said.get("name"))));
+    text.push_str(&format!("[edge]\nname = {}\n", quoted(&said.get("name"))));
+    if places.user != USER {
+        text.push_str(&format!("run_as = {}\n", quoted(&places.user)));
+    }
+    text.push('\n');
     text.push_str(&format!(
         "[zone.outside]\naddresses = {}\n",
         list(&said.outside())
@@ -183,7 +189,7 @@ impl Said<'_> {
         let from = self.list("management_from");
         text.push_str(&format!(
             "[firewall]\nmanage = {}\nmanagement_from = {}\n",
-            self.is("firewall", "yes"),
+            self.machine.is_appliance || self.is("firewall", "yes"),
             list(&from)
         ));
         if self.machine.is_appliance {
@@ -237,4 +243,6 @@ const NO_PARTNER: &str =
 #action = \"allow\"
 
 ";
+/// Whom the proxy runs as where nothing else is said.
+const USER: &str = "vestibule";
 const METRICS: u16 = 9464;

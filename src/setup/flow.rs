@@ -161,12 +161,18 @@ impl Flow {
             .collect()
     }
 
-    /// What is to be written.
+    /// What is to be written into a folder, for a proxy that runs as `user`.
     ///
     /// # Errors
     /// What of it cannot be.
-    pub fn plan(&self, folder: &std::path::Path) -> Result<Plan, PlanError> {
-        Plan::make(&self.answers, &self.machine, folder)
+    pub fn plan(&self, folder: &std::path::Path, user: &str) -> Result<Plan, PlanError> {
+        Plan::make(&self.answers, &self.machine, (folder, user))
+    }
+
+    /// The machine that it is about.
+    #[must_use]
+    pub(super) const fn machine(&self) -> &Machine {
+        &self.machine
     }
 
     /// What was said.

@@ -1,8 +1,8 @@
 //! Writing the files, all or none of them, and taking them back.
 
-use std::fs::{self, OpenOptions};
+use std::fs::{self, OpenOptions, Permissions};
 use std::io::{self, Write};
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use nix::unistd::{Uid, User, chown};
@@ -21,13 +21,17 @@ struct Placed {
     before: Option<PathBuf>,
 }
 
-/// Puts all files in place, for the proxy's `user`. Those that are there are kept beside, with `.before` behind their names.
+/// Puts all files in place, for the proxy's `user`. Those that are there are kept beside, with `.before` (or `.before-2`, and so on) behind their names.
 ///
 /// # Errors
 /// With the file that could not be written; nothing is changed then.
 pub fn install(plan: &Plan, user: &str) -> io::Result<Installed> {
     let proxy = match Uid::effective().is_root() {
-        true => User::from_name(user).map_err(io::Error::from)?,
+        true => Some(User::from_name(user)?.ok_or_else(|| {
+            io::Error::other(format!(
+                "there is no user {user}, to whom keys and secrets are to belong; `scripts/install` makes it, or name another by --user"
+            ))
+        })?),
         false => None,
     };
     let mut written = Vec::new();
@@ -94,13 +98,19 @@ fn write_beside(file: &File, proxy: Option<&User>) -> io::Result<PathBuf> {
     if let (Owner::Proxy, Some(user)) = (file.owner, proxy) {
         chown(&path, Some(user.uid), Some(user.gid))?;
     }
+    // Whatever the umask is: the proxy has to be able to read it.
+    out.set_permissions(Permissions::from_mode(mode))?;
     out.write_all(file.text.as_bytes())?;
     out.sync_all()?;
     Ok(path)
 }
 
 fn put(new: &Path, path: &Path) -> io::Result<Placed> {
-    let before = beside(path, "before");
+    // What was put aside before stays: it may be the key of a certificate that was paid for.
+    let names =
+        std::iter::once("before".to_owned()).chain((2_u32..).map(|number| format!("before-{number}")));
+    let before = names.map(|name| beside(path, &name)).find(|path| !path.exists());
+    let before = before.unwrap_or_else(|| beside(path, "before"));
     let before = match fs::rename(path, &before) {
         Ok(()) => Some(before),
         Err(why) if why.kind() == io::ErrorKind::NotFound => None,

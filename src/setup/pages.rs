@@ -89,7 +89,7 @@ pub(super) static PAGES: [Page; 9] = [
             Question {
                 key: "gateway6",
                 ask: "IPv6 gateway",
-                check: checks::gateway,
+                check: checks::gateway6,
                 applies: |answers, machine| !answers.get("outside_interface6", machine).is_empty(),
                 ..PLAIN
             },
@@ -350,7 +350,8 @@ pub(super) static PAGES: [Page; 9] = [
                 ask: "Firewall",
                 help: "yes: everything but the listeners and what is named here is dropped.",
                 kind: YES_OR_NO,
-                default: |_, machine| if machine.is_appliance { "yes" } else { "no" }.to_owned(),
+                default: |_, _| "no".to_owned(),
+                applies: elsewhere,
                 ..PLAIN
             },
             Question {

@@ -16,6 +16,7 @@ use super::configuration::{self, Places};
 use super::machine::Machine;
 use super::password::{Hashed, Password, SALT};
 use crate::config::{self, Loaded, Problem, Report};
+use crate::domain::Domain;
 
 /// What is to be written, and where.
 #[derive(Debug)]
@@ -72,20 +73,24 @@ pub(super) struct Chance {
 
 impl Plan {
     /// With the clock and the randomness of this machine.
-    pub(super) fn make(answers: &Answers, machine: &Machine, folder: &Path) -> Result<Self, PlanError> {
+    pub(super) fn make(
+        answers: &Answers,
+        machine: &Machine,
+        (folder, user): (&Path, &str),
+    ) -> Result<Self, PlanError> {
         let mut salt = [0; SALT];
         aws_lc_rs::rand::fill(&mut salt).map_err(|_| PlanError::Randomness)?;
         let chance = Chance {
             now: OffsetDateTime::now_utc(),
             salt,
         };
-        Self::with(answers, machine, folder, &chance)
+        Self::with(answers, machine, (folder, user), &chance)
     }
 
     pub(super) fn with(
         answers: &Answers,
         machine: &Machine,
-        folder: &Path,
+        (folder, user): (&Path, &str),
         chance: &Chance,
     ) -> Result<Self, PlanError> {
         let get = |key: &str| answers.get(key, machine);
@@ -103,6 +108,7 @@ impl Plan {
             chain: get("certificate_chain"),
             key: get("certificate_key"),
             secret: String::new(),
+            user: user.to_owned(),
         };
         if get("certificate") != "import" {
             let made = certificate::make(&names(answers, machine), chance.now)?;
@@ -167,6 +173,7 @@ fn judge(
         chain: places.chain.clone(),
         key: places.key.clone(),
         secret: format!("env:{SECRET}"),
+        user: places.user.clone(),
     };
     for place in [&mut elsewhere.chain, &mut elsewhere.key] {
         let made = files.iter().find(|file| file.path == Path::new(place.as_str()));
@@ -219,10 +226,13 @@ impl Drop for Scratch {
 
 /// The names that a certificate of ours has to prove: the edge's, and those of our domains (RFC 5922 §7.1, RFC 6120 §13.7).
 fn names(answers: &Answers, machine: &Machine) -> Vec<String> {
-    let mut names = vec![answers.get("name", machine)];
-    for domain in answers.list("local_domains", machine) {
-        if !names.contains(&domain) {
-            names.push(domain);
+    let said = [answers.get("name", machine)]
+        .into_iter()
+        .chain(answers.list("local_domains", machine));
+    let mut names: Vec<String> = Vec::new();
+    for domain in said.filter_map(|said| Domain::parse(&said).ok()) {
+        if !names.iter().any(|name| name == domain.as_str()) {
+            names.push(domain.as_str().to_owned());
         }
     }
     names
@@ -260,7 +270,8 @@ fn system(answers: &Answers, machine: &Machine) -> Vec<(&'static str, String)> {
     let mut files: Vec<_> = cards.into_iter().zip(NETWORK_FILES).map(|((card, lines), file)| {
         (file, format!("[Match]\nName={card}\n\n[Network]\nLinkLocalAddressing=ipv6\nIPv6AcceptRA=no\nLLMNR=no\nMulticastDNS=no\n{lines}"))
     }).collect();
-    files.push(("hostname", format!("{}\n", get("name"))));
+    let name = names(answers, machine).into_iter().next();
+    files.push(("hostname", format!("{}\n", name.unwrap_or_default())));
     files.push(("timezone", format!("{}\n", get("time_zone"))));
     let servers = answers.list("time_servers", machine);
     let servers = servers.iter().map(|server| format!("{server}\n"));

@@ -67,6 +67,18 @@ impl Flow {
             answers.set("password_again", password);
         }
         let flow = Self::new(machine, answers);
+        for (key, line) in &lines {
+            let question = known(key).filter(|question| !flow.answers().arises(question, flow.machine()));
+            if let Some(question) = question {
+                problems.push(SeedProblem {
+                    line: *line,
+                    what: format!(
+                        "{}: this is not asked on this machine, or by what the other answers say, and would have no effect",
+                        question.key
+                    ),
+                });
+            }
+        }
         for wrong in flow.faults() {
             let line = lines
                 .iter()

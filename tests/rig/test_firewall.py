@@ -348,6 +348,18 @@ max_connections = 2
         done = subprocess.run(["nsenter", f"--net={self.dmz.path}", "--", "sysctl", "-n", "net.ipv4.ip_forward"], capture_output=True, text=True, check=False)
         return done.stdout.strip()
 
+    def test_while_rules_wait_for_their_answer_no_others_are_loaded(self):
+        config = self.configure()
+        first = self.firewall(config, "apply")
+        first.wait_for_text("Type yes")
+        code, said = self.apply(config)
+        self.assertEqual(code, 1)
+        self.assertIn("waits for its answer", said)
+        first.popen.send_signal(signal.SIGTSTP)
+        self.assertEqual(first.popen.wait(30), 1, "a process that stood still would take nothing back")
+        self.assertEqual(self.table(), "")
+        self.applied(config)
+
     def test_what_cannot_be_loaded_changes_nothing(self):
         config = self.configure()
         self.applied(config)

@@ -5,6 +5,7 @@ import fcntl
 import json
 import os
 import pty
+import pwd
 import select
 import stat
 import struct
@@ -66,7 +67,7 @@ class Setup(unittest.TestCase):
 
     def command(self, *arguments):
         """vestibule with the configuration of the test."""
-        return ["unshare", "--net", BINARY, "--config", self.config, *arguments]
+        return ["unshare", "--net", BINARY, "--config", self.config, *arguments, *(("--user", "nobody") if arguments[0] == "setup" else ())]
 
     def run_(self, *arguments, **options):
         """Runs it to its end."""
@@ -77,7 +78,8 @@ class Setup(unittest.TestCase):
         checked = json.loads(self.run_("--json", "check").stdout)
         self.assertTrue(checked["usable"], checked)
         folder = os.path.dirname(self.config)
-        self.assertEqual(stat.S_IMODE(os.stat(os.path.join(folder, "tls", "edge.key")).st_mode), 0o600)
+        key = os.stat(os.path.join(folder, "tls", "edge.key"))
+        self.assertEqual((stat.S_IMODE(key.st_mode), key.st_uid), (0o600, pwd.getpwnam("nobody").pw_uid))
         said = subprocess.run(["openssl", "x509", "-in", os.path.join(folder, "tls", "edge.pem"), "-noout", "-ext", "subjectAltName,extendedKeyUsage"],
                               capture_output=True, text=True, check=True).stdout
         self.assertIn("DNS:edge.example.com, DNS:example.com", said)
@@ -184,6 +186,15 @@ class Setup(unittest.TestCase):
         self.assertEqual(done.returncode, 0, done.stderr)
         with open(self.config + ".before", encoding="utf-8") as before:
             self.assertIn("# changed by hand", before.read())
+        # Nothing that was put aside is ever written over.
+        keys = []
+        for name in ("edge.key.before", "edge.key"):
+            with open(os.path.join(os.path.dirname(self.config), "tls", name), encoding="utf-8") as key:
+                keys.append(key.read())
+        self.assertEqual(self.run_("setup", "--seed", seed, "--replace").returncode, 0)
+        for name, expected in zip(("edge.key.before", "edge.key.before-2"), keys):
+            with open(os.path.join(os.path.dirname(self.config), "tls", name), encoding="utf-8") as key:
+                self.assertEqual(key.read(), expected)
 
     def test_a_seed_with_errors_is_told_with_lines_and_changes_nothing(self):
         seed = self.rig.write("seed.toml", SEED + 'color = "blue"\nlocal_protocol = "smtp"\n')

@@ -31,7 +31,10 @@ impl Signals {
     /// From here on these signals end nothing by themselves.
     pub(super) fn hold() -> io::Result<Self> {
         let mut mask = SigSet::empty();
-        for signal in [Signal::SIGHUP, Signal::SIGINT, Signal::SIGTERM, Signal::SIGQUIT] {
+        let ends = [Signal::SIGHUP, Signal::SIGINT, Signal::SIGTERM, Signal::SIGQUIT];
+        // A process that stands still takes nothing back.
+        let halts = [Signal::SIGTSTP, Signal::SIGTTIN, Signal::SIGTTOU];
+        for signal in ends.into_iter().chain(halts) {
             mask.add(signal);
         }
         mask.thread_block()?;

@@ -1,8 +1,11 @@
 //! What is asked of the kernel: by `nft`, and by the switches of forwarding.
 
-use std::fs;
+use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
+use std::os::unix::fs::OpenOptionsExt;
 use std::process::{Command, Stdio};
+
+use nix::fcntl::{Flock, FlockArg};
 
 /// Runs nft with this input; gives what it printed.
 ///
@@ -44,41 +47,80 @@ pub(super) fn nft(arguments: &[&str], input: &str) -> io::Result<String> {
     }))
 }
 
-/// The table of ours as it is now; `None` where there is none.
-pub(super) fn loaded() -> Option<String> {
-    nft(&["list", "table", "inet", "vestibule"], "").ok()
+/// Holds off every other load of rules until it is dropped.
+pub(super) fn only() -> io::Result<Flock<File>> {
+    let told = |why: &dyn std::fmt::Display| {
+        io::Error::other(format!(
+            "{LOCK} cannot be had, and nothing was changed: {why}\n  run it as root, and not while another `vestibule firewall apply` waits for its answer"
+        ))
+    };
+    let file = OpenOptions::new()
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .mode(0o600)
+        .open(LOCK)
+        .map_err(|why| told(&why))?;
+    Flock::lock(file, FlockArg::LockExclusiveNonblock).map_err(|(_, why)| told(&why))
 }
 
-/// Puts back what [`loaded`] gave.
-pub(super) fn restore(before: Option<&str>) -> io::Result<()> {
-    // As in the ruleset: a table that is declared is there to be deleted.
-    let text = format!(
-        "table inet vestibule {{\n}}\ndelete table inet vestibule\n{}",
-        before.unwrap_or_default()
-    );
-    nft(&["--file", "-"], &text).map(drop)
-}
-
-/// Whether packets pass through this machine, for each family; what was before anything changed.
+/// What there was before anything was changed.
 #[derive(Debug)]
-pub(super) struct Forwarding(Vec<(&'static str, String)>);
+pub(super) struct Before {
+    /// The table of ours; nothing where there was none.
+    table: String,
+    /// Whether packets passed through this machine, for each family that it has.
+    forwarding: Vec<(&'static str, String)>,
+}
 
-impl Forwarding {
-    pub(super) fn read() -> Self {
-        let switches = SWITCHES.iter().filter_map(|path| {
-            // IPv6 may be off.
-            let value = fs::read_to_string(path).ok()?;
-            Some((*path, value))
-        });
-        Self(switches.collect())
+impl Before {
+    /// As of now. What could not be put back is a reason to change nothing.
+    pub(super) fn read() -> io::Result<Self> {
+        let tables = nft(&["list", "tables", "inet"], "")?;
+        let is_there = tables.lines().any(|line| line.trim() == "table inet vestibule");
+        let table = if is_there {
+            nft(&["list", "table", "inet", "vestibule"], "")?
+        } else {
+            String::new()
+        };
+        // IPv6 may be off.
+        let forwarding = SWITCHES
+            .iter()
+            .filter_map(|path| Some((*path, fs::read_to_string(path).ok()?)));
+        let before = Self {
+            table,
+            forwarding: forwarding.collect(),
+        };
+        nft(&["--check", "--file", "-"], &before.text())?;
+        Ok(before)
     }
 
-    pub(super) fn allow(&self) -> io::Result<()> {
-        self.0.iter().try_for_each(|(path, _)| write(path, "1"))
+    /// Lets packets pass, as far as the rules do.
+    pub(super) fn forward(&self) -> io::Result<()> {
+        let closed = self.forwarding.iter().filter(|(_, value)| value.trim() != "1");
+        closed
+            .map(|(path, _)| *path)
+            .try_for_each(|path| write(path, "1"))
     }
 
+    /// Puts everything back. Packets stop passing before the rules that judged them go, and whatever becomes of these.
     pub(super) fn restore(&self) -> io::Result<()> {
-        self.0.iter().try_for_each(|(path, value)| write(path, value))
+        let closed = self
+            .forwarding
+            .iter()
+            .filter(|(path, value)| fs::read_to_string(path).is_ok_and(|now| now.trim() != value.trim()));
+        let switched = closed
+            .map(|(path, value)| write(path, value))
+            .fold(Ok(()), Result::and);
+        nft(&["--file", "-"], &self.text()).map(drop).and(switched)
+    }
+
+    fn text(&self) -> String {
+        // As in the ruleset: a table that is declared is there to be deleted.
+        format!(
+            "table inet vestibule {{\n}}\ndelete table inet vestibule\n{}",
+            self.table
+        )
     }
 }
 
@@ -91,3 +133,5 @@ const SWITCHES: [&str; 2] = [
     "/proc/sys/net/ipv4/ip_forward",
     "/proc/sys/net/ipv6/conf/all/forwarding",
 ];
+/// Held while rules are loaded and not confirmed.
+const LOCK: &str = "/run/vestibule-firewall.lock";

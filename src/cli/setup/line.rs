@@ -1,10 +1,9 @@
 //! The wizard by plain lines: one question, one answer.
 
 use std::io::{self, BufRead, Write};
-use std::path::Path;
 
 use super::terminal::Echo;
-use super::{End, summary};
+use super::{End, Plans, summary};
 use crate::cli::terminal;
 use crate::setup::{Flow, Kind, Question};
 
@@ -19,7 +18,7 @@ enum Said {
 /// Asks everything, and goes back and forth as it is told.
 pub(super) fn ask(
     flow: &mut Flow,
-    folder: &Path,
+    plans: Plans<'_>,
     input: &mut dyn BufRead,
     out: &mut dyn Write,
     echo: &Echo,
@@ -35,7 +34,7 @@ pub(super) fn ask(
         let page = flow.page();
         writeln!(out, "\n[{number}/{all}] {}\n{}", page.title, page.text)?;
         if flow.is_summary() {
-            match confirm(flow, folder, input, out)? {
+            match confirm(flow, plans, input, out)? {
                 Some(end) => return Ok(end),
                 None => from_behind = flow.back(),
             }
@@ -113,11 +112,11 @@ fn read(
 /// Shows everything; `None` to go back.
 fn confirm(
     flow: &Flow,
-    folder: &Path,
+    plans: Plans<'_>,
     input: &mut dyn BufRead,
     out: &mut dyn Write,
 ) -> io::Result<Option<End>> {
-    let (lines, is_good) = summary(flow, folder);
+    let (lines, is_good) = summary(flow, plans);
     for line in lines {
         writeln!(out, "{}", terminal::line(&line))?;
     }

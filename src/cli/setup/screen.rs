@@ -1,11 +1,10 @@
 //! The wizard on screens: what a key does, apart from any terminal.
 
 use std::io;
-use std::path::Path;
 
 use ratatui::crossterm::event::{self, Event, KeyCode, KeyEvent, KeyEventKind, KeyModifiers};
 
-use super::{End, draw, summary};
+use super::{End, Plans, draw, summary};
 use crate::cli::screen;
 use crate::setup::{Flow, Kind, Question};
 
@@ -23,12 +22,12 @@ pub(super) struct Screen<'a> {
     pub(super) scrolled: usize,
     /// Whether leaving was asked for once.
     is_leaving: bool,
-    folder: &'a Path,
+    plans: Plans<'a>,
 }
 
 /// Shows pages until all is said or whoever answers leaves.
-pub(super) fn ask(flow: &mut Flow, folder: &Path, ascii: bool) -> io::Result<End> {
-    let mut screen = Screen::new(flow, folder);
+pub(super) fn ask(flow: &mut Flow, plans: Plans<'_>, ascii: bool) -> io::Result<End> {
+    let mut screen = Screen::new(flow, plans);
     screen::run(ascii, |terminal| {
         loop {
             let borders = terminal.borders;
@@ -56,7 +55,7 @@ fn is_redraw(key: KeyEvent) -> bool {
 }
 
 impl<'a> Screen<'a> {
-    pub(super) fn new(flow: &'a mut Flow, folder: &'a Path) -> Self {
+    pub(super) fn new(flow: &'a mut Flow, plans: Plans<'a>) -> Self {
         let mut screen = Self {
             flow,
             at: 0,
@@ -64,7 +63,7 @@ impl<'a> Screen<'a> {
             summary: None,
             scrolled: 0,
             is_leaving: false,
-            folder,
+            plans,
         };
         screen.arrive(0);
         screen
@@ -150,7 +149,7 @@ impl<'a> Screen<'a> {
     fn arrive(&mut self, at: usize) {
         self.at = at;
         self.scrolled = 0;
-        self.summary = self.flow.is_summary().then(|| summary(self.flow, self.folder));
+        self.summary = self.flow.is_summary().then(|| summary(self.flow, self.plans));
     }
 
     /// Up or down: over the questions, or over the lines of the summary.

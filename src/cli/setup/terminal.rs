@@ -29,7 +29,8 @@ impl Echo {
     pub(super) fn without<T>(&self, work: impl FnOnce() -> T) -> T {
         let Some(shown) = &self.0 else { return work() };
         let mut hidden = shown.clone();
-        hidden.local_flags.remove(LocalFlags::ECHO);
+        // A signal from the keyboard would leave it hidden; so typed, it is no answer.
+        hidden.local_flags.remove(LocalFlags::ECHO | LocalFlags::ISIG);
         hidden.local_flags.insert(LocalFlags::ECHONL);
         // A terminal that cannot hide is still one that can be typed at.
         let _hidden = termios::tcsetattr(io::stdin(), SetArg::TCSADRAIN, &hidden);

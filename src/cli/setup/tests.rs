@@ -1,7 +1,5 @@
 #![allow(clippy::unwrap_used, reason = "tests")]
 
-use std::path::Path;
-
 use ratatui::Terminal;
 use ratatui::backend::TestBackend;
 use ratatui::crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
@@ -11,7 +9,12 @@ use super::screen::Screen;
 use super::*;
 use crate::setup::Card;
 
-const FOLDER: &str = "/etc/vestibule";
+fn plans() -> Plans<'static> {
+    Plans {
+        folder: Path::new("/etc/vestibule"),
+        user: "vestibule",
+    }
+}
 
 fn appliance() -> Machine {
     let card = |name: &str| Card {
@@ -44,7 +47,7 @@ fn typed(machine: Machine, lines: &[&str]) -> (String, End, Flow) {
     // What is typed is not echoed here, and so is not in the output.
     let mut input = io::Cursor::new(std::mem::take(&mut input));
     let echo = terminal::Echo::none();
-    let end = line::ask(&mut flow, Path::new(FOLDER), &mut input, &mut out, &echo).unwrap();
+    let end = line::ask(&mut flow, plans(), &mut input, &mut out, &echo).unwrap();
     (String::from_utf8(out).unwrap().replace(": ", ":\n"), end, flow)
 }
 
@@ -147,7 +150,7 @@ fn fill(screen: &mut Screen<'_>, texts: &[&str]) {
 #[test]
 fn an_appliance_is_set_up_on_screens() {
     let mut flow = Flow::new(appliance(), Answers::default());
-    let mut screen = Screen::new(&mut flow, Path::new(FOLDER));
+    let mut screen = Screen::new(&mut flow, plans());
     let mut pages = vec![drawn(&screen)];
     write(&mut screen, "short");
     press(&mut screen, KeyCode::Enter);
@@ -160,7 +163,7 @@ fn an_appliance_is_set_up_on_screens() {
         &["example.com", "", "imp1.corp.example", "", "", ""],
         &["contoso.com", "s", "", "", ""],
         &[""],
-        &["", "y", "10.0.9.0/24"],
+        &["y", "10.0.9.0/24"],
     ] {
         pages.push(drawn(&screen));
         fill(&mut screen, texts);
@@ -177,7 +180,7 @@ fn an_appliance_is_set_up_on_screens() {
 #[test]
 fn keys_go_over_questions_and_pages() {
     let mut flow = Flow::new(server(), Answers::default());
-    let mut screen = Screen::new(&mut flow, Path::new(FOLDER));
+    let mut screen = Screen::new(&mut flow, plans());
     press(&mut screen, KeyCode::Esc);
     assert!(screen.wrong.is_some(), "there is no page before the first");
     press(&mut screen, KeyCode::Tab);
@@ -219,7 +222,7 @@ fn keys_go_over_questions_and_pages() {
 #[test]
 fn leaving_is_asked_for_twice() {
     let mut flow = Flow::new(server(), Answers::default());
-    let mut screen = Screen::new(&mut flow, Path::new(FOLDER));
+    let mut screen = Screen::new(&mut flow, plans());
     let leave = KeyEvent::new(KeyCode::Char('c'), KeyModifiers::CONTROL);
     assert_eq!(screen.key(leave), None);
     assert_eq!(press(&mut screen, KeyCode::Up), None);

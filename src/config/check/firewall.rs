@@ -52,13 +52,10 @@ pub(super) fn firewall(
         maps: mapped.kernel.clone(),
         leaving: mapped.leaving.clone(),
         outgoing: outgoing(document, findings),
-        inside: document
-            .zone
-            .inside
-            .networks
-            .iter()
-            .filter_map(zones::network)
-            .collect(),
+        inside: {
+            let listed = document.zone.inside.networks.iter().filter_map(zones::network);
+            listed.chain(own_places(document, mapped)).collect()
+        },
         outside: document
             .zone
             .outside
@@ -67,6 +64,28 @@ pub(super) fn firewall(
             .filter_map(zones::network)
             .collect(),
     }
+}
+
+/// The addresses of ours and of the nodes, where what nodes open does not lead either.
+fn own_places(document: &Document, mapped: &Mapped) -> Vec<Network> {
+    let zone = &document.zone;
+    let own = zone
+        .outside
+        .addresses
+        .iter()
+        .chain(&zone.inside.addresses)
+        .map(|address| address.0.0);
+    let of_maps = document.port_map.iter().flat_map(|map| &map.nodes);
+    let of_locals = document.local.iter().flat_map(|local| &local.nodes);
+    let nodes = of_maps
+        .map(|node| &node.host)
+        .chain(of_locals.map(|node| &node.host));
+    let nodes = nodes.filter_map(|host| host.parse::<IpAddr>().ok());
+    // Without nodes that leave there is nothing to keep from anywhere.
+    let places = own.chain(nodes).filter(|_| !mapped.leaving.is_empty());
+    places
+        .filter_map(|address| Network::new(address, if address.is_ipv4() { 32 } else { 128 }))
+        .collect()
 }
 
 fn of_listener(listener: &Listener) -> Opening {

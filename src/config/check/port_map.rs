@@ -185,6 +185,15 @@ fn public(at: usize, given: &Given, document: &Document, findings: &mut Findings
             vec![address]
         }
     };
+    let translates = given.mode == MapMode::Kernel || given.outbound;
+    if translates && found.iter().any(|address| address.ip().is_unspecified()) {
+        findings.error_with_help(
+            path,
+            "the kernel translates one address into another, and an unspecified one is none",
+            "name the addresses in [zone.outside], or here",
+        );
+        return Vec::new();
+    }
     if found.iter().any(|address| address.port() == 0) {
         findings.error_with_help(
             path,

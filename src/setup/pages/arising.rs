@@ -49,7 +49,7 @@ pub(super) fn imports(answers: &Answers, machine: &Machine) -> bool {
 }
 
 pub(super) fn manages_firewall(answers: &Answers, machine: &Machine) -> bool {
-    answers.get("firewall", machine) == "yes"
+    machine.is_appliance || answers.get("firewall", machine) == "yes"
 }
 
 /// The card at a place, or the last that there is.
