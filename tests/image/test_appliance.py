@@ -1,7 +1,7 @@
 """The image boots, is closed until it is configured, and then passes messages. Needs VESTIBULE_IMAGE, the folder of scripts/build-image.
 
-Two machines, each with a copy of the disk: one as it was made, which is set up on its serial port, and one whose config partition
-holds what setup would have written.
+Three machines, each with a copy of the disk: one as it was made, which is set up on its serial port, one whose config partition holds
+what setup would have written, and one whose root file system was changed.
 """
 
 import os
@@ -221,6 +221,18 @@ class Configured(Outside):
             report = self.appliance.report()
             self.assertIn("10.0.2.102", "".join(report["time"]))
             self.assertIn("JST", report["zone"][0])
+
+
+class Tampered(unittest.TestCase):
+    """A machine whose root file system is not what was built."""
+
+    def test_it_does_not_start(self):
+        with Rig(logs=logs("tampered")) as rig:
+            appliance = Appliance(rig, Image(FOLDER))
+            appliance.tamper()
+            appliance.start()
+            appliance.machine.wait_for_text("dm-verity device corrupted", LIMIT)
+            self.assertNotIn("systemd", appliance.machine.output())
 
 
 if __name__ == "__main__":
