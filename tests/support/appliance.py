@@ -68,6 +68,13 @@ class Appliance:
         subprocess.run(["mke2fs", "-q", "-F", "-t", "ext4", "-m", "0", "-L", "config", "-E", f"offset={start << 20},root_owner=0:0", "-d", folder,
                         self.disk, f"{size}M"], check=True, capture_output=True)
 
+    def tamper(self):
+        """Changes four octets of the root file system."""
+        start, _ = self.image.said("partition", "root")
+        with open(self.disk, "r+b") as disk:
+            disk.seek((int(start) << 20) + 1024)
+            disk.write(b"\xde\xad\xbe\xef")
+
     def start(self, *arguments):
         """Boots it, with arguments of scripts/run-image; its serial line is the output and the input of the process."""
         self.reported = os.path.join(self.rig.logs, f"{self.name}.report")
