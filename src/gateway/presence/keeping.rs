@@ -102,18 +102,19 @@ fn served(serve: &Serve, calendar: Calendar) -> Option<ServeRecord> {
     let consent = serve.consent();
     let dialogs = serve.notifiers().filter_map(|notifier| {
         // One that is over does not live again; its watcher is told so by the next process, if he has not heard it from this one.
-        let (until, farewell) = match (notifier.ending(), notifier.until()) {
-            (Some(Ending::Rejected), _) => (0, Some(Farewell::Rejected)),
-            (Some(Ending::NoResource), _) => (0, Some(Farewell::Nobody)),
+        let farewell = match notifier.ending() {
+            None => None,
+            Some(Ending::Rejected) => Some(Farewell::Rejected),
+            Some(Ending::NoResource) => Some(Farewell::Nobody),
             // He has given it up, or tries again by himself.
-            (Some(Ending::Timeout | Ending::GiveUp(_) | Ending::Probation(_) | Ending::Deactivated), _)
-            | (None, None) => return None,
-            (None, Some(until)) => (calendar.unix(until), None),
+            Some(Ending::Timeout | Ending::GiveUp(_) | Ending::Probation(_) | Ending::Deactivated) => {
+                return None;
+            }
         };
         Some(ServedRecord {
             dialog: notifier.dialog().record(),
             event_id: notifier.event().id().map(str::to_owned),
-            until,
+            until: calendar.unix(notifier.until()?),
             farewell,
         })
     });

@@ -78,7 +78,7 @@ pub struct ServedRecord {
     pub event_id: Option<String>,
     /// When it ends, in seconds since 1970.
     pub until: u64,
-    /// That it is over already, where its watcher has not said that he has heard so.
+    /// That it is over already, where its watcher has not said that he has heard so; until then he believes that it lasts.
     pub farewell: Option<Farewell>,
 }
 

@@ -170,10 +170,10 @@ impl<O> Gateway<O> {
                 if let Some(id) = &served.event_id {
                     event.params_mut().set("id", Some(id)).ok()?;
                 }
-                let left = match served.farewell {
-                    Some(_) => FAREWELL,
-                    None => calendar.until(served.until),
-                };
+                let left = calendar.until(served.until);
+                if served.farewell.is_some() && left.is_zero() {
+                    return None;
+                }
                 let mut notifier = Notifier::resume(now, terms.manner, (dialog, event), authorisation, left);
                 if let Some(farewell) = served.farewell {
                     let ending = match farewell {
@@ -241,8 +241,6 @@ fn turn(count: usize, random: u32) -> Duration {
 const SPREAD: u64 = 4_000;
 /// Of many, no more are taken up in a second than so: of 10,000 still all within eight seconds, though one shard has them all.
 const PER_SECOND: u64 = 1_250;
-/// Longer than it takes to say that a subscription is over.
-const FAREWELL: Duration = Duration::from_secs(600);
 /// More than any process can have sent in a dialog after what it last wrote down of it.
 const SKIPPED: u32 = 100_000;
 

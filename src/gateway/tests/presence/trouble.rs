@@ -149,6 +149,20 @@ fn who_has_said_no_is_not_asked_again_though_the_process_is_killed_before_she_he
     assert_eq!((world.listed().as_str(), world.store.len()), ("", 0));
     assert_eq!(world.pass(600), "");
     assert_eq!(world.ask(600, false), "S< 481");
+    // Though her servers are gone for long.
+    let mut world = seen();
+    world.is_well = false;
+    world.x("unsubscribed");
+    unreached(&mut world);
+    world.restart(5);
+    for _ in 0..1_500 {
+        unreached(&mut world);
+        world.pass(1);
+    }
+    unreached(&mut world);
+    world.is_well = true;
+    assert_eq!(world.pass(3), "S> NOTIFY terminated;rejected");
+    assert_eq!((world.listed().as_str(), world.store.len()), ("", 0));
 }
 
 /// How often alice's servers are asked in so many seconds, of which each question takes 32 to be given up; what `meanwhile` does
