@@ -68,6 +68,30 @@ impl<'g> Grounds<'g> {
         };
         Some((own, other))
     }
+
+    /// How to say that it is over, to whoever it may be: nothing else is said on such terms where the configuration forbids it.
+    pub(super) fn parting(&self, tag: String, random: u32) -> Option<NotifierTerms> {
+        let face = match self.footing() {
+            Ok(footing) => footing.peer.face.clone(),
+            Err(_) => self.border?.face_towards(&self.pair.sip)?,
+        };
+        let (own, _) = self.addresses()?;
+        Some(NotifierTerms {
+            tag: tag.into(),
+            contact: contact(&face, &own).ok()?,
+            package: PACKAGE.into(),
+            over: face.transport().clone(),
+            manner: NotifierManner {
+                usual: self.limits.expires,
+                least: self.limits.least,
+                most: self.limits.most,
+                pause: self.limits.pause,
+                random,
+                via: Via::new(face.transport().clone(), face.host().clone(), None, BRANCH).ok()?,
+                timers: Timers::default(),
+            },
+        })
+    }
 }
 
 impl Terms for Grounds<'_> {
@@ -102,27 +126,10 @@ impl Terms for Grounds<'_> {
 
     fn notifier(&self, tag: String, random: u32) -> Option<NotifierTerms> {
         // Who is blocked is served too, and is not to know.
-        let face = match self.footing() {
-            Ok(footing) => footing.peer.face.clone(),
-            Err(Unfounded::Blocked) => self.border?.face_towards(&self.pair.sip)?,
-            Err(Unfounded::Forbidden) => return None,
-        };
-        let (own, _) = self.addresses()?;
-        Some(NotifierTerms {
-            tag: tag.into(),
-            contact: contact(&face, &own).ok()?,
-            package: PACKAGE.into(),
-            over: face.transport().clone(),
-            manner: NotifierManner {
-                usual: self.limits.expires,
-                least: self.limits.least,
-                most: self.limits.most,
-                pause: self.limits.pause,
-                random,
-                via: Via::new(face.transport().clone(), face.host().clone(), None, BRANCH).ok()?,
-                timers: Timers::default(),
-            },
-        })
+        match self.footing() {
+            Ok(_) | Err(Unfounded::Blocked) => self.parting(tag, random),
+            Err(Unfounded::Forbidden) => None,
+        }
     }
 
     fn document(&self, presence: &Presence) -> Option<Entity> {

@@ -39,7 +39,7 @@ pub use tally::{Fate, Saying, Tally};
 
 use act::Word;
 use keeping::Calendar;
-use reaching::{Down, Way};
+use reaching::{Down, Heard, Way};
 pub(super) use returning::Of;
 use table::Table;
 
@@ -87,7 +87,7 @@ pub(super) struct Presences<O> {
     settling: BTreeMap<u64, Vec<Settling<O>>>,
     down: BTreeMap<Way, Down>,
     /// When the servers of each domain of SIP have answered something, where that was not long ago.
-    heard: HashMap<Domain, Instant>,
+    heard: HashMap<Domain, Heard>,
     /// Until the store has given all that it has, what happens waits here.
     restoring: Option<VecDeque<Input<O>>>,
 }

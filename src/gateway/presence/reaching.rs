@@ -46,6 +46,27 @@ impl Down {
     }
 }
 
+/// When the servers of a domain have answered.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Heard {
+    /// Since when, without a silence in between.
+    since: Instant,
+    last: Instant,
+}
+
+impl Heard {
+    fn again(&mut self, now: Instant) {
+        if !self.is_recent(now) {
+            self.since = now;
+        }
+        self.last = now;
+    }
+
+    fn is_recent(&self, now: Instant) -> bool {
+        now.saturating_duration_since(self.last) < RECENT
+    }
+}
+
 impl<O> Gateway<O> {
     /// Something of a relation waits for a way.
     pub(super) fn wait_for_way(&mut self, now: Instant, pair: &Arc<Pair>, way: Way) {
@@ -72,20 +93,29 @@ impl<O> Gateway<O> {
     /// The servers of a domain of SIP have answered something.
     pub(super) fn heard_of(&mut self, now: Instant, domain: &Domain) {
         let heard = &mut self.presence.heard;
-        if let Some(at) = heard.get_mut(domain) {
-            *at = now;
+        if let Some(heard) = heard.get_mut(domain) {
+            heard.again(now);
         } else {
             if heard.len() >= HEARD {
-                heard.retain(|_, at| now.saturating_duration_since(*at) < RECENT);
+                heard.retain(|_, heard| heard.is_recent(now));
             }
-            heard.insert(domain.clone(), now);
+            heard.insert(
+                domain.clone(),
+                Heard {
+                    since: now,
+                    last: now,
+                },
+            );
         }
     }
 
-    /// Whether they have a short while ago.
-    pub(super) fn is_heard_of(&self, now: Instant, domain: &Domain) -> bool {
-        let at = self.presence.heard.get(domain);
-        at.is_some_and(|at| now.saturating_duration_since(*at) < RECENT)
+    /// Whether they have answered others for as long as a request that is given up now was on its way.
+    pub(super) fn answers_others(&self, now: Instant, domain: &Domain) -> bool {
+        let heard = self.presence.heard.get(domain);
+        heard.is_some_and(|heard| {
+            // One that was sent before they came back tells nothing of who it was for.
+            heard.is_recent(now) && now.saturating_duration_since(heard.since) >= GIVEN_UP
+        })
     }
 
     /// Lets those try whose turn it is.
@@ -141,7 +171,9 @@ const TRY: Duration = Duration::from_secs(1);
 /// How many go on at once when they can be reached again, and how often.
 const STEP: usize = 50;
 const STEP_PAUSE: Duration = Duration::from_millis(50);
-/// Servers that have answered so recently are there: a request is given up after 32 s (RFC 3261 §17.1.2.2, timer F).
+/// Servers that have answered so recently are there.
 const RECENT: Duration = Duration::from_secs(30);
+/// A request is given up after this (RFC 3261 §17.1.2.2, timer F).
+const GIVEN_UP: Duration = Duration::from_secs(32);
 /// Of so many domains at most it is remembered whether they were heard of longer ago.
 const HEARD: usize = 1_024;

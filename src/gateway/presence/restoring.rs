@@ -165,17 +165,22 @@ impl<O> Gateway<O> {
             .filter_map(|served| {
                 let dialog = Dialog::restore(&served.dialog).ok()?.skipping(SKIPPED);
                 let tag = dialog.local().tag()?.to_owned();
-                let terms = grounds.notifier(tag, self.names.random())?;
+                let random = self.names.random();
+                // What the configuration forbids meanwhile is over, and nobody has said so.
+                let (terms, farewell) = match grounds.notifier(tag.clone(), random) {
+                    Some(terms) => (terms, served.farewell),
+                    None => (grounds.parting(tag, random)?, Some(Farewell::Rejected)),
+                };
                 let mut event = Event::new(&terms.package).ok()?;
                 if let Some(id) = &served.event_id {
                     event.params_mut().set("id", Some(id)).ok()?;
                 }
                 let left = calendar.until(served.until);
-                if served.farewell.is_some() && left.is_zero() {
+                if farewell.is_some() && left.is_zero() {
                     return None;
                 }
                 let mut notifier = Notifier::resume(now, terms.manner, (dialog, event), authorisation, left);
-                if let Some(farewell) = served.farewell {
+                if let Some(farewell) = farewell {
                     let ending = match farewell {
                         Farewell::Rejected => Ending::Rejected,
                         Farewell::Nobody => Ending::NoResource,

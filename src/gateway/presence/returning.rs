@@ -94,7 +94,7 @@ impl<O> Gateway<O> {
         self.presence.table.tally_mut().heard(&what, Fate::Failed);
         let undone = match failure {
             Failure::Transport => Undone::Unreached,
-            Failure::Timeout if self.is_heard_of(now, pair.sip.domain()) => Undone::Alone,
+            Failure::Timeout if self.answers_others(now, pair.sip.domain()) => Undone::Alone,
             Failure::Timeout => Undone::Silent,
         };
         self.relate(now, pair, |relation, lent| match what {

@@ -53,7 +53,7 @@ impl Watch {
         };
         self.tell(lent, SubscriberInput::Failed(failure));
         match undone {
-            Undone::Unreached | Undone::Silent => self.is_troubled = true,
+            Undone::Unreached | Undone::Silent => (self.is_troubled, self.is_alone) = (true, false),
             // It was lost, perhaps while all were silent. Where that is so again, it is about him, and his own pauses are kept.
             Undone::Alone => {
                 if !std::mem::replace(&mut self.is_alone, true) {

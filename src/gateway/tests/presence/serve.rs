@@ -248,6 +248,18 @@ fn a_domain_that_is_denied_hears_that_it_is_over_and_nothing_of_it_comes_in() {
 }
 
 #[test]
+fn a_domain_that_is_denied_while_the_process_is_down_hears_that_it_is_over() {
+    let mut world = seen();
+    world.border = Arc::new(deny().border());
+    assert_eq!(world.restart(5), "S> NOTIFY terminated;rejected");
+    assert_eq!(world.pass(600), "");
+    assert_eq!(world.ask(3_600, true), "S< 403");
+    world.reload(Setting::default());
+    world.pass(700);
+    assert_eq!(world.ask(3_600, true), "X: probe", "he had let her see");
+}
+
+#[test]
 fn nobody_is_asked_who_was_denied_while_the_store_took_its_time() {
     for (setting, said) in [(Setting::default(), "X: subscribe, S< 200"), (deny(), "S< 200")] {
         let mut world = World::new();

@@ -198,6 +198,49 @@ fn servers_that_were_silent_for_long_are_found_to_answer_soon() {
 }
 
 #[test]
+fn who_was_asked_before_servers_came_back_is_not_taken_for_the_only_one_they_do_not_answer() {
+    let mut world = seeing();
+    world.ask(3_600, true);
+    world.x("subscribed");
+    let mut shows = ["away", "dnd"].into_iter().cycle();
+    let mut answered = |world: &mut World| {
+        world.x_at("desk", "", &[("show", shows.next().unwrap())]);
+    };
+    let is_asked = (0..3_600).any(|_| {
+        answered(&mut world);
+        world.pass(1);
+        !world.asked.is_empty()
+    });
+    assert!(is_asked, "it is refreshed");
+    // All fall silent a moment after she alone was not answered.
+    let mut second = 0;
+    asked_in_silence(&mut world, 1_500, |world| {
+        second += 1;
+        if second <= 34 {
+            answered(world);
+        }
+    });
+    if !world.asked.is_empty() {
+        world.fail(Trouble::Timeout);
+    }
+    for _ in 0..1_300 {
+        if world.asked.is_empty() {
+            world.pass(1);
+        }
+    }
+    assert!(!world.asked.is_empty(), "they are tried");
+    for second in 0..31 {
+        if second > 20 {
+            answered(&mut world);
+        }
+        world.pass(1);
+    }
+    world.fail(Trouble::Timeout);
+    world.pass(3);
+    assert!(!world.asked.is_empty(), "she is asked again at once");
+}
+
+#[test]
 fn who_alone_is_not_answered_is_asked_for_ever_less_often() {
     let mut world = seeing();
     world.ask(3_600, true);
