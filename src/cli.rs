@@ -12,6 +12,7 @@ mod map;
 mod report;
 mod screen;
 mod setup;
+mod signals;
 pub mod snmpd;
 mod status;
 mod subscriptions;

@@ -6,7 +6,7 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use ratatui::Frame;
-use ratatui::crossterm::event::{self, Event, KeyCode, KeyEvent, KeyModifiers};
+use ratatui::crossterm::event::{Event, KeyCode, KeyEvent, KeyModifiers};
 use ratatui::layout::{Constraint, Layout};
 use ratatui::style::{Modifier, Style};
 use ratatui::symbols::{bar, border};
@@ -55,10 +55,10 @@ pub(super) fn execute(config: &Path, arguments: &ConsoleArgs, err: &mut dyn Writ
             screen.draw(|frame| draw(frame, &seen, borders))?;
             let next = world::now() + PAUSE;
             while let Some(left) = next.checked_duration_since(world::now()) {
-                if !event::poll(left)? {
+                let Some(event) = screen.event(left)? else {
                     break;
-                }
-                match event::read()? {
+                };
+                match event {
                     Event::Key(key) if key.code == KeyCode::Char('q') => return Ok(()),
                     Event::Key(key) if is_control(key, 'c') => return Ok(()),
                     Event::Key(key) if is_control(key, 'l') => {

@@ -10,8 +10,9 @@ use std::time::Duration;
 use clap::{Args, Subcommand};
 use serde::Serialize;
 
-use self::confirm::{Answer, Signals};
+use self::confirm::{Answer, answer};
 use self::kernel::{Before, nft};
+use super::signals::Signals;
 use super::{Exit, Form, write_json};
 use crate::firewall::{Carrier, Firewall};
 
@@ -153,7 +154,7 @@ fn settle(
         apply.within
     )?;
     out.flush()?;
-    let answer = signals.answer(Duration::from_secs(apply.within.into()))?;
+    let answer = answer(signals, Duration::from_secs(apply.within.into()))?;
     if answer == Answer::Yes {
         writeln!(out, "They are kept.")?;
     }

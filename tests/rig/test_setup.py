@@ -7,6 +7,7 @@ import os
 import pty
 import pwd
 import select
+import signal
 import stat
 import struct
 import subprocess
@@ -127,11 +128,13 @@ class Setup(unittest.TestCase):
         said = subprocess.run(["openssl", "req", "-in", request, "-noout", "-verify", "-text"], capture_output=True, text=True, check=True)
         self.assertIn("DNS:edge.example.com, DNS:example.com", said.stdout)
 
-    def test_a_terminal_that_says_no_size_is_drawn_on(self):
+    @contextlib.contextmanager
+    def terminal(self, kind, *size):
+        """The setup on a terminal of that kind and size: its process, the terminal, and what waits until a text was drawn and returns all that was."""
         main, other = pty.openpty()
-        fcntl.ioctl(other, termios.TIOCSWINSZ, struct.pack("HHHH", 0, 0, 0, 0))
-        process = subprocess.Popen(self.command("setup"), stdin=other, stdout=other, stderr=other, env={**os.environ, "TERM": "vt102"}, start_new_session=True)
-        os.close(other)
+        self.addCleanup(os.close, other)
+        fcntl.ioctl(other, termios.TIOCSWINSZ, struct.pack("HHHH", *size, 0, 0))
+        process = subprocess.Popen(self.command("setup"), stdin=other, stdout=other, stderr=other, env={**os.environ, "TERM": kind}, start_new_session=True)
         seen = b""
 
         def await_(text):
@@ -140,23 +143,36 @@ class Setup(unittest.TestCase):
             while text not in seen:
                 if not select.select([main], [], [], max(0, end - time.monotonic()))[0]:
                     raise Failed(f"{text!r} was not drawn: {seen!r}")
-                with contextlib.suppress(OSError):  # the terminal is gone with its process
-                    seen += os.read(main, 65_536)
-                    continue
-                raise Failed(f"it ended before {text!r}: {seen!r}")
+                seen += os.read(main, 65_536)
+            return seen
         try:
-            await_(b"Addresses outside")
-            self.assertIn(b"[1;1H+", seen.replace(b"\x1b", b""))
-            self.assertNotIn("┌".encode(), seen)
-            os.write(main, b"\x03")
-            await_(b"once more")
-            os.write(main, b"\x03")
-            await_(b"nothing was changed")
-            self.assertEqual(process.wait(DEADLINE), 1)
+            yield process, main, await_
         finally:
             process.kill()
             process.wait()
             os.close(main)
+
+    def test_a_terminal_that_says_no_size_is_drawn_on(self):
+        with self.terminal("vt102", 0, 0) as (process, terminal, await_):
+            seen = await_(b"Addresses outside")
+            self.assertIn(b"[1;1H+", seen.replace(b"\x1b", b""))
+            self.assertNotIn("┌".encode(), seen)
+            os.write(terminal, b"\x03")
+            await_(b"once more")
+            os.write(terminal, b"\x03")
+            await_(b"nothing was changed")
+            self.assertEqual(process.wait(DEADLINE), 1)
+
+    def test_a_signal_leaves_the_terminal_as_it_was(self):
+        with self.terminal("xterm", 24, 80) as (process, terminal, await_):
+            cooked = termios.ECHO | termios.ICANON | termios.ISIG
+            await_(b"Addresses outside")
+            self.assertEqual(termios.tcgetattr(terminal)[3] & cooked, 0)
+            process.terminate()
+            self.assertEqual(process.wait(DEADLINE), -signal.SIGTERM)
+            await_(b"\x1b[?1049l")
+            self.assertEqual(termios.tcgetattr(terminal)[3] & cooked, cooked)
+            self.assertEqual(os.listdir(os.path.dirname(self.config)), [])
 
     def test_lines_lead_to_a_configuration(self):
         answers = ["192.0.2.1", "10.0.0.1", "edge.example.com", "10.0.0.53", "example.com", "", "127.0.0.1", "component", "a secret", "", "", "", "", "", "yes"]

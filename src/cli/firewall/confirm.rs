@@ -5,9 +5,8 @@ use std::os::fd::AsFd;
 use std::time::Duration;
 
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
-use nix::sys::signal::{SigSet, Signal};
-use nix::sys::signalfd::SignalFd;
 
+use crate::cli::signals::Signals;
 use crate::net::world;
 
 /// What came.
@@ -23,61 +22,41 @@ pub(super) enum Answer {
     Stopped,
 }
 
-/// Signals that would end the process, as something that can be waited for.
-#[derive(Debug)]
-pub(super) struct Signals(SignalFd);
-
-impl Signals {
-    /// From here on these signals end nothing by themselves.
-    pub(super) fn hold() -> io::Result<Self> {
-        let mut mask = SigSet::empty();
-        let ends = [Signal::SIGHUP, Signal::SIGINT, Signal::SIGTERM, Signal::SIGQUIT];
-        // A process that stands still takes nothing back.
-        let halts = [Signal::SIGTSTP, Signal::SIGTTIN, Signal::SIGTTOU];
-        for signal in ends.into_iter().chain(halts) {
-            mask.add(signal);
+/// Waits for a line of standard input.
+pub(super) fn answer(signals: &Signals, within: Duration) -> io::Result<Answer> {
+    let end = world::now() + within;
+    let mut line = Vec::new();
+    let stdin = io::stdin();
+    loop {
+        let left = end.saturating_duration_since(world::now());
+        if left.is_zero() {
+            return Ok(Answer::Late);
         }
-        mask.thread_block()?;
-        Ok(Self(SignalFd::new(&mask)?))
-    }
-
-    /// Waits for a line of standard input.
-    pub(super) fn answer(&self, within: Duration) -> io::Result<Answer> {
-        let end = world::now() + within;
-        let mut line = Vec::new();
-        let stdin = io::stdin();
-        loop {
-            let left = end.saturating_duration_since(world::now());
-            if left.is_zero() {
-                return Ok(Answer::Late);
+        let timeout = PollTimeout::try_from(left.as_millis().saturating_add(1)).unwrap_or(PollTimeout::MAX);
+        let mut places = [
+            PollFd::new(signals.fd(), PollFlags::POLLIN),
+            PollFd::new(stdin.as_fd(), PollFlags::POLLIN),
+        ];
+        if poll(&mut places, timeout)? == 0 {
+            continue;
+        }
+        let [signal, input] = places.map(|place| place.any().unwrap_or(true));
+        if signal {
+            return Ok(Answer::Stopped);
+        }
+        if !input {
+            continue;
+        }
+        // Past the buffer of the standard library, which `poll` does not see.
+        let mut octet = [0];
+        match nix::unistd::read(&stdin, &mut octet)? {
+            0 => return Ok(Answer::Other),
+            _ if octet == *b"\n" => {
+                let is_yes = line.trim_ascii().eq_ignore_ascii_case(b"yes");
+                return Ok(if is_yes { Answer::Yes } else { Answer::Other });
             }
-            let timeout =
-                PollTimeout::try_from(left.as_millis().saturating_add(1)).unwrap_or(PollTimeout::MAX);
-            let mut places = [
-                PollFd::new(self.0.as_fd(), PollFlags::POLLIN),
-                PollFd::new(stdin.as_fd(), PollFlags::POLLIN),
-            ];
-            if poll(&mut places, timeout)? == 0 {
-                continue;
-            }
-            let [signal, input] = places.map(|place| place.any().unwrap_or(true));
-            if signal {
-                return Ok(Answer::Stopped);
-            }
-            if !input {
-                continue;
-            }
-            // Past the buffer of the standard library, which `poll` does not see.
-            let mut octet = [0];
-            match nix::unistd::read(&stdin, &mut octet)? {
-                0 => return Ok(Answer::Other),
-                _ if octet == *b"\n" => {
-                    let is_yes = line.trim_ascii().eq_ignore_ascii_case(b"yes");
-                    return Ok(if is_yes { Answer::Yes } else { Answer::Other });
-                }
-                _ if line.len() < LONGEST => line.extend(octet),
-                _ => {}
-            }
+            _ if line.len() < LONGEST => line.extend(octet),
+            _ => {}
         }
     }
 }

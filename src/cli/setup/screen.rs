@@ -1,8 +1,9 @@
 //! The wizard on screens: what a key does, apart from any terminal.
 
 use std::io;
+use std::time::Duration;
 
-use ratatui::crossterm::event::{self, Event, KeyCode, KeyEvent, KeyEventKind, KeyModifiers};
+use ratatui::crossterm::event::{Event, KeyCode, KeyEvent, KeyEventKind, KeyModifiers};
 
 use super::{End, Plans, draw, summary};
 use crate::cli::screen;
@@ -32,18 +33,21 @@ pub(super) fn ask(flow: &mut Flow, plans: Plans<'_>, ascii: bool) -> io::Result<
         loop {
             let borders = terminal.borders;
             terminal.draw(|frame| draw::page(frame, &screen, borders))?;
-            match event::read()? {
-                Event::Key(key) if is_redraw(key) => terminal.forget()?,
-                Event::Key(key) => {
+            match terminal.event(LONG)? {
+                Some(Event::Key(key)) if is_redraw(key) => terminal.forget()?,
+                Some(Event::Key(key)) => {
                     if let Some(end) = screen.key(key) {
                         return Ok(end);
                     }
                 }
-                Event::Resize(..)
-                | Event::FocusGained
-                | Event::FocusLost
-                | Event::Mouse(_)
-                | Event::Paste(_) => {}
+                Some(
+                    Event::Resize(..)
+                    | Event::FocusGained
+                    | Event::FocusLost
+                    | Event::Mouse(_)
+                    | Event::Paste(_),
+                )
+                | None => {}
             }
         }
     })
@@ -199,3 +203,5 @@ impl<'a> Screen<'a> {
 }
 
 const LONGEST: usize = 1000;
+/// As long as whoever answers takes to think.
+const LONG: Duration = Duration::from_hours(1);
