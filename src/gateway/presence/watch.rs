@@ -346,6 +346,8 @@ impl Watch {
                 }
             }
             Stage::Retrying if self.resume.is_none() && self.subscriber.is_some() => {
+                self.is_lapsing = false;
+                self.tell(lent, SubscriberInput::Refresh);
                 // However often he comes, servers that ask for a pause get it.
                 if !self.is_fresh(lent) {
                     self.refreshed = Some(lent.now);
@@ -476,7 +478,8 @@ impl Watch {
     fn look(&mut self, lent: &mut Lent<'_>) {
         let until = self.until();
         let left = until.and_then(|until| until.saturating_duration_since(lent.now).checked_div(2));
-        self.guard = Some(lent.after(left.map_or(GUARD, |left| left.min(GUARD))));
+        // Where it ends meanwhile it is begun anew once he is known to be there.
+        self.guard = Some(lent.after(left.map_or(GUARD, |left| left.clamp(LEAST_GUARD, GUARD))));
         if lent.would_refuse_probes {
             // He has not decided, and his server would refuse in his place.
             return self.answered(lent);
@@ -487,6 +490,8 @@ impl Watch {
 
 /// How long his server may take to say whether he is there.
 const GUARD: Duration = Duration::from_secs(10);
+/// However little is left of the subscription, his server gets this long.
+const LEAST_GUARD: Duration = Duration::from_secs(3);
 /// A state that was lost for so long is not shown any more.
 const STALE: Duration = Duration::from_secs(60);
 /// What lasts longer by so much than before is remembered to last so long.

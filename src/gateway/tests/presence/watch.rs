@@ -176,6 +176,25 @@ fn before_each_refresh_his_server_is_asked_whether_he_is_there() {
 }
 
 #[test]
+fn who_is_there_is_heard_though_little_is_left() {
+    for was_there in [false, true] {
+        let mut world = seeing();
+        world.ask(3_600, true);
+        world.x("subscribed");
+        if was_there {
+            world.x("");
+        }
+        world.pass(60);
+        assert_eq!(world.told("active;expires=6", &open(&["desk"])), "S< 200");
+        assert_eq!(world.pass(5), "X: probe");
+        // It ends before he is heard.
+        assert_eq!(world.pass(2), "");
+        world.x("");
+        assert_eq!(world.pass(20), "S> SUBSCRIBE 3600", "{was_there}");
+    }
+}
+
+#[test]
 fn who_is_not_there_lets_it_lapse_and_has_it_back_when_he_comes() {
     let mut world = seeing();
     world.until_probed();
