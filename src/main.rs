@@ -3,7 +3,11 @@
 use std::io;
 use std::process::ExitCode;
 
+use tikv_jemallocator::Jemalloc;
 use vestibule::cli;
+
+#[global_allocator]
+static ALLOCATOR: Jemalloc = Jemalloc;
 
 fn main() -> ExitCode {
     match cli::execute(std::env::args_os(), &mut io::stdout(), &mut io::stderr()) {

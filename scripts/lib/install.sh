@@ -1,7 +1,7 @@
 # Sourced by the scripts: installs what a step needs and is missing, on Debian 12, as root. Nothing is touched when nothing is missing.
 
 # Packages by purpose, so that every script names what it is for.
-packages_build="gcc libc6-dev ca-certificates curl"
+packages_build="gcc libc6-dev make ca-certificates curl"
 packages_rig="systemd iproute2 nftables tmux util-linux python3 python3-slixmpp openssl coreutils procps dnsmasq-base prosody lua-sec lua-event lua-unbound baresip-core sip-tester"
 packages_snmp="snmp snmptrapd smitools erlang-snmp" # erlang-snmp: the modules of the standard that smilint reads
 packages_compare="kamailio kamailio-tls-modules kamailio-presence-modules ejabberd nginx-light libnginx-mod-stream haproxy"
