@@ -42,6 +42,8 @@ pub(in crate::gateway) struct Serve {
     /// The devices that were known when his server was asked, and have not been heard since; and for how long they may be.
     doubtful: BTreeSet<String>,
     doubt: Option<Instant>,
+    /// Whether one of them has said since that it is there.
+    is_answered: bool,
     /// When his server is asked how he is, if it says that he lets see and no more, or could not be asked.
     unheard: Option<Instant>,
     is_dirty: bool,
@@ -127,6 +129,7 @@ impl Serve {
             again: None,
             doubtful: BTreeSet::new(),
             doubt: None,
+            is_answered: false,
             unheard: None,
             is_dirty: false,
             why: "",

@@ -12,19 +12,14 @@ impl Serve {
         let devices = self.known.devices().iter();
         self.doubtful = devices.map(|device| device.name().to_owned()).collect();
         self.doubt = Some(lent.after(ANSWER));
-        (self.unheard, self.is_partial) = (None, false);
+        (self.unheard, self.is_partial, self.is_answered) = (None, false, false);
         lent.say(Word::Probe);
     }
 
     /// The devices of which nobody spoke when his server was asked are not there.
     pub(super) fn forget_doubtful(&mut self, lent: &mut Lent<'_>) {
         let doubtful = std::mem::take(&mut self.doubtful);
-        let is_answered = self
-            .known
-            .devices()
-            .iter()
-            .any(|device| !doubtful.contains(device.name()));
-        if !is_answered || doubtful.is_empty() {
+        if !self.is_answered || doubtful.is_empty() {
             return;
         }
         for name in doubtful {
@@ -52,6 +47,7 @@ impl Serve {
                 self.known.remove(device.name());
             }
         } else {
+            self.is_answered = true;
             let stale: Vec<String> = self
                 .known
                 .devices()

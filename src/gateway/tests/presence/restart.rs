@@ -119,6 +119,17 @@ fn a_watcher_is_told_the_state_by_itself_in_its_dialog() {
 }
 
 #[test]
+fn what_nobody_speaks_of_is_gone_though_who_spoke_has_left_since() {
+    let mut world = seen();
+    world.pass(60);
+    world.restart(60);
+    assert_eq!(world.pass(5), "X: probe");
+    assert_eq!(world.x_at("phone", "", &[]), "S> NOTIFY active open 2");
+    assert_eq!(world.x_at("phone", "unavailable", &[]), "");
+    assert_eq!(world.pass(5), "S> NOTIFY active closed");
+}
+
+#[test]
 fn who_has_not_decided_is_not_asked_again() {
     let mut world = World::new();
     world.ask(3_600, true);
