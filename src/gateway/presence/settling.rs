@@ -78,14 +78,17 @@ impl<O> Gateway<O> {
         });
     }
 
-    /// Says what has waited for the store, unless the configuration has changed meanwhile and keeps him out who asks.
+    /// Says what has waited for the store, unless the configuration has changed meanwhile and keeps him out who asks or is shown.
     fn say_what_waited(&mut self, output: Output<O>) {
         if let Output::Send {
             stanza,
             token: Some(token),
             ..
         } = &output
-            && stanza.kind() == Kind::Presence(PresenceType::Subscribe)
+            && matches!(
+                stanza.kind(),
+                Kind::Presence(PresenceType::Subscribe | PresenceType::Available)
+            )
         {
             let pair = Pair::new(stanza.to(), stanza.from());
             let border = self.presence.border.as_ref();

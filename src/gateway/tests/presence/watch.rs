@@ -176,6 +176,25 @@ fn before_each_refresh_his_server_is_asked_whether_he_is_there() {
 }
 
 #[test]
+fn nobody_is_shown_who_was_denied_while_the_store_took_its_time() {
+    for (setting, said) in [
+        (Setting::default(), "X: available/phone"),
+        (deny(), "X: unavailable/desk, X: unavailable/phone"),
+    ] {
+        let mut world = seeing();
+        world.pass(60);
+        world.is_slow = true;
+        assert_eq!(
+            world.told("active;expires=3600", &open(&["desk", "phone"])),
+            "S< 200",
+            "it is kept first"
+        );
+        world.reload(setting);
+        assert_eq!(world.kept(), said);
+    }
+}
+
+#[test]
 fn who_is_there_is_heard_though_little_is_left() {
     for was_there in [false, true] {
         let mut world = seeing();
