@@ -289,7 +289,7 @@ impl World {
             Event::Overdue(origin, life) => self.overdue(origin, life),
             Event::Input(life, input) => {
                 if life == self.life {
-                    self.tell(*input);
+                    self.tell(self.unless_broken(*input));
                 }
             }
             Event::Kept(life, ticket, changes) => {
@@ -328,6 +328,17 @@ impl World {
                 self.at(every * SECOND, Event::Check);
             }
         }
+    }
+
+    /// What a link was about to write when its stream broke it gives back.
+    fn unless_broken(&self, input: Input<u64>) -> Input<u64> {
+        if let Input::Written { tokens, epoch } = &input
+            && *epoch != self.epoch
+        {
+            let (token, trouble) = (tokens[0], Trouble::Broken);
+            return Input::Returned { token, trouble };
+        }
+        input
     }
 
     fn fault(&mut self) {
