@@ -958,6 +958,18 @@ fn section_4_2_2_what_a_refused_notification_means() {
         watched.at(75, NotifierInput::Failed(Failure::Timeout)),
         "over Unreachable"
     );
+    // However often there was no way to him before.
+    let mut watched = Watched::active();
+    let _ = watched.at(10, note("1"));
+    let mut now = 10;
+    for _ in 0..8 {
+        assert_eq!(watched.at(now, NotifierInput::Failed(Failure::Transport)), "");
+        let told = (now..now + 4_000).find(|now| watched.wait(*now).contains("> active"));
+        now = told.unwrap();
+    }
+    let _ = watched.asked(now + 1, "Event: presence\nExpires: 3600\n");
+    assert_eq!(watched.at(now + 32, NotifierInput::Failed(Failure::Timeout)), "");
+    assert!(watched.wait(now + 40).contains("> active"));
     let mut watched = Watched::active();
     let _ = watched.at(10, note("1"));
     assert_eq!(watched.at(10, NotifierInput::Failed(Failure::Transport)), "");

@@ -201,7 +201,11 @@ impl Notifier {
             return;
         };
         self.done();
-        self.is_unreached = failure == Failure::Transport;
+        let was_unreached = std::mem::replace(&mut self.is_unreached, failure == Failure::Transport);
+        if was_unreached && !self.is_unreached {
+            // That there was no way says nothing of who is silent now.
+            self.backoff.succeeded();
+        }
         match (failure, last) {
             (Failure::Timeout, Last::No) if self.is_there => self.again(now, NotifierOver::Unreachable, None),
             (Failure::Timeout, Last::Yes | Last::No) => self.end(NotifierOver::Unreachable),
