@@ -10,7 +10,7 @@ use std::time::Duration;
 use clap::{Args, Subcommand};
 use serde::Serialize;
 
-use self::confirm::{Answer, answer};
+use self::confirm::is_confirmed;
 use self::kernel::{Before, nft};
 use super::signals::Signals;
 use super::{Exit, Form, write_json};
@@ -110,10 +110,9 @@ fn load(firewall: &Firewall, apply: &ApplyArgs, out: &mut dyn Write) -> io::Resu
     }
     nft(&["--file", "-"], &ruleset).map_err(unchanged)?;
     // Whatever goes wrong from here on, the rules from before come back.
-    let answer = settle(firewall, apply, &before, &signals, out);
-    let failed = match answer {
-        Ok(Answer::Yes) => return Ok(Exit::Good),
-        Ok(Answer::Late | Answer::Other | Answer::Stopped) => None,
+    let failed = match settle(firewall, apply, &before, &signals, out) {
+        Ok(true) => return Ok(Exit::Good),
+        Ok(false) => None,
         Err(why) => Some(why),
     };
     before.restore().map_err(|why| {
@@ -139,14 +138,14 @@ fn settle(
     before: &Before,
     signals: &Signals,
     out: &mut dyn Write,
-) -> io::Result<Answer> {
+) -> io::Result<bool> {
     if firewall.forwards() {
         // The filter that drops all else is there by now.
         before.forward()?;
     }
     if apply.yes {
         writeln!(out, "The rules are loaded.")?;
-        return Ok(Answer::Yes);
+        return Ok(true);
     }
     writeln!(
         out,
@@ -154,11 +153,11 @@ fn settle(
         apply.within
     )?;
     out.flush()?;
-    let answer = answer(signals, Duration::from_secs(apply.within.into()))?;
-    if answer == Answer::Yes {
+    let is_kept = is_confirmed(signals, Duration::from_secs(apply.within.into()))?;
+    if is_kept {
         writeln!(out, "They are kept.")?;
     }
-    Ok(answer)
+    Ok(is_kept)
 }
 
 /// Whence and to where whoever types this is connected, as sshd says.

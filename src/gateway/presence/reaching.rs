@@ -10,6 +10,7 @@ use super::watch::WatchInput;
 use crate::domain::Domain;
 use crate::gateway::conversation::Pair;
 use crate::gateway::{Gateway, after};
+use crate::sip::transaction::Timers;
 
 /// Where something is to go.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -114,7 +115,7 @@ impl<O> Gateway<O> {
         let heard = self.presence.heard.get(domain);
         heard.is_some_and(|heard| {
             // One that was sent before they came back tells nothing of who it was for.
-            heard.is_recent(now) && now.saturating_duration_since(heard.since) >= GIVEN_UP
+            heard.is_recent(now) && now.saturating_duration_since(heard.since) >= Timers::default().give_up()
         })
     }
 
@@ -173,7 +174,5 @@ const STEP: usize = 50;
 const STEP_PAUSE: Duration = Duration::from_millis(50);
 /// Servers that have answered so recently are there.
 const RECENT: Duration = Duration::from_secs(30);
-/// A request is given up after this (RFC 3261 §17.1.2.2, timer F).
-const GIVEN_UP: Duration = Duration::from_secs(32);
 /// Of so many domains at most it is remembered whether they were heard of longer ago.
 const HEARD: usize = 1_024;
