@@ -22,10 +22,10 @@ size_esp=256 size_root=512 size_verity=16 size_config=64 size_disk=2048
 make_root() {
     # A higher level takes two minutes for 3 MB.
     in_tools mkfs.erofs --quiet -d0 -zzstd,level=3 -C65536 -Efragments,dedupe "-T$SOURCE_DATE_EPOCH" --all-time -U "$uuid_root_fs" -x-1 \
-        /work/root.erofs /work/root
-    in_tools truncate -s %1M /work/root.erofs
+        /making/root.erofs /making/root
+    in_tools truncate -s %1M /making/root.erofs
     root_hash=$(in_tools veritysetup format --salt="$(printf 'vestibule %s' "$version" | sha256sum | cut -d' ' -f1)" --uuid="$uuid_verity_fs" \
-        /work/root.erofs /work/root.verity | sed -n 's/^Root hash:[[:space:]]*//p')
+        /making/root.erofs /making/root.verity | sed -n 's/^Root hash:[[:space:]]*//p')
     [ ${#root_hash} -eq 64 ] || fail "veritysetup gave no root hash"
     [ "$(stat -c %s "$work/root.erofs")" -le $((size_root << 20)) ] || fail "the root file system is larger than its partition ($size_root MiB)"
     [ "$(stat -c %s "$work/root.verity")" -le $((size_verity << 20)) ] || fail "the hash tree is larger than its partition ($size_verity MiB)"
@@ -37,17 +37,17 @@ make_boot() {
     arguments="roothash=$root_hash vestibule.version=$version $(listed "$root/config/image/cmdline" | paste -sd' ' -)"
     cp "$tree/usr/lib/os-release" "$work/os-release"
     cp "$work/kernel/boot/vmlinuz-$kernel_version" "$work/vmlinuz"
-    in_tools ukify build --linux=/work/vmlinuz --initrd=/work/initrd.zst --os-release=@/work/os-release --uname="$kernel_version" \
-        --cmdline="$arguments" --output=/work/vestibule.efi >/dev/null 2>&1 || fail "ukify could not make the kernel image"
+    in_tools ukify build --linux=/making/vmlinuz --initrd=/making/initrd.zst --os-release=@/making/os-release --uname="$kernel_version" \
+        --cmdline="$arguments" --output=/making/vestibule.efi >/dev/null 2>&1 || fail "ukify could not make the kernel image"
     printf 'timeout 0\neditor no\nauto-firmware no\n' >"$work/loader.conf"
     cp "$tools/usr/lib/systemd/boot/efi/systemd-bootx64.efi" "$work/boot.efi"
     touch -d "@$SOURCE_DATE_EPOCH" "$work"/{loader.conf,boot.efi,vestibule.efi}
     truncate -s "${size_esp}M" "$work/esp"
-    in_tools mkfs.vfat -F32 -n EFI -i 76E57B01 --invariant /work/esp >/dev/null
-    in_tools mmd -i /work/esp ::/EFI ::/EFI/BOOT ::/EFI/Linux ::/loader
-    in_tools mcopy -m -i /work/esp /work/boot.efi ::/EFI/BOOT/BOOTX64.EFI
-    in_tools mcopy -m -i /work/esp /work/loader.conf ::/loader/loader.conf
-    in_tools mcopy -m -i /work/esp /work/vestibule.efi "::/EFI/Linux/vestibule_$version.efi"
+    in_tools mkfs.vfat -F32 -n EFI -i 76E57B01 --invariant /making/esp >/dev/null
+    in_tools mmd -i /making/esp ::/EFI ::/EFI/BOOT ::/EFI/Linux ::/loader
+    in_tools mcopy -m -i /making/esp /making/boot.efi ::/EFI/BOOT/BOOTX64.EFI
+    in_tools mcopy -m -i /making/esp /making/loader.conf ::/loader/loader.conf
+    in_tools mcopy -m -i /making/esp /making/vestibule.efi "::/EFI/Linux/vestibule_$version.efi"
 }
 
 # make_config: the empty config partition, with the folders that config/image/README.md names.
@@ -57,7 +57,7 @@ make_config() {
     find "$work/config" -print0 | xargs -0 touch -d "@$SOURCE_DATE_EPOCH"
     truncate -s "${size_config}M" "$work/config.ext4"
     in_tools mke2fs -q -t ext4 -m 0 -L config -U "$uuid_config_fs" -E "hash_seed=$uuid_config_fs,root_owner=0:0,nodiscard,lazy_itable_init=0" \
-        -d /work/config /work/config.ext4 2>/dev/null || fail "the config partition could not be made"
+        -d /making/config /making/config.ext4 2>/dev/null || fail "the config partition could not be made"
 }
 
 # guid HEXADECIMAL: 32 digits as a GUID.
@@ -83,7 +83,7 @@ verity_b $size_verity $type_verity $uuid_verity_b _empty
 config $size_config $type_config $uuid_config config
 END
     } >"$work/table" 3>"$work/starts"
-    in_tools sh -c 'sfdisk --quiet /work/disk.raw </work/table'
+    in_tools sh -c 'sfdisk --quiet /making/disk.raw </making/table'
     while read -r name start size; do starts[$name]=$start; done <"$work/starts"
     for name in esp:esp root:root.erofs verity:root.verity config:config.ext4; do
         dd if="$work/${name#*:}" of="$disk" bs=1M seek="${starts[${name%%:*}]}" conv=notrunc,sparse status=none

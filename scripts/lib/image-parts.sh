@@ -44,7 +44,7 @@ bootstrap() {
     mmdebstrap --mode=root --quiet --aptopt='APT::Install-Recommends "false"' "$@" || fail "mmdebstrap could not fetch Debian $release"
 }
 
-# need_tools: the tool tree, as a folder to chroot into. Its /work is where the image is made, so that nothing has to be mounted.
+# need_tools: the tool tree, as a folder to chroot into. Its /making is where the image is made, so that nothing has to be mounted.
 need_tools() {
     local wanted
     wanted=$(key "$release" "${sources[@]}" "$(listed "$root/config/image/tools")")
@@ -56,7 +56,7 @@ need_tools() {
             "$release" "$tools" "${sources[@]}"
         printf '%s\n' "$wanted" >"$tools.key"
     fi
-    mkdir -p "$tools/work"
+    mkdir -p "$tools/making"
 }
 
 # need_base: the user space as it comes from Debian, in $base, and the kernel's package beside it.

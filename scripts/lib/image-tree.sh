@@ -1,6 +1,6 @@
 # shellcheck shell=bash disable=SC2034,SC2154
 # Sourced by scripts/build-image: the root file system as a folder, the kernel with its modules, and the initial RAM disk.
-# Everything lies in $work, which is /work of the tool tree.
+# Everything lies in $work, which is /making of the tool tree.
 
 # in_tools COMMAND...: runs it in the tool tree, with nothing of this machine in its environment but the date.
 in_tools() { env -i PATH=/usr/sbin:/usr/bin LC_ALL=C TZ=UTC SOURCE_DATE_EPOCH="$SOURCE_DATE_EPOCH" chroot "$tools" "$@"; }
@@ -14,14 +14,14 @@ make_kernel() {
     [ -d "$work/kernel/usr/lib/modules" ] || { mkdir -p "$work/kernel/usr/lib" && mv "$work/kernel/lib/modules" "$work/kernel/usr/lib/"; }
     [ -e "$work/kernel/lib" ] || ln -s usr/lib "$work/kernel/lib"
     kernel_version=$(ls "$work/kernel/usr/lib/modules")
-    in_tools depmod -b /work/kernel "$kernel_version"
+    in_tools depmod -b /making/kernel "$kernel_version"
 }
 
 # modules_of FILE: the modules that a list asks for and what they need, as paths below the kernel's folder, in the order of loading.
 modules_of() {
     local name
     while read -r name; do
-        in_tools modprobe -d /work/kernel -S "$kernel_version" --show-depends "$name" 2>/dev/null ||
+        in_tools modprobe -d /making/kernel -S "$kernel_version" --show-depends "$name" 2>/dev/null ||
             printf 'missing %s\n' "$name"
     done < <(listed "$1") | awk -v list="${1##*/}" '
         /^insmod / { path = $2; sub(/^.*\/lib\/modules\//, "", path); if (!seen[path]++) print path }
@@ -42,7 +42,7 @@ make_tree() {
     rm -rf "${tree:?}/etc/vestibule"/* "$tree/etc/systemd/system"/*.wants
     put "$root/config/image/overlay"
     # What a debugger would need stays with the build.
-    in_tools strip /work/root/usr/local/bin/vestibule
+    in_tools strip /making/root/usr/local/bin/vestibule
     install -D -m 644 "$root/config/image/README.md" "$tree/usr/share/vestibule/README.md"
     ln -s ../local/bin/vestibule "$tree/usr/bin/vestibule"
     chroot "$tree" systemd-sysusers 2>/dev/null || fail "the users of the image could not be made"
@@ -72,7 +72,7 @@ make_tree() {
     mkdir -p "$tree/usr/lib/modules"
     printf '%s\n' "$kernel_version"/modules.{builtin,builtin.modinfo,order} | cat - "$work/modules" |
         (cd "$work/kernel/usr/lib/modules" && xargs cp --parents -t "$tree/usr/lib/modules/")
-    in_tools depmod -b /work/root "$kernel_version"
+    in_tools depmod -b /making/root "$kernel_version"
 
     # What an administrator sets lies in the config partition, which is mounted at /etc/vestibule.
     ln -sfn vestibule/hostname "$tree/etc/hostname"
@@ -84,7 +84,7 @@ make_tree() {
     sed -i -e '/^PRETTY_NAME=/d' "$tree/usr/lib/os-release"
     printf 'PRETTY_NAME="vestibule %s"\nIMAGE_ID=vestibule\nIMAGE_VERSION=%s\n' "$version" "$version" >>"$tree/usr/lib/os-release"
 
-    in_tools ldconfig -r /work/root
+    in_tools ldconfig -r /making/root
     rm -rf "${tree:?}/var"/*
     # For services that start before /var is mounted over it.
     mkdir -m 1777 "$tree/var/tmp"
@@ -110,7 +110,7 @@ no_missing_library() {
     local name missing=""
     while read -r name; do
         [ -n "$(find "$tree/usr/lib" -name "$name" -print -quit)" ] || missing+=" $name"
-    done < <(in_tools sh -c 'find /work/root/usr -type f -size +1k ! -path "*/modules/*" -exec readelf -dW {} + 2>/dev/null' |
+    done < <(in_tools sh -c 'find /making/root/usr -type f -size +1k ! -path "*/modules/*" -exec readelf -dW {} + 2>/dev/null' |
         sed -n 's/.*(NEEDED).*\[\(.*\)\]/\1/p' | sort -u)
     [ -z "$missing" ] || fail "programs of the image need libraries that config/image/removed names:$missing"
 }
@@ -136,5 +136,5 @@ make_initrd() {
         printf '%s\n' "${path%.xz}" >>"$folder/modules/order"
     done <"$work/modules-initrd"
     find "$folder" -print0 | xargs -0 touch -h -d "@$SOURCE_DATE_EPOCH"
-    in_tools sh -c 'cd /work/initrd && find . -print0 | sort -z | cpio --null --create --format=newc --reproducible --quiet --owner=0:0 | zstd -q -19 -T1 >../initrd.zst'
+    in_tools sh -c 'cd /making/initrd && find . -print0 | sort -z | cpio --null --create --format=newc --reproducible --quiet --owner=0:0 | zstd -q -19 -T1 >../initrd.zst'
 }
