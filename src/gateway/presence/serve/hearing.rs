@@ -145,7 +145,8 @@ impl Serve {
             (self.heard, self.is_partial) = (None, true);
             self.known = Presence::new();
             self.tell(lent);
-            if !self.served.is_empty() {
+            // Who has only to hear that it is over looks no more.
+            if self.notifiers().any(|notifier| !notifier.is_closing()) {
                 match self.consent {
                     Some(Consent::Given) => self.probe(lent),
                     Some(Consent::Asked) | None => self.ask(lent),

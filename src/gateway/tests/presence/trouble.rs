@@ -3,6 +3,7 @@
 use super::serve::seen;
 use super::watch::seeing;
 use super::*;
+use crate::policy::Style;
 
 /// Gives back every stanza that waits to be written.
 fn returned(world: &mut World) {
@@ -23,6 +24,18 @@ fn unreached(world: &mut World) {
             .handle(world.now, Input::Returned { token, trouble });
         world.act();
     }
+}
+
+#[test]
+fn who_has_said_no_is_not_asked_again_because_a_block_is_lifted() {
+    let mut world = seen();
+    world.is_well = false;
+    world.x("unsubscribed");
+    unreached(&mut world);
+    world.reload(Setting::blocking(ALICE, Style::Polite));
+    world.pass(60);
+    let said = world.reload(Setting::default()) + &world.pass(60);
+    assert!(!said.contains("X: subscribe"), "{said}");
 }
 
 #[test]
