@@ -420,7 +420,8 @@ impl Watch {
     }
 
     fn forbid(&mut self, lent: &mut Lent<'_>) {
-        if self.stage == Stage::Forbidden {
+        // What is being given up nobody wants back when it is allowed again.
+        if matches!(self.stage, Stage::Forbidden | Stage::Leaving) {
             return;
         }
         self.stage = Stage::Forbidden;

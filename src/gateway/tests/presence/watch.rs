@@ -443,3 +443,14 @@ fn who_is_there_when_it_is_allowed_again_has_another_at_once() {
     );
     assert_eq!(world.x(""), "S> SUBSCRIBE 3600");
 }
+
+#[test]
+fn what_was_given_up_does_not_come_back_because_it_was_denied_meanwhile() {
+    let mut world = seeing();
+    assert!(world.x("unsubscribe").contains("S> SUBSCRIBE 0 in its dialog"));
+    assert_eq!(world.reload(deny()), "");
+    assert_eq!(world.reload(Setting::default()), "");
+    assert_eq!(world.pass(5), "", "nobody wants it");
+    assert!(world.told("terminated;reason=timeout", "").contains("S< 200"));
+    assert_eq!(world.listed(), "");
+}

@@ -117,12 +117,12 @@ impl World {
         self.unpolled(pair, &was.call);
         if was.is_notify {
             self.blur(pair, true);
-            // Of what nobody answers nobody knows that it was lost.
+            // What was over is over, and of what nobody answers nobody knows that it was lost.
             let is_known = self.kind_of(self.pairs[pair].alice) != PeerKind::Microsoft;
             let is_dropped = is_known && self.chance.percent(75);
             self.pairs[pair]
                 .notifying
-                .retain(|at| is_known || !at.is_ending || at.call != was.call);
+                .retain(|at| !at.is_ending || at.call != was.call);
             if let Some(notifying) = self.pairs[pair]
                 .notifying
                 .iter_mut()
