@@ -276,15 +276,22 @@ impl Initiating {
     }
 
     fn judge(&mut self, answer: CertificateAnswer) {
-        match (answer, self.settings.certificate) {
-            (CertificateAnswer::Unproven, ClientCertificate::Required) => {
+        match answer {
+            CertificateAnswer::Unproven if self.needs_certificate() => {
                 self.refuse(StreamRefusal::CertificateUnproven);
             }
-            (CertificateAnswer::Proven, _)
-            | (CertificateAnswer::Unproven, ClientCertificate::NotRequired) => {
-                self.open(Channel::Tls);
-            }
+            CertificateAnswer::Proven | CertificateAnswer::Unproven => self.open(Channel::Tls),
         }
+    }
+
+    /// Whether nothing but the certificate can say whose server it is: no stanza goes to a stranger, whatever he offers.
+    fn needs_certificate(&self) -> bool {
+        let is_dialled = match &self.purpose {
+            Purpose::Stanzas { .. } => self.settings.allow_dialback(Encrypted::Yes),
+            // Asking about a key is dialback, and nothing else is said.
+            Purpose::Verify { .. } => true,
+        };
+        self.settings.certificate == ClientCertificate::Required || !is_dialled
     }
 
     /// The peer's header.

@@ -51,7 +51,7 @@ pub enum Dialback {
 pub enum ClientCertificate {
     /// It must, or the stream is refused.
     Required,
-    /// Encryption without identity will do, and dialback proves the domain.
+    /// Encryption without identity will do where dialback proves the domain; without dialback it must all the same.
     NotRequired,
 }
 

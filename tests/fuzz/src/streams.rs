@@ -36,6 +36,8 @@ pub struct Witness {
     pub handshake: bool,
     /// Whether the terms allow nothing but negotiation before TLS.
     pub must_encrypt: bool,
+    /// Whether the terms have dialback in the place of the peer's certificate, whichever way we prove ourselves.
+    pub may_be_stranger: bool,
     /// Domains that a certificate proved within TLS.
     pub certified: Vec<Domain>,
     /// Pairs, peer first, whose dialback key was confirmed.
@@ -90,6 +92,7 @@ impl Witness {
             encrypted,
             handshake: false,
             must_encrypt: false,
+            may_be_stranger: false,
             certified: Vec::new(),
             confirmed: Vec::new(),
             proven: Vec::new(),
@@ -203,7 +206,10 @@ impl Witness {
         match &event {
             Event::Authenticated { local, remote, method } => {
                 match method {
-                    Method::External => assert!(self.encrypted && !self.certified.is_empty(), "no certificate"),
+                    Method::External => assert!(
+                        self.encrypted && (self.may_be_stranger || !self.certified.is_empty()),
+                        "no certificate"
+                    ),
                     Method::Dialback | Method::Handshake => {}
                 }
                 if let Machine::Receiving(_) = self.machine {

@@ -6,7 +6,9 @@ use vestibule::choices::Choices;
 use vestibule::domain::Domain;
 use vestibule::limits::Limits;
 use vestibule::streams::{Machine, Witness, certificate, play, settings};
-use vestibule::xmpp::stream::{Event, Initiating, Input, Purpose, Start, Tls, TlsFacts};
+use vestibule::xmpp::stream::{
+    ClientCertificate, Dialback, Event, Initiating, Input, Purpose, Sasl, Start, Tls, TlsFacts,
+};
 use vestibule::xmpp::{DialbackSecret, Jid, Stanza, ns, stanza};
 
 pub fn run(data: &[u8]) {
@@ -39,6 +41,8 @@ pub fn run(data: &[u8]) {
     let machine = Initiating::new(now, start, purpose, terms, secret, &Limits::default());
     let mut witness = Witness::new(Machine::Initiating(Box::new(machine)), now, encrypted);
     witness.must_encrypt = terms.tls == Tls::Required;
+    let is_dialled = terms.dialback == Dialback::On && (terms.tls, terms.sasl) != (Tls::Required, Sasl::Required);
+    witness.may_be_stranger = is_dialled && terms.certificate == ClientCertificate::NotRequired;
     play(&mut witness, &mut choices, ns::SERVER, |witness, choices| {
         let (from, to) = (choices.domain(), choices.domain());
         let stanza = Stanza::new(

@@ -528,6 +528,21 @@ fn section_6_3_4_a_certificate_that_is_required_has_no_substitute() {
     let mut there = initiating(Start::Tls(SHOWN), strict, answers);
     assert_eq!(there.refusal(), Some(StreamRefusal::CertificateUnproven));
     assert_eq!(there.said(), "", "not a word to a stranger");
+    for lax in [
+        settings(Tls::Required, Sasl::Optional, Dialback::Off),
+        settings(Tls::Required, Sasl::Required, Dialback::On),
+        settings(Tls::Optional, Sasl::Required, Dialback::Off),
+    ] {
+        let mut there = initiating(Start::Tls(SHOWN), lax, answers);
+        assert_eq!(
+            there.refusal(),
+            Some(StreamRefusal::CertificateUnproven),
+            "where no dialback is in use, it is required all the same"
+        );
+        assert_eq!(there.said(), "");
+    }
+    let dialled = settings(Tls::Required, Sasl::Optional, Dialback::On);
+    assert_eq!(initiating(Start::Tls(SHOWN), dialled, answers).refusal(), None);
 }
 
 #[test]
