@@ -88,21 +88,22 @@ impl<K: TimerKind, const N: usize> Default for TimerTable<K, N> {
 }
 
 /// Exponential back-off with full jitter: the n-th wait is random between half of and the whole of `first * 2^n`,
-/// never over `most`.
+/// never over `most`; both are taken in whole milliseconds, and for at most 49 days.
 #[derive(Debug, Clone)]
 pub struct Backoff {
-    first: Duration,
-    most: Duration,
+    // Whole milliseconds: whoever has a great many of these holds them for long.
+    first: u32,
+    most: u32,
     failures: u32,
 }
 
 impl Backoff {
     /// A back-off that has seen no failure.
     #[must_use]
-    pub const fn new(first: Duration, most: Duration) -> Self {
+    pub fn new(first: Duration, most: Duration) -> Self {
         Self {
-            first,
-            most,
+            first: millis(first),
+            most: millis(most),
             failures: 0,
         }
     }
@@ -113,15 +114,15 @@ impl Backoff {
             .first
             .saturating_mul(1_u32.checked_shl(self.failures).unwrap_or(u32::MAX));
         self.failures = self.failures.saturating_add(1);
-        let ceiling = doubled.min(self.most);
+        let ceiling = Duration::from_millis(u64::from(doubled.min(self.most)));
         let half = ceiling.mul_f64(0.5);
         let spread = half.mul_f64(f64::from(random) / f64::from(u32::MAX));
         half.saturating_add(spread)
     }
 
     /// Another longest wait, from the next failure on.
-    pub const fn set_longest(&mut self, most: Duration) {
-        self.most = most;
+    pub fn set_longest(&mut self, most: Duration) {
+        self.most = millis(most);
     }
 
     /// Forgets the failures.
@@ -134,6 +135,10 @@ impl Backoff {
     pub const fn failures(&self) -> u32 {
         self.failures
     }
+}
+
+fn millis(time: Duration) -> u32 {
+    u32::try_from(time.as_millis()).unwrap_or(u32::MAX)
 }
 
 #[cfg(test)]

@@ -88,7 +88,7 @@ fn shuffle<T: Weighted>(mut group: Vec<T>, ordered: &mut Vec<T>, random: Random<
 impl Watch {
     /// A target that nobody has tried; a failed one is probed after `first`, then after twice that, up to `most`.
     #[must_use]
-    pub const fn new(first: Duration, most: Duration) -> Self {
+    pub fn new(first: Duration, most: Duration) -> Self {
         Self {
             backoff: Backoff::new(first, most),
             probe_at: None,

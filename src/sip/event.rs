@@ -30,6 +30,15 @@ impl Event {
         Ok(Self { package, params })
     }
 
+    /// The package of presence (RFC 3856 §6.1).
+    #[must_use]
+    pub fn presence() -> Self {
+        Self {
+            package: "presence".to_owned(),
+            params: Params::default(),
+        }
+    }
+
     /// Reads the value of the header field.
     ///
     /// # Errors

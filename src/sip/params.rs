@@ -13,11 +13,11 @@ use super::lex::{self, Cursor};
 
 /// Parameters after a header value: `token [= token | host | quoted-string]` (RFC 3261 §25.1 `generic-param`).
 #[derive(Clone, PartialEq, Eq, Hash, Default)]
-pub struct Params(String);
+pub struct Params(Box<str>);
 
 /// Parameters of a SIP URI: `pname [= pvalue]`, with `%HH` escapes kept as written (RFC 3261 §19.1.1).
 #[derive(Clone, PartialEq, Eq, Hash, Default)]
-pub struct UriParams(String);
+pub struct UriParams(Box<str>);
 
 impl Params {
     /// Reads `;name=value` as often as it comes; blanks may stand around `;` and `=`.
@@ -48,7 +48,7 @@ impl Params {
             }
         }
         check_unique(&text, count)?;
-        Ok(Self(text))
+        Ok(Self(text.into()))
     }
 
     /// The value as written (a quoted string with its quotes); `None` where the parameter is absent or has none.
@@ -137,7 +137,7 @@ impl UriParams {
         } else {
             check_unique(text, count)?;
         }
-        Ok(Self(text.to_owned()))
+        Ok(Self(text.into()))
     }
 
     /// The value as written, escapes not decoded; `None` where the parameter is absent or has none.
@@ -292,7 +292,7 @@ fn find<'a>(text: &'a str, name: &str, same: impl Fn(&str, &str) -> bool) -> Opt
         .map(|(_, value)| value)
 }
 
-fn put(text: &mut String, name: &str, value: Option<&str>, same: impl Fn(&str, &str) -> bool) {
+fn put(text: &mut Box<str>, name: &str, value: Option<&str>, same: impl Fn(&str, &str) -> bool) {
     if find(text, name, &same).is_some() {
         *text = rebuild(pairs(text).map(|(known, old)| {
             if same(known, name) {
@@ -302,16 +302,23 @@ fn put(text: &mut String, name: &str, value: Option<&str>, same: impl Fn(&str, &
             }
         }));
     } else {
-        append(text, name, value);
+        let more = name
+            .len()
+            .saturating_add(value.map_or(0, str::len))
+            .saturating_add(2);
+        let mut longer = String::with_capacity(text.len().saturating_add(more));
+        longer.push_str(text);
+        append(&mut longer, name, value);
+        *text = longer.into();
     }
 }
 
-fn rebuild<'a>(pairs: impl Iterator<Item = (&'a str, Option<&'a str>)>) -> String {
+fn rebuild<'a>(pairs: impl Iterator<Item = (&'a str, Option<&'a str>)>) -> Box<str> {
     let mut text = String::new();
     for (name, value) in pairs {
         append(&mut text, name, value);
     }
-    text
+    text.into()
 }
 
 fn append(text: &mut String, name: &str, value: Option<&str>) {

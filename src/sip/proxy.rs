@@ -20,6 +20,8 @@ pub use hygiene::Inner;
 pub use terms::{Bodies, NotAllowed, Sessions, Terms};
 pub use veil::{Unsealed, Veil};
 
+use std::sync::Arc;
+
 use super::{
     CallId, Contact, Flaw, Host, Method, NameAddr, Request, Response, RouteHop, RouteSet, Scheme, SipUri,
     Transport, Uri, Via,
@@ -39,9 +41,9 @@ pub struct Proxy {
 /// Where one side reaches us.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Face {
-    transport: Transport,
-    host: Host,
     port: Option<u16>,
+    /// Transport and host, as what is kept for long shares them.
+    via: Arc<Via>,
 }
 
 /// The two ends of what passes: one of our users, and the foreign domain.
@@ -105,24 +107,29 @@ pub enum NotPassed {
 impl Face {
     /// The host is what peers or nodes find us by; no port is the default one of the transport.
     #[must_use]
-    pub const fn new(transport: Transport, host: Host, port: Option<u16>) -> Self {
+    pub fn new(transport: Transport, host: Host, port: Option<u16>) -> Self {
         Self {
-            transport,
-            host,
             port,
+            via: Arc::new(Via::unsent(transport, host)),
         }
     }
 
     /// What carries SIP there.
     #[must_use]
-    pub const fn transport(&self) -> &Transport {
-        &self.transport
+    pub fn transport(&self) -> &Transport {
+        self.via.transport()
     }
 
     /// The host.
     #[must_use]
-    pub const fn host(&self) -> &Host {
-        &self.host
+    pub fn host(&self) -> &Host {
+        self.via.host()
+    }
+
+    /// Our hop in a request that goes out there ([`Via::unsent`]).
+    #[must_use]
+    pub const fn via(&self) -> &Arc<Via> {
+        &self.via
     }
 
     /// The address of a user here; `user` is escaped already.
@@ -134,12 +141,12 @@ impl Face {
     }
 
     fn address(&self, scheme: Scheme, user: &str) -> Result<SipUri, Flaw> {
-        let uri = SipUri::new(scheme, self.host.clone())
+        let uri = SipUri::new(scheme, self.host().clone())
             .with_escaped_user(user)?
             .with_port(self.port.unwrap_or_default());
         //= rfc3261#26.2.2
         //# The use of "transport=tls" has consequently been deprecated
-        Ok(match self.transport {
+        Ok(match self.transport() {
             Transport::Tls if scheme == Scheme::Sips => uri,
             Transport::Tls => uri.with_param("transport", Some("tls")),
             Transport::Tcp => uri.with_param("transport", Some("tcp")),
@@ -153,7 +160,7 @@ impl Face {
 
     /// Whether a URI leads here. The port is not looked at: whoever writes our name means us.
     fn is(&self, uri: &Uri) -> bool {
-        uri.sip().is_some_and(|uri| *uri.host() == self.host)
+        uri.sip().is_some_and(|uri| uri.host() == self.host())
     }
 }
 
@@ -280,15 +287,15 @@ impl Proxy {
 
     /// The host that outside stands for all that is inside.
     #[must_use]
-    pub const fn public_host(&self) -> &Host {
-        &self.outside.host
+    pub fn public_host(&self) -> &Host {
+        self.outside.host()
     }
 
     /// Whether both sides have a face that is reached by TLS.
     #[must_use]
     pub fn is_reached_by_tls(&self) -> bool {
-        self.outside.transport == Transport::Tls
-            && self.inside.iter().any(|face| face.transport == Transport::Tls)
+        *self.outside.transport() == Transport::Tls
+            && self.inside.iter().any(|face| *face.transport() == Transport::Tls)
     }
 
     /// What may not be named outside.
@@ -300,7 +307,7 @@ impl Proxy {
     fn face(&self, over: &Transport) -> &Face {
         self.inside
             .iter()
-            .find(|face| face.transport == *over)
+            .find(|face| face.transport() == over)
             .or_else(|| self.inside.first())
             .unwrap_or(&self.outside)
     }

@@ -145,7 +145,9 @@ impl RouteHop {
 }
 
 impl From<Vec<RouteHop>> for RouteSet {
-    fn from(hops: Vec<RouteHop>) -> Self {
+    fn from(mut hops: Vec<RouteHop>) -> Self {
+        // Mostly there is one, and a dialog holds it for long.
+        hops.shrink_to_fit();
         Self(hops)
     }
 }

@@ -20,7 +20,8 @@ pub use notifier::{
 };
 pub use notify::{Authorisation, Ending};
 pub use subscriber::{
-    Attempt, Lapse, Subscriber, SubscriberInput, SubscriberOutput, SubscriberOver, SubscriberTerms,
+    Attempt, Lapse, Subscriber, SubscriberInput, SubscriberManner, SubscriberOutput, SubscriberOver,
+    SubscriberTerms,
 };
 
 use super::{Event, Method, Response, SubscriptionState};

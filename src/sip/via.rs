@@ -79,6 +79,18 @@ impl Via {
         })
     }
 
+    /// Our hop in a request that is not on its way yet: whoever sends it puts one with a branch in its place.
+    #[must_use]
+    pub fn unsent(transport: Transport, host: Host) -> Self {
+        Self {
+            protocol: None,
+            transport,
+            host,
+            port: None,
+            params: Params::default(),
+        }
+    }
+
     /// Reads one value.
     ///
     /// # Errors

@@ -41,7 +41,7 @@ pub(in crate::gateway) enum Word {
     /// He does not look any more.
     Unavailable,
     /// One of his devices, as it is now; to that device of the other user alone, where one is named.
-    Device(Box<Device>, Option<Jid>),
+    Device(Box<Device>, Option<Box<Jid>>),
 }
 
 /// What a machine is lent while it handles something.

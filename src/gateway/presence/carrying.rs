@@ -35,9 +35,9 @@ impl<O> Gateway<O> {
         let Some(key) = presence.table.get(pair).map(|(key, _)| Arc::clone(key)) else {
             return;
         };
-        let (border, limits) = (presence.border.clone(), Arc::clone(&presence.limits));
+        let (border, manners) = (presence.border.clone(), Arc::clone(&presence.manners));
         let spelling = self.spellings.of(pair).cloned();
-        let grounds = Grounds::new(border.as_deref(), &key, &limits, spelling.as_ref());
+        let grounds = Grounds::new(border.as_deref(), &key, &manners, spelling.as_ref());
         let mut acts = Vec::new();
         let Some(relation) = presence.table.get_mut(pair) else {
             return;
@@ -49,7 +49,7 @@ impl<O> Gateway<O> {
             names: &mut self.names,
             acts: &mut acts,
             terms: &grounds,
-            pause: limits.pause,
+            pause: presence.limits.pause,
             answers_probes: serve.and_then(Serve::consent) == Some(Consent::Given),
             would_refuse_probes: serve.and_then(Serve::consent) == Some(Consent::Asked),
         };
@@ -265,7 +265,7 @@ impl<O> Gateway<O> {
                     "" => pair.sip.clone(),
                     name => pair.sip.with_resource(name).unwrap_or_else(|_| pair.sip.clone()),
                 };
-                let to = to.clone().unwrap_or_else(|| pair.xmpp.clone());
+                let to = to.as_deref().unwrap_or(&pair.xmpp).clone();
                 let manner = grounds.manner();
                 return Some(xmpp::to_stanza(device, manner, from, to));
             }
@@ -286,6 +286,7 @@ impl<O> Gateway<O> {
             self.presence.arriving.pop_front();
             self.presence.arrived(token);
         }
+        self.presence.give_room_back();
         for _ in 0..TURN {
             let Some(pair) = self.presence.table.due(now) else {
                 break;

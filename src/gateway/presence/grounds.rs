@@ -1,7 +1,7 @@
 //! What the configuration says of two users, asked for when something is done between them and never kept.
 
 use std::cell::OnceCell;
-use std::sync::{Arc, LazyLock};
+use std::sync::Arc;
 
 use super::act::Terms;
 use crate::gateway::border::Border;
@@ -13,31 +13,41 @@ use crate::interwork::presence::{Presence, document, pidf};
 use crate::interwork::profile::PeerKind;
 use crate::limits::PresenceLimits;
 use crate::mime::MediaType;
-use crate::sip::subscription::{Attempt, Content, Entity, NotifierManner, NotifierTerms, SubscriberTerms};
+use crate::sip::subscription::{
+    Attempt, Content, Entity, NotifierManner, NotifierTerms, SubscriberManner, SubscriberTerms,
+};
 use crate::sip::transaction::Timers;
-use crate::sip::{CallId, Event, NameAddr, Scheme, SipUri, Uri, Via};
+use crate::sip::{CallId, Event, NameAddr, Scheme, SipUri, Uri};
 
 /// The configuration, as it concerns one pair.
 pub(super) struct Grounds<'g> {
     border: Option<&'g Border>,
     pair: &'g Pair,
-    limits: &'g PresenceLimits,
+    manners: &'g Manners,
     /// How the user of SIP writes his address, where that differs.
     spelling: Option<&'g SipUri>,
     footing: OnceCell<Result<Footing, Unfounded>>,
+}
+
+/// What all subscriptions of a kind keep to, held once for them.
+#[derive(Debug)]
+pub(super) struct Manners {
+    serving: Arc<NotifierManner>,
+    simple: Arc<SubscriberManner>,
+    microsoft: Arc<SubscriberManner>,
 }
 
 impl<'g> Grounds<'g> {
     pub(super) const fn new(
         border: Option<&'g Border>,
         pair: &'g Pair,
-        limits: &'g PresenceLimits,
+        manners: &'g Manners,
         spelling: Option<&'g SipUri>,
     ) -> Self {
         Self {
             border,
             pair,
-            limits,
+            manners,
             spelling,
             footing: OnceCell::new(),
         }
@@ -80,16 +90,9 @@ impl<'g> Grounds<'g> {
             tag: tag.into(),
             contact: contact(&face, &own).ok()?,
             package: PACKAGE.into(),
-            over: face.transport().clone(),
-            manner: NotifierManner {
-                usual: self.limits.expires,
-                least: self.limits.least,
-                most: self.limits.most,
-                pause: self.limits.pause,
-                random,
-                via: Via::new(face.transport().clone(), face.host().clone(), None, BRANCH).ok()?,
-                timers: Timers::default(),
-            },
+            via: Arc::clone(face.via()),
+            random,
+            manner: Arc::clone(&self.manners.serving),
         })
     }
 }
@@ -98,14 +101,13 @@ impl Terms for Grounds<'_> {
     fn subscriber(&self) -> Option<SubscriberTerms> {
         let footing = self.footing().ok()?;
         self.addresses()?;
-        let face = &footing.peer.face;
+        let manner = match footing.peer.profile.kind() {
+            PeerKind::Microsoft => &self.manners.microsoft,
+            PeerKind::Simple | PeerKind::Aol => &self.manners.simple,
+        };
         Some(SubscriberTerms {
-            event: Event::new(PACKAGE).ok()?,
-            accept: accepted(footing.peer.profile.kind()),
-            expires: self.limits.expires,
-            via: Via::new(face.transport().clone(), face.host().clone(), None, BRANCH).ok()?,
-            over: face.transport().clone(),
-            timers: Timers::default(),
+            via: Arc::clone(footing.peer.face.via()),
+            manner: Arc::clone(manner),
         })
     }
 
@@ -148,20 +150,31 @@ impl Terms for Grounds<'_> {
     }
 }
 
-/// The documents that a kind of peer is told that we read.
-fn accepted(kind: PeerKind) -> Arc<[MediaType]> {
-    let types = match kind {
-        PeerKind::Microsoft => &MICROSOFT,
-        PeerKind::Simple | PeerKind::Aol => &SIMPLE,
-    };
-    Arc::clone(types)
+impl Manners {
+    pub(super) fn new(limits: &PresenceLimits) -> Self {
+        let timers = Timers::default();
+        let watching = |kind| SubscriberManner {
+            event: Event::presence(),
+            accept: read_of(kind),
+            expires: limits.expires,
+            timers,
+        };
+        Self {
+            serving: Arc::new(NotifierManner {
+                usual: limits.expires,
+                least: limits.least,
+                most: limits.most,
+                pause: limits.pause,
+                timers,
+            }),
+            simple: Arc::new(watching(PeerKind::Simple)),
+            microsoft: Arc::new(watching(PeerKind::Microsoft)),
+        }
+    }
 }
 
-/// Every subscription to such a peer shares one list.
-static SIMPLE: LazyLock<Arc<[MediaType]>> = LazyLock::new(|| read_of(PeerKind::Simple));
-static MICROSOFT: LazyLock<Arc<[MediaType]>> = LazyLock::new(|| read_of(PeerKind::Microsoft));
-
-fn read_of(kind: PeerKind) -> Arc<[MediaType]> {
+/// The documents that a kind of peer is told that we read.
+fn read_of(kind: PeerKind) -> Box<[MediaType]> {
     let read = document::TYPES.iter().filter(|_| kind == PeerKind::Microsoft);
     let simple = document::TYPES
         .iter()
@@ -170,6 +183,3 @@ fn read_of(kind: PeerKind) -> Arc<[MediaType]> {
         .filter_map(|(name, subtype)| MediaType::parse(&format!("{name}/{subtype}")).ok())
         .collect()
 }
-
-/// Whoever sends the request writes its own.
-const BRANCH: &str = "z9hG4bKpresence";

@@ -38,6 +38,7 @@ pub use record::{
 pub use tally::{Fate, Saying, Tally};
 
 use act::Word;
+use grounds::Manners;
 use keeping::Calendar;
 use reaching::{Down, Heard, Way};
 pub(super) use returning::Of;
@@ -56,7 +57,9 @@ use crate::sip::CallId;
 /// The presence of a shard. `O` is where the answer to a request goes.
 #[derive(Debug)]
 pub(super) struct Presences<O> {
-    limits: Arc<PresenceLimits>,
+    limits: PresenceLimits,
+    /// What all subscriptions have in common.
+    manners: Arc<Manners>,
     border: Option<Arc<Border>>,
     /// How often it was replaced.
     generation: u32,
@@ -97,8 +100,8 @@ pub(super) struct Presences<O> {
 struct Sent {
     pair: Arc<Pair>,
     what: What,
-    /// The stream that it was written on, and when it is taken to have arrived.
-    written: Option<(u64, Instant)>,
+    /// The stream that it was written on.
+    written: Option<u64>,
 }
 
 #[derive(Debug)]
@@ -119,8 +122,9 @@ enum Settling<O> {
 
 impl<O> Presences<O> {
     pub(super) fn new(limits: &GatewayLimits) -> Self {
-        let limits = Arc::new(limits.presence.clone());
+        let limits = limits.presence.clone();
         Self {
+            manners: Arc::new(Manners::new(&limits)),
             table: Table::new(limits.relations),
             turns: Bucket::new(Rate::per_second(limits.changes)),
             limits,
@@ -143,6 +147,17 @@ impl<O> Presences<O> {
             down: BTreeMap::new(),
             heard: HashMap::new(),
             restoring: None,
+        }
+    }
+
+    /// What a crowd took of room while it came is not kept once that is over.
+    fn give_room_back(&mut self) {
+        let (sent, arriving) = (&mut self.sent, &mut self.arriving);
+        if sent.capacity() > ROOM && sent.len() < sent.capacity() / 8 {
+            sent.shrink_to(ROOM);
+        }
+        if arriving.capacity() > ROOM && arriving.len() < arriving.capacity() / 8 {
+            arriving.shrink_to(ROOM);
         }
     }
 
@@ -226,3 +241,6 @@ impl<O> Presences<O> {
         .min()
     }
 }
+
+/// So many things under way have room without asking for it.
+const ROOM: usize = 1_024;

@@ -111,12 +111,12 @@ impl<O> Gateway<O> {
     fn restore_one(&mut self, now: Instant, pair: &Pair, record: Record, calendar: Calendar) {
         let turn = turn(self.presence.table.len(), self.names.random());
         let resume = after(now, turn);
-        let (border, limits) = (self.presence.border.clone(), Arc::clone(&self.presence.limits));
+        let (border, manners) = (self.presence.border.clone(), Arc::clone(&self.presence.manners));
         if let Some(target) = record.watch.as_ref().and_then(|watch| watch.target.as_deref()) {
             self.spellings.restore(pair, target);
         }
         let spelling = self.spellings.of(pair).cloned();
-        let grounds = Grounds::new(border.as_deref(), pair, &limits, spelling.as_ref());
+        let grounds = Grounds::new(border.as_deref(), pair, &manners, spelling.as_ref());
         let has_ended = record.watch.as_ref().is_some_and(|watch| watch.has_ended);
         let watch = record.watch.filter(|_| !has_ended).map(|watch| {
             let random = self.names.random();
@@ -179,7 +179,7 @@ impl<O> Gateway<O> {
                 if farewell.is_some() && left.is_zero() {
                     return None;
                 }
-                let mut notifier = Notifier::resume(now, terms.manner, (dialog, event), authorisation, left);
+                let mut notifier = Notifier::resume(now, terms, (dialog, event), authorisation, left);
                 if let Some(farewell) = farewell {
                     let ending = match farewell {
                         Farewell::Rejected => Ending::Rejected,

@@ -125,7 +125,7 @@ impl<O> Gateway<O> {
         let until = after(now, ARRIVED);
         match self.presence.sent.get_mut(&token) {
             Some(sent) => {
-                sent.written = Some((epoch, until));
+                sent.written = Some(epoch);
                 let pair = Arc::clone(&sent.pair);
                 self.presence.arriving.push_back((until, token));
                 self.way_is_open(now, || Way::to_xmpp(&pair));
@@ -150,7 +150,7 @@ impl<O> Gateway<O> {
             return;
         };
         let is_lost = |sent: &Sent| {
-            sent.written.is_some_and(|(on, _)| on == epoch)
+            sent.written == Some(epoch)
                 && sent.pair.sip.domain() == local
                 && sent.pair.xmpp.domain() == remote
         };

@@ -338,6 +338,8 @@ impl Serve {
 
     fn push(&mut self, notifier: Notifier) {
         self.count = self.count.wrapping_add(1);
+        // Mostly it is the only one, and a large one.
+        self.served.reserve_exact(1);
         self.served.push(Served {
             number: self.count,
             notifier,

@@ -53,7 +53,7 @@ pub(in crate::gateway) struct Relation {
 #[derive(Debug)]
 pub(in crate::gateway) struct Table {
     most: usize,
-    relations: HashMap<Arc<Pair>, Relation>,
+    relations: HashMap<Arc<Pair>, Box<Relation>>,
     /// The same in their order, for who lists them.
     order: BTreeSet<Arc<Pair>>,
     times: BTreeSet<(Instant, Arc<Pair>)>,
@@ -124,11 +124,13 @@ impl Table {
 
     /// The key and the relation of a pair.
     pub(super) fn get(&self, pair: &Pair) -> Option<(&Arc<Pair>, &Relation)> {
-        self.relations.get_key_value(pair)
+        self.relations
+            .get_key_value(pair)
+            .map(|(key, relation)| (key, &**relation))
     }
 
     pub(super) fn get_mut(&mut self, pair: &Pair) -> Option<&mut Relation> {
-        self.relations.get_mut(pair)
+        self.relations.get_mut(pair).map(|relation| &mut **relation)
     }
 
     /// All of them in their order, from the first after `after` on.
@@ -136,7 +138,7 @@ impl Table {
         let from = after.map_or(Bound::Unbounded, Bound::Excluded);
         self.order
             .range::<Pair, _>((from, Bound::Unbounded))
-            .filter_map(|pair| self.relations.get_key_value(pair))
+            .filter_map(|pair| self.get(pair))
     }
 
     /// Makes one where there is none; `false` where there is no room. One domain outside leaves half of it to others.
@@ -156,7 +158,7 @@ impl Table {
         };
         let key = Arc::new(pair.clone());
         self.order.insert(Arc::clone(&key));
-        self.relations.insert(key, relation);
+        self.relations.insert(key, Box::new(relation));
         true
     }
 
@@ -239,7 +241,7 @@ impl Table {
         }
     }
 
-    pub(super) fn remove(&mut self, pair: &Pair) -> Option<Relation> {
+    pub(super) fn remove(&mut self, pair: &Pair) -> Option<Box<Relation>> {
         let (key, relation) = self.relations.remove_entry(pair)?;
         self.order.remove(&key);
         self.tally.moved(relation.counted, States::default());

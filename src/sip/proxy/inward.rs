@@ -153,7 +153,7 @@ impl Proxy {
 
     fn open_call_id(&self, call_id: &CallId) -> Option<CallId> {
         let (sealed, host) = call_id.as_str().split_once('@')?;
-        let ours = self.outside.host.to_string();
+        let ours = self.outside.host().to_string();
         if !host.eq_ignore_ascii_case(&ours) {
             return None;
         }

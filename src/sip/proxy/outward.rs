@@ -72,6 +72,6 @@ impl Proxy {
 
     fn hide_call_id(&self, call_id: &CallId) -> Result<CallId, NotPassed> {
         let sealed = self.veil.seal(Purpose::CallId, call_id.as_str())?;
-        Ok(CallId::parse(&format!("{sealed}@{}", self.outside.host))?)
+        Ok(CallId::parse(&format!("{sealed}@{}", self.outside.host()))?)
     }
 }

@@ -8,6 +8,7 @@ mod refused;
 mod send;
 
 use std::collections::VecDeque;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::entity::{Condition, EntityTag};
@@ -17,7 +18,7 @@ use crate::clock::{Backoff, TimerKind, TimerTable};
 use crate::limits::{LONGEST_SUBSCRIPTION, SUBSCRIPTION_PAUSE};
 use crate::sip::dialog::{Dialog, Received};
 use crate::sip::transaction::{Failure, Timers};
-use crate::sip::{Event, Method, NameAddr, Request, Response, StatusCode, Transport, Via};
+use crate::sip::{Event, Method, NameAddr, Request, Response, StatusCode, Via};
 
 pub use refused::NotAccepted;
 
@@ -30,13 +31,15 @@ pub struct NotifierTerms {
     pub contact: NameAddr,
     /// The event package that is served.
     pub package: Box<str>,
-    /// What carries it.
-    pub over: Transport,
+    /// Our hop, until whoever sends the request writes its own; it says too what carries it.
+    pub via: Arc<Via>,
+    /// Any number, for the jitter of pauses.
+    pub random: u32,
     /// What it keeps to for as long as it lasts.
-    pub manner: NotifierManner,
+    pub manner: Arc<NotifierManner>,
 }
 
-/// What a notifier keeps to.
+/// What a notifier keeps to, with all others of its kind.
 #[derive(Debug, Clone)]
 pub struct NotifierManner {
     /// For how long where the subscriber says nothing.
@@ -47,10 +50,6 @@ pub struct NotifierManner {
     pub most: Duration,
     /// The least time between two notifications of changes.
     pub pause: Duration,
-    /// Any number, for the jitter of pauses.
-    pub random: u32,
-    /// Our hop, until whoever sends the request writes its own.
-    pub via: Via,
     /// The times of the transaction layer.
     pub timers: Timers,
 }
@@ -109,7 +108,9 @@ pub enum NotifierOver {
 /// One subscription of somebody else to a state of ours.
 #[derive(Debug)]
 pub struct Notifier {
-    manner: NotifierManner,
+    via: Arc<Via>,
+    manner: Arc<NotifierManner>,
+    random: u32,
     dialog: Dialog,
     event: Event,
     authorisation: Authorisation,
@@ -188,9 +189,11 @@ impl Notifier {
             .cloned()
             .ok_or(NotAccepted::Event)?;
         let time = time(request, &terms.manner)?;
-        let dialog = Dialog::of_callee(request, &terms.tag, terms.contact, &terms.over)?;
+        let dialog = Dialog::of_callee(request, &terms.tag, terms.contact, terms.via.transport())?;
         let mut this = Self {
+            via: terms.via,
             manner: terms.manner,
+            random: terms.random,
             dialog,
             event,
             authorisation,
@@ -218,7 +221,7 @@ impl Notifier {
     #[must_use]
     pub fn resume(
         now: Instant,
-        manner: NotifierManner,
+        terms: NotifierTerms,
         (dialog, event): (Dialog, Event),
         authorisation: Authorisation,
         left: Duration,
@@ -226,7 +229,9 @@ impl Notifier {
         let mut due = TimerTable::new();
         due.set(Timer::Expiry, now, left.saturating_add(EXPIRY_MARGIN));
         Self {
-            manner,
+            via: terms.via,
+            manner: terms.manner,
+            random: terms.random,
             dialog,
             event,
             authorisation,

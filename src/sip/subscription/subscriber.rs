@@ -13,9 +13,7 @@ use crate::limits::{LONGEST_SUBSCRIPTION, SUBSCRIPTION_PAUSE};
 use crate::mime::MediaType;
 use crate::sip::dialog::Dialog;
 use crate::sip::transaction::{Failure, Timers};
-use crate::sip::{
-    CallId, Event, Mandatory, Method, NameAddr, Request, Response, StatusCode, Transport, Uri, Via,
-};
+use crate::sip::{CallId, Event, Mandatory, Method, NameAddr, Request, Response, StatusCode, Uri, Via};
 
 mod failure;
 mod state;
@@ -27,16 +25,21 @@ use tagged::Tagged;
 /// How something is subscribed to.
 #[derive(Debug, Clone)]
 pub struct SubscriberTerms {
+    /// Our hop, until whoever sends the request writes its own; it says too what carries it.
+    pub via: Arc<Via>,
+    /// What it keeps to for as long as it lasts.
+    pub manner: Arc<SubscriberManner>,
+}
+
+/// What a subscriber keeps to, with all others of its kind.
+#[derive(Debug, Clone)]
+pub struct SubscriberManner {
     /// The event package.
     pub event: Event,
     /// Media types that can be read, as in Accept; a notification of another gets 415.
-    pub accept: Arc<[MediaType]>,
+    pub accept: Box<[MediaType]>,
     /// For how long; zero asks for the state once (§4.4.3).
     pub expires: Duration,
-    /// Our hop, until whoever sends the request writes its own.
-    pub via: Via,
-    /// What carries it.
-    pub over: Transport,
     /// The times of the transaction layer.
     pub timers: Timers,
 }
@@ -187,7 +190,7 @@ impl Subscriber {
         let mut outputs = VecDeque::new();
         outputs.push_back(SubscriberOutput::Wanted);
         Self {
-            expires: terms.expires.min(LONGEST_SUBSCRIPTION),
+            expires: terms.manner.expires.min(LONGEST_SUBSCRIPTION),
             terms,
             state: State::Idle,
             wish: Wish::Keep,
@@ -287,7 +290,7 @@ impl Subscriber {
         }
         self.random = attempt.random;
         let mandatory = Mandatory {
-            via: self.terms.via.clone(),
+            via: Via::clone(&self.terms.via),
             from: attempt.from.with_tag(&attempt.tag),
             to: attempt.to,
             call_id: attempt.call_id,
@@ -334,7 +337,7 @@ impl Subscriber {
             self.next = Some(ask);
             return;
         }
-        let via = self.terms.via.clone();
+        let via = Via::clone(&self.terms.via);
         let Some(dialog) = &mut self.dialog else {
             return;
         };
@@ -351,9 +354,9 @@ impl Subscriber {
             Ask::Leave => Duration::ZERO,
         };
         let headers = request.headers_mut();
-        headers.set_event(Some(self.terms.event.clone()));
+        headers.set_event(Some(self.terms.manner.event.clone()));
         headers.set_expires(Some(u32::try_from(expires.as_secs()).unwrap_or(u32::MAX)));
-        let accept: Vec<_> = self.terms.accept.iter().map(ToString::to_string).collect();
+        let accept: Vec<_> = self.terms.manner.accept.iter().map(ToString::to_string).collect();
         if !accept.is_empty() {
             // Media types are written clean, so this cannot fail.
             let _ = headers.push("Accept", &accept.join(", "));
@@ -370,7 +373,7 @@ impl Subscriber {
         }
         self.under_way = Some(UnderWay { number, ask });
         self.due.clear(Timer::Refresh);
-        let patience = self.terms.timers.give_up().saturating_add(MARGIN);
+        let patience = self.terms.manner.timers.give_up().saturating_add(MARGIN);
         self.due.set(Timer::N, now, patience);
         self.outputs.push_back(SubscriberOutput::Send(Box::new(request)));
     }
@@ -475,7 +478,7 @@ impl Subscriber {
             None => notify.response(status, "", None),
         };
         if status == StatusCode::UNSUPPORTED_MEDIA_TYPE {
-            let accept: Vec<_> = self.terms.accept.iter().map(ToString::to_string).collect();
+            let accept: Vec<_> = self.terms.manner.accept.iter().map(ToString::to_string).collect();
             // Media types are written clean, so this cannot fail.
             let _ = response.headers_mut().push("Accept", &accept.join(", "));
         }

@@ -4,17 +4,18 @@
 //! it, says that it has one only where that was told, and answers each NOTIFY once.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use vestibule::choices::Choices;
 use vestibule::mime::MediaType;
 use vestibule::sip::subscription::{
-    Attempt, Authorisation, Content, Ending, Entity, Notifier, NotifierInput, NotifierOutput, NotifierManner, NotifierOver, NotifierTerms, Subscriber, SubscriberInput,
-    SubscriberOutput, SubscriberTerms,
+    Attempt, Authorisation, Content, Ending, Entity, Notifier, NotifierInput, NotifierManner, NotifierOutput, NotifierOver, NotifierTerms, Subscriber, SubscriberInput,
+    SubscriberManner, SubscriberOutput, SubscriberTerms,
 };
 use vestibule::sip::transaction::{Failure, Timers};
 use vestibule::sip::{
-    CallId, Event, Mandatory, Method, NameAddr, Request, Response, StatusCode, SubscriptionState, Transport, Uri, Via,
+    CallId, Event, Mandatory, Method, NameAddr, Request, Response, StatusCode, SubscriptionState, Uri, Via,
 };
 
 pub fn run(data: &[u8]) {
@@ -47,12 +48,13 @@ struct Watching {
 impl Watching {
     fn new(choices: &mut Choices<'_>) -> Self {
         let terms = SubscriberTerms {
-            event: Event::new("presence").expect("an event"),
-            accept: [pidf()].into(),
-            expires: Duration::from_secs(choices.pick(&[3_600, 600, 60, 0, 1, 90_000])),
-            via: via(),
-            over: Transport::Tls,
-            timers: Timers::default(),
+            via: Arc::new(via()),
+            manner: Arc::new(SubscriberManner {
+                event: Event::presence(),
+                accept: [pidf()].into(),
+                expires: Duration::from_secs(choices.pick(&[3_600, 600, 60, 0, 1, 90_000])),
+                timers: Timers::default(),
+            }),
         };
         Self {
             subscriber: Subscriber::new(terms),
@@ -270,16 +272,15 @@ impl Telling {
             tag: "b1".into(),
             contact: address("<sip:edge.example;transport=tls>"),
             package: "presence".into(),
-            over: Transport::Tls,
-            manner: NotifierManner {
+            via: Arc::new(via()),
+            random: u32::from(choices.wide()),
+            manner: Arc::new(NotifierManner {
                 usual: Duration::from_secs(3_600),
                 least: Duration::from_secs(60),
                 most: Duration::from_secs(7_200),
                 pause: Duration::from_secs(5),
-                random: u32::from(choices.wide()),
-                via: via(),
                 timers: Timers::default(),
-            },
+            }),
         };
         let mandatory = Mandatory {
             via: via(),

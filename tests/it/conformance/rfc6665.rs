@@ -7,6 +7,7 @@
     reason = "helpers of tests: what cannot be read fails the test"
 )]
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use proptest::prelude::*;
@@ -14,11 +15,12 @@ use vestibule::limits::SipLimits;
 use vestibule::mime::MediaType;
 use vestibule::sip::subscription::{
     Attempt, Authorisation, Content, Ending, Entity, NotAccepted, Notifier, NotifierInput, NotifierManner,
-    NotifierOutput, NotifierTerms, Subscriber, SubscriberInput, SubscriberOutput, SubscriberTerms,
+    NotifierOutput, NotifierTerms, Subscriber, SubscriberInput, SubscriberManner, SubscriberOutput,
+    SubscriberTerms,
 };
 use vestibule::sip::transaction::{Failure, Timers};
 use vestibule::sip::{
-    CallId, Event, Message, NameAddr, Request, Response, StatusCode, Transport, Uri, Via, parse, write,
+    CallId, Event, Message, NameAddr, Request, Response, StatusCode, Uri, Via, parse, write,
 };
 
 fn address(text: &str) -> NameAddr {
@@ -83,12 +85,13 @@ impl Watcher {
 
     pub(super) fn terms(expires: u64) -> SubscriberTerms {
         SubscriberTerms {
-            event: Event::new("presence").unwrap(),
-            accept: [MediaType::parse("application/pidf+xml").unwrap()].into(),
-            expires: Duration::from_secs(expires),
-            via: via(),
-            over: Transport::Tls,
-            timers: Timers::default(),
+            via: Arc::new(via()),
+            manner: Arc::new(SubscriberManner {
+                event: Event::presence(),
+                accept: [MediaType::parse("application/pidf+xml").unwrap()].into(),
+                expires: Duration::from_secs(expires),
+                timers: Timers::default(),
+            }),
         }
     }
 
@@ -639,16 +642,15 @@ pub(super) fn terms() -> NotifierTerms {
         tag: "n1".into(),
         contact: address("<sip:edge.example;transport=tls>"),
         package: "presence".into(),
-        over: Transport::Tls,
-        manner: NotifierManner {
+        via: Arc::new(via()),
+        random: 0,
+        manner: Arc::new(NotifierManner {
             usual: Duration::from_secs(3_600),
             least: Duration::from_secs(60),
             most: Duration::from_secs(7_200),
             pause: Duration::from_secs(5),
-            random: 0,
-            via: via(),
             timers: Timers::default(),
-        },
+        }),
     }
 }
 

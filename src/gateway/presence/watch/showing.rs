@@ -34,7 +34,10 @@ impl Watch {
             self.settle(lent);
         }
         for device in told(seen) {
-            lent.say(Word::Device(Box::new(device.into_owned()), to.clone()));
+            lent.say(Word::Device(
+                Box::new(device.into_owned()),
+                to.clone().map(Box::new),
+            ));
         }
         if to.is_none() {
             self.remember(lent);

@@ -7,7 +7,7 @@ use crate::limits::NOTIFY_TRIES;
 use crate::sip::dialog::{Damage, damage};
 use crate::sip::subscription::entity::{Condition, EntityTag};
 use crate::sip::transaction::Failure;
-use crate::sip::{Flaw, Method, Request, Response};
+use crate::sip::{Flaw, Method, Request, Response, Via};
 
 impl Notifier {
     /// There is something to tell: now, or when what holds it back is over.
@@ -34,7 +34,7 @@ impl Notifier {
             self.news = News::None;
             return;
         }
-        let via = self.manner.via.clone();
+        let via = Via::clone(&self.via);
         let Ok(request) = self.dialog.request(Method::Notify, via) else {
             return self.end(NotifierOver::Unreachable);
         };
@@ -232,7 +232,7 @@ impl Notifier {
     }
 
     fn later(&mut self, now: Instant, after: Option<Duration>) {
-        let pause = self.backoff.failed(self.manner.random);
+        let pause = self.backoff.failed(self.random);
         let longest = self
             .until
             .map_or_else(Default::default, |until| until.saturating_duration_since(now));

@@ -94,7 +94,7 @@ impl Subscriber {
             let Some(first) = &self.first else {
                 return;
             };
-            let Ok(dialog) = Dialog::of_caller(first, response, &self.terms.over) else {
+            let Ok(dialog) = Dialog::of_caller(first, response, self.terms.via.transport()) else {
                 return;
             };
             self.first = None;
@@ -247,10 +247,10 @@ impl Subscriber {
             return Err(StatusCode::CALL_DOES_NOT_EXIST);
         }
         let event = headers.event().ok_or(StatusCode::BAD_EVENT)?;
-        if event.package() != self.terms.event.package() {
+        if event.package() != self.terms.manner.event.package() {
             return Err(StatusCode::BAD_EVENT);
         }
-        if !is_same_event(event, &self.terms.event) {
+        if !is_same_event(event, &self.terms.manner.event) {
             return Err(StatusCode::CALL_DOES_NOT_EXIST);
         }
         let state = headers.subscription_state().ok_or(StatusCode::BAD_REQUEST)?;
@@ -260,7 +260,7 @@ impl Subscriber {
             }
             None => {
                 let first = self.first.as_ref().ok_or(StatusCode::CALL_DOES_NOT_EXIST)?;
-                let dialog = Dialog::of_subscriber(first, notify, &self.terms.over)
+                let dialog = Dialog::of_subscriber(first, notify, self.terms.via.transport())
                     .map_err(|_| StatusCode::BAD_REQUEST)?;
                 self.first = None;
                 self.dialog = Some(Box::new(dialog));
@@ -274,7 +274,7 @@ impl Subscriber {
     }
 
     fn is_readable(&self, content: &Content) -> bool {
-        let (accept, kind) = (&self.terms.accept, &content.kind);
+        let (accept, kind) = (&self.terms.manner.accept, &content.kind);
         accept.is_empty() || accept.iter().any(|known| known.is(kind.kind(), kind.subtype()))
     }
 
@@ -404,7 +404,7 @@ impl Subscriber {
         }
         let jitter = f64::from(self.random) / f64::from(u32::MAX);
         let share = time.mul_f64(jitter.mul_add(0.1, 0.8));
-        let ahead = time.saturating_sub(self.terms.timers.give_up());
+        let ahead = time.saturating_sub(self.terms.manner.timers.give_up());
         let at = if ahead > time.mul_f64(0.5) {
             share.min(ahead)
         } else {
