@@ -119,11 +119,13 @@ fn served(serve: &Serve, calendar: Calendar) -> Option<ServeRecord> {
         })
     });
     let dialogs: Vec<ServedRecord> = dialogs.collect();
+    let refused_until = serve.refused_until().map(|until| calendar.unix(until));
     // Where nobody was asked there is nothing to remember but that somebody looks.
-    (consent.is_some() || !dialogs.is_empty()).then(|| ServeRecord {
+    (consent.is_some() || !dialogs.is_empty() || refused_until.is_some()).then(|| ServeRecord {
         consent,
         dialogs,
         known: devices(serve.known()),
+        refused_until,
     })
 }
 

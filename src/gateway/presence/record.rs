@@ -67,6 +67,8 @@ pub struct ServeRecord {
     pub dialogs: Vec<ServedRecord>,
     /// What is known of the user of XMPP.
     pub known: Vec<DeviceRecord>,
+    /// Until when the user of XMPP is not asked, because he has said no, in seconds since 1970.
+    pub refused_until: Option<u64>,
 }
 
 /// One subscription of a user of SIP.

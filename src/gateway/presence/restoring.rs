@@ -125,7 +125,10 @@ impl<O> Gateway<O> {
         let serve = record.serve.map(|serve| {
             let notifiers = self.restored_notifiers(now, &serve, &grounds, calendar);
             let known = keeping::presence(&serve.known);
-            Serve::restored(now, serve.consent, notifiers, known, resume)
+            let refused = serve
+                .refused_until
+                .map_or(Duration::ZERO, |until| calendar.until(until));
+            Serve::restored(now, serve.consent, refused, notifiers, known, resume)
         });
         let Some(relation) = self.presence.table.get_mut(pair) else {
             return;

@@ -136,10 +136,11 @@ impl Serve {
         }
     }
 
-    /// What the process before has left, taken up at `resume`.
+    /// What the process before has left, taken up at `resume`. For `refused` from now on the user of XMPP is not asked.
     pub(super) fn restored(
         now: Instant,
         consent: Option<Consent>,
+        refused: Duration,
         notifiers: Vec<Notifier>,
         known: Presence,
         resume: Instant,
@@ -151,6 +152,8 @@ impl Serve {
             consent,
             // He was asked in another life, and is not asked again.
             asked: consent.map(|_| now),
+            // The clock may have been set meanwhile.
+            refused_until: now.checked_add(refused.min(REFUSED)).filter(|at| *at > now),
             visibility: if is_blocked {
                 Visibility::Offline
             } else {
@@ -180,6 +183,11 @@ impl Serve {
             && self.served.is_empty()
             && self.arriving.is_empty()
             && self.refused_until.is_none()
+    }
+
+    /// Until when the user of XMPP is not asked, because he has said no.
+    pub(super) const fn refused_until(&self) -> Option<Instant> {
+        self.refused_until
     }
 
     pub(super) fn notifiers(&self) -> impl Iterator<Item = &Notifier> {

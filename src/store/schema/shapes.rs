@@ -40,6 +40,8 @@ struct Serve<'a> {
     dialogs: Vec<Served<'a>>,
     #[serde(borrow, default, skip_serializing_if = "Vec::is_empty")]
     known: Vec<Device<'a>>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    refused_until: Option<u64>,
 }
 
 #[derive(Debug, Serialize, Deserialize)]
@@ -139,6 +141,7 @@ impl<'a> Entry<'a> {
                 consent: serve.consent.map(Word::of),
                 dialogs: serve.dialogs.iter().map(Served::of).collect(),
                 known: serve.known.iter().map(Device::of).collect(),
+                refused_until: serve.refused_until,
             }),
         }
     }
@@ -158,6 +161,7 @@ impl<'a> Entry<'a> {
                 consent: serve.consent.map(Word::read),
                 dialogs: serve.dialogs.into_iter().map(Served::read).collect(),
                 known: serve.known.into_iter().map(Device::read).collect(),
+                refused_until: serve.refused_until,
             }),
         }
     }

@@ -96,13 +96,17 @@ pub(in crate::store) fn records() -> impl Strategy<Value = Record> {
             until,
             farewell,
         });
-    let serve =
-        (option::of(consent()), vec(served, 0..3), devices()).prop_map(|(consent, dialogs, known)| {
-            ServeRecord {
-                consent,
-                dialogs,
-                known,
-            }
+    let serve = (
+        option::of(consent()),
+        vec(served, 0..3),
+        devices(),
+        option::of(any::<u64>()),
+    )
+        .prop_map(|(consent, dialogs, known, refused_until)| ServeRecord {
+            consent,
+            dialogs,
+            known,
+            refused_until,
         });
     let ends = (text(), text()).prop_map(|(xmpp, sip)| Ends { xmpp, sip });
     (ends, option::of(watch), option::of(serve)).prop_map(|(ends, watch, serve)| Record {
@@ -183,6 +187,7 @@ fn a_value_looks_as_this_version_says() {
             consent: Some(Consent::Asked),
             dialogs: Vec::new(),
             known: Vec::new(),
+            refused_until: None,
         }),
     };
     let value = String::from_utf8(value_of(&record).unwrap()).unwrap();

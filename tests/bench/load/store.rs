@@ -103,6 +103,7 @@ fn record(number: usize, xmpp: &str, sip: &str) -> Record {
             has_ended: false,
         }),
         serve: Some(ServeRecord {
+            refused_until: None,
             consent: Some(Consent::Given),
             dialogs: vec![ServedRecord {
                 dialog: dialog(dialog::Role::Callee, "s"),

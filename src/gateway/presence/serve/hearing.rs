@@ -109,7 +109,7 @@ impl Serve {
         if self.consent.take().is_some() {
             // A watcher who asks again at once would bring the question before him as often as he likes.
             self.refused_until = Some(lent.after(REFUSED));
-            self.why = "the user of XMPP has said no, and is not asked again within an hour";
+            self.why = HAS_SAID_NO;
             lent.keep();
             self.end_all(lent, Ending::Rejected);
         }
@@ -144,6 +144,11 @@ impl Serve {
             // What he said meanwhile did not come in.
             (self.heard, self.is_partial) = (None, true);
             self.known = Presence::new();
+            if self.refused_until.is_some() {
+                // He was served because he was not to know that he is blocked: now he hears what he would have heard.
+                self.why = HAS_SAID_NO;
+                return self.end_all(lent, Ending::Rejected);
+            }
             self.tell(lent);
             // Who has only to hear that it is over looks no more.
             if self.notifiers().any(|notifier| !notifier.is_closing()) {
@@ -162,3 +167,5 @@ impl Serve {
         self.follow(lent, &mut Vec::new());
     }
 }
+
+const HAS_SAID_NO: &str = "the user of XMPP has said no, and is not asked again within an hour";

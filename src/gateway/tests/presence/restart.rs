@@ -188,7 +188,7 @@ fn what_comes_before_the_records_waits_and_too_much_is_turned_away_but_no_decisi
     assert_eq!(world.x("unavailable"), "");
     assert_eq!(world.x("unsubscribed"), "");
     assert_eq!(world.read_records(), "S> NOTIFY terminated;rejected");
-    assert_eq!(world.store.len(), 0);
+    assert_eq!((world.listed().as_str(), world.store.len()), ("Sip refused 0", 1));
 }
 
 #[test]

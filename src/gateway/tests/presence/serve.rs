@@ -35,12 +35,15 @@ fn who_is_refused_is_told_so_and_so_is_who_asks_for_nobody() {
     let mut world = World::new();
     world.ask(3_600, true);
     assert_eq!(world.x("unsubscribed"), "S> NOTIFY terminated;rejected");
-    assert_eq!((world.listed().as_str(), world.store.len()), ("Sip refused 0", 0));
+    assert_eq!((world.listed().as_str(), world.store.len()), ("Sip refused 0", 1));
     assert_eq!(world.ask(3_600, true), "S< 403", "he is not asked at once again");
-    assert_eq!(world.pass(3_599), "");
+    assert_eq!(world.pass(1_799), "");
+    assert_eq!(world.restart(0), "", "nor by another process");
+    assert_eq!(world.listed(), "Sip refused 0");
+    assert_eq!(world.pass(1_799), "");
     assert_eq!(world.ask(3_600, true), "S< 403");
-    world.pass(1);
-    assert_eq!(world.listed(), "");
+    world.pass(2);
+    assert_eq!((world.listed().as_str(), world.store.len()), ("", 0));
     assert_eq!(world.ask(3_600, true), "X: subscribe, S< 200, S> NOTIFY pending");
     for changes_his_mind in ["subscribed", "subscribe"] {
         let mut world = seen();

@@ -36,6 +36,14 @@ fn who_has_said_no_is_not_asked_again_because_a_block_is_lifted() {
     world.pass(60);
     let said = world.reload(Setting::default()) + &world.pass(60);
     assert!(!said.contains("X: subscribe"), "{said}");
+    // Nor where she has asked again meanwhile, and was served what who is blocked is shown.
+    let mut world = seen();
+    world.x("unsubscribed");
+    world.reload(Setting::blocking(ALICE, Style::Polite));
+    assert!(world.ask(3_600, true).contains("S< 200, S> NOTIFY active"));
+    assert_eq!(world.reload(Setting::default()), "S> NOTIFY terminated;rejected");
+    assert_eq!(world.pass(3_600), "");
+    assert_eq!(world.listed(), "");
 }
 
 #[test]
@@ -159,7 +167,7 @@ fn who_has_said_no_is_not_asked_again_though_the_process_is_killed_before_she_he
         "S> NOTIFY terminated;rejected",
         "she would go on to show what she saw"
     );
-    assert_eq!((world.listed().as_str(), world.store.len()), ("", 0));
+    assert_eq!((world.listed().as_str(), world.store.len()), ("Sip refused 0", 1));
     assert_eq!(world.pass(600), "");
     assert_eq!(world.ask(600, false), "S< 481");
     // Though her servers are gone for long.
@@ -175,6 +183,7 @@ fn who_has_said_no_is_not_asked_again_though_the_process_is_killed_before_she_he
     unreached(&mut world);
     world.is_well = true;
     assert_eq!(world.pass(3), "S> NOTIFY terminated;rejected");
+    assert_eq!(world.pass(3_600), "");
     assert_eq!((world.listed().as_str(), world.store.len()), ("", 0));
 }
 

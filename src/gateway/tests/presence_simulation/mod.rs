@@ -49,6 +49,8 @@ struct Between {
     is_asked: bool,
     /// When bob has said no, where nobody has subscribed since.
     denied: Option<u64>,
+    /// Until when bob is not asked, because he has said no, whoever asks.
+    refused_until: u64,
     /// Whether bob may have let alice see at any time, and alice bob.
     ever: (bool, bool),
     /// What each device of bob was told of alice.

@@ -62,8 +62,10 @@ impl World {
             PresenceType::Subscribe => {
                 // A question may have been on its way when he said no.
                 let was_denied = between.denied.is_some_and(|at| self.now - at > 2 * SECOND);
+                // Clocks jump by less than ten minutes of the hour.
+                let is_early = was_denied || self.now < between.refused_until;
                 between.is_asked = true;
-                self.must_of(pair, !was_denied, || "who has said no is asked again".to_owned());
+                self.must_of(pair, !is_early, || "who has said no is asked again".to_owned());
                 self.saw("asked");
                 self.soon(SECOND, 3_000 * SECOND, Event::Decide(pair));
             }
@@ -162,10 +164,13 @@ impl World {
         let is_revoking = between.from && self.chance.percent(10);
         if is_revoking {
             (between.from, between.denied) = (false, Some(self.now));
+            between.refused_until = self.now + 3_000 * SECOND;
             self.saw("revoked");
             self.say(pair, "", PresenceType::Unsubscribed, None);
         } else if !between.to && !between.is_asking {
             between.is_asking = true;
+            // He wants to see her: he may be asked.
+            between.refused_until = 0;
             // Who was turned away may have another chance.
             if between.is_approved == Some(false) && self.chance.percent(50) {
                 between.is_approved = None;
@@ -196,6 +201,7 @@ impl World {
             self.say_states(pair);
         } else {
             self.pairs[pair].denied = Some(self.now);
+            self.pairs[pair].refused_until = self.now + 3_000 * SECOND;
             self.say(pair, "", PresenceType::Unsubscribed, None);
         }
     }
