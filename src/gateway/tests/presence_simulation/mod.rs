@@ -100,6 +100,8 @@ struct World {
     start: Instant,
     now: u64,
     skew: i64,
+    /// Whether it has since the process was started.
+    has_jumped: bool,
     events: BTreeMap<(u64, u64), Event>,
     count: u64,
     gateway: Option<Gateway<u64>>,
@@ -142,6 +144,7 @@ impl World {
             start: Instant::now(),
             now: 0,
             skew: 0,
+            has_jumped: false,
             events: BTreeMap::new(),
             count: 0,
             gateway: None,
@@ -303,6 +306,12 @@ impl World {
             Event::Fault => self.fault(),
             Event::EdgeUp => {
                 self.saw("started");
+                if std::mem::take(&mut self.has_jumped) {
+                    // An hour that the clock says is over is over.
+                    self.pairs
+                        .iter_mut()
+                        .for_each(|between| between.refused_until = 0);
+                }
                 self.start_edge();
             }
             Event::SipUp => {
@@ -365,6 +374,7 @@ impl World {
                 self.saw("jump of the clock");
                 let by = i64::try_from(self.chance.between(0, 200_000)).unwrap();
                 self.skew += by - 100_000;
+                self.has_jumped = true;
             }
             5 if self.regime == Regime::Open => {
                 // In turn, so that few seeds try both.

@@ -62,7 +62,7 @@ impl World {
             PresenceType::Subscribe => {
                 // A question may have been on its way when he said no.
                 let was_denied = between.denied.is_some_and(|at| self.now - at > 2 * SECOND);
-                // Clocks jump by less than ten minutes of the hour.
+                // The hour, as the next process counts it.
                 let is_early = was_denied || self.now < between.refused_until;
                 between.is_asked = true;
                 self.must_of(pair, !is_early, || "who has said no is asked again".to_owned());
