@@ -302,10 +302,8 @@ fn put(text: &mut Box<str>, name: &str, value: Option<&str>, same: impl Fn(&str,
             }
         }));
     } else {
-        let more = name
-            .len()
-            .saturating_add(value.map_or(0, str::len))
-            .saturating_add(2);
+        let of_value = value.map_or(1, |value| value.len().saturating_add(2));
+        let more = name.len().saturating_add(of_value);
         let mut longer = String::with_capacity(text.len().saturating_add(more));
         longer.push_str(text);
         append(&mut longer, name, value);
