@@ -82,7 +82,7 @@ fn watched(watch: &Watch, calendar: Calendar, spelling: Option<&SipUri>) -> Opti
         consent: watch.consent(),
         dialog,
         target: spelling.map(ToString::to_string),
-        shown: watch.shown().map(devices).unwrap_or_default(),
+        shown: devices(&watch.believed()),
         has_ended: false,
     })
 }

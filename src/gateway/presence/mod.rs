@@ -50,6 +50,7 @@ use super::event::{Input, Output};
 use super::hold::Hold;
 use super::pending::Token;
 use crate::domain::Domain;
+use crate::interwork::presence::State;
 use crate::limits::{GatewayLimits, PresenceLimits};
 use crate::policy::rate::{Bucket, Rate};
 use crate::sip::CallId;
@@ -175,6 +176,13 @@ impl<O> Presences<O> {
         let What::Word(word) = sent.what else {
             return true;
         };
+        if let Word::Device(device, None) = &word
+            && device.state() == State::Offline
+            && let Some(relation) = self.table.get_mut(&sent.pair)
+            && let Some(watch) = &mut relation.watch
+        {
+            watch.has_gone(device.name());
+        }
         let is_end = word == Word::Unsubscribed;
         let is_over = self.table.said(&sent.pair, is_end);
         if is_over {

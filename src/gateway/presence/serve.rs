@@ -26,6 +26,8 @@ pub(in crate::gateway) struct Serve {
     asked: Option<Instant>,
     /// Until when he is not asked again, because he has said no.
     refused_until: Option<Instant>,
+    /// Until when his server may say no in his place, because it was probed for a poll that he knows nothing of.
+    polled: Option<Instant>,
     visibility: Visibility,
     served: Vec<Served>,
     /// Subscriptions that wait for the state.
@@ -118,6 +120,7 @@ impl Serve {
             consent: None,
             asked: None,
             refused_until: None,
+            polled: None,
             visibility: Visibility::Own,
             served: Vec::new(),
             arriving: Vec::new(),

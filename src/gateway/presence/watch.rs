@@ -37,6 +37,8 @@ pub(in crate::gateway) struct Watch {
     shown: Option<Arc<Presence>>,
     /// The devices of which something was told that did not arrive: what he believes of them is not known.
     unsure: BTreeSet<String>,
+    /// The devices of which it was said that they are gone, until that has arrived: a process that is killed now leaves them with him.
+    going: BTreeSet<String>,
     /// Before this nothing more is told.
     quiet: Option<Instant>,
     is_dirty: bool,
@@ -137,6 +139,7 @@ impl Watch {
             seen: None,
             shown: None,
             unsure: BTreeSet::new(),
+            going: BTreeSet::new(),
             quiet: None,
             is_dirty: false,
             tells_all: false,

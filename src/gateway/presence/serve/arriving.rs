@@ -50,6 +50,7 @@ impl Serve {
         let may_probe = self.consent == Some(Consent::Given) || (is_poll && self.consent.is_none());
         let wait = if may_probe && is_stale && !is_hidden {
             self.probe(lent);
+            self.polled = self.consent.is_none().then(|| lent.after(POLL));
             if is_poll { POLL } else { MOMENT }
         } else {
             Duration::ZERO

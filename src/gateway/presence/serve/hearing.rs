@@ -106,7 +106,9 @@ impl Serve {
     }
 
     pub(super) fn refused(&mut self, lent: &mut Lent<'_>) {
-        if self.consent.take().is_some() {
+        // Where he was asked behind a poll, the first no is his server's, to the probe; his own comes behind that.
+        let is_servers = self.polled.take().is_some_and(|until| lent.now < until);
+        if !is_servers && self.consent.take().is_some() {
             // A watcher who asks again at once would bring the question before him as often as he likes.
             self.refused_until = Some(lent.after(REFUSED));
             self.why = HAS_SAID_NO;

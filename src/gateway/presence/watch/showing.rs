@@ -22,26 +22,55 @@ impl Watch {
             }
         }
         for name in believed {
-            let gone = Device::new(&name, State::Offline);
-            lent.say(Word::Device(Box::new(gone), None));
+            self.say_gone(lent, &name);
         }
+    }
+
+    /// Tells all his devices of one that he sees.
+    fn say(&mut self, lent: &mut Lent<'_>, device: Device) {
+        if device.state() == State::Offline && self.going.len() < PRESENCE_DEVICES {
+            self.going.insert(device.name().to_owned());
+        }
+        lent.say(Word::Device(Box::new(device), None));
+    }
+
+    fn say_gone(&mut self, lent: &mut Lent<'_>, name: &str) {
+        self.say(lent, Device::new(name, State::Offline));
+    }
+
+    /// He has heard that a device is gone, or will be told again.
+    pub(in crate::gateway::presence) fn has_gone(&mut self, name: &str) {
+        self.going.remove(name);
+    }
+
+    /// What he may believe, as far as anybody knows: what he was told, and what he may not have heard the end of.
+    pub(in crate::gateway::presence) fn believed(&self) -> Presence {
+        let shown = self.shown.as_deref().cloned().unwrap_or_default();
+        self.going
+            .iter()
+            .chain(&self.unsure)
+            .fold(shown, |believed, name| {
+                if names(Some(&believed)).contains(name.as_str()) {
+                    believed
+                } else {
+                    believed.with(Device::new(name, State::Available))
+                }
+            })
     }
 
     /// Tells all that is known, new or not: to one device of his, or to all.
     pub(super) fn show_all(&mut self, lent: &mut Lent<'_>, to: Option<Jid>) {
-        let Some(seen) = &self.seen else { return };
-        if to.is_none() {
-            self.settle(lent);
+        let Some(seen) = self.seen.clone() else { return };
+        let devices = told(&seen).into_iter().map(Cow::into_owned);
+        if let Some(to) = to {
+            for device in devices {
+                lent.say(Word::Device(Box::new(device), Some(Box::new(to.clone()))));
+            }
+            return;
         }
-        for device in told(seen) {
-            lent.say(Word::Device(
-                Box::new(device.into_owned()),
-                to.clone().map(Box::new),
-            ));
-        }
-        if to.is_none() {
-            self.remember(lent);
-        }
+        self.settle(lent);
+        devices.for_each(|device| self.say(lent, device));
+        self.remember(lent);
     }
 
     /// A device that he is told of has to be known to whoever takes it back, though this process is killed the moment after.
@@ -66,6 +95,7 @@ impl Watch {
 
     /// What was told of a device did not arrive: it is told again, after a while that grows.
     pub(super) fn untold(&mut self, lent: &Lent<'_>, device: String) {
+        self.has_gone(&device);
         if self.unsure.len() < PRESENCE_DEVICES {
             self.unsure.insert(device);
         }
@@ -89,23 +119,23 @@ impl Watch {
     pub(super) fn show(&mut self, lent: &mut Lent<'_>) {
         self.is_dirty = false;
         let unsure = std::mem::take(&mut self.unsure);
-        let Some(seen) = &self.seen else {
+        let shown = self.shown.clone();
+        let Some(seen) = self.seen.clone() else {
             // That he is not there did not arrive, or that he was.
             for name in unsure {
-                let gone = Device::new(&name, State::Offline);
-                lent.say(Word::Device(Box::new(gone), None));
+                self.say_gone(lent, &name);
             }
             return;
         };
         self.settle(lent);
         let tells_all = std::mem::take(&mut self.tells_all);
-        let before = self.shown.as_deref().map(told).unwrap_or_default();
-        let now = told(seen);
+        let before = shown.as_deref().map(told).unwrap_or_default();
+        let now = told(&seen);
         let mut is_new = false;
         for device in &now {
             if tells_all || !before.contains(device) || unsure.contains(device.name()) {
                 is_new = true;
-                lent.say(Word::Device(Box::new(device.clone().into_owned()), None));
+                self.say(lent, device.clone().into_owned());
             }
         }
         let open = before.iter().filter(|device| device.state() != State::Offline);
@@ -116,8 +146,7 @@ impl Watch {
         for name in believed {
             if now.iter().all(|other| other.name() != name) {
                 is_new = true;
-                let gone = Device::new(name, State::Offline);
-                lent.say(Word::Device(Box::new(gone), None));
+                self.say_gone(lent, name);
             }
         }
         if is_new {

@@ -264,3 +264,35 @@ fn a_device_is_shown_when_a_restart_would_take_it_back_and_not_before() {
     let later = world.pass(10);
     assert!(!later.contains("phone"), "{later}");
 }
+
+#[test]
+fn a_device_is_taken_back_again_where_nobody_knows_that_it_was() {
+    let mut world = seeing();
+    world.pass(10);
+    world.told("active", &open(&["desk", "phone"]));
+    world.pass(10);
+    // It was said, and the process is killed before the stream has it.
+    world.is_well = false;
+    assert_eq!(
+        world.told("active", &open(&["desk"])),
+        "S< 200, X: unavailable/phone"
+    );
+    world.is_well = true;
+    world.restart(5);
+    world.pass(5);
+    world.answer(200, "");
+    assert_eq!(
+        world.told("active", &open(&["desk"])),
+        "S< 200, X: available/desk, X: unavailable/phone"
+    );
+    world.pass(60);
+    world.told("active", &open(&["desk", "balcony"]));
+    world.restart(5);
+    world.pass(5);
+    world.answer(200, "");
+    assert_eq!(
+        world.told("active", &open(&["desk"])),
+        "S< 200, X: available/desk, X: unavailable/balcony",
+        "and what he has heard is not kept for ever"
+    );
+}

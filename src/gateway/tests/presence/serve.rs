@@ -145,6 +145,25 @@ fn who_asks_once_gets_what_is_known_or_what_his_server_says() {
 }
 
 #[test]
+fn who_polls_and_then_asks_is_not_refused_by_the_answer_to_the_probe() {
+    let mut world = World::new();
+    assert_eq!(world.ask(0, true), "X: probe");
+    let said = world.ask(3_600, true);
+    assert!(
+        said.contains("X: subscribe") && said.contains("NOTIFY pending"),
+        "{said}"
+    );
+    assert_eq!(world.x("unsubscribed"), "", "his server's, as he has not decided");
+    assert_eq!(world.listed(), "Sip pending 1");
+    assert_eq!(
+        world.x("unsubscribed"),
+        "S> NOTIFY terminated;rejected",
+        "his own"
+    );
+    assert_eq!(world.ask(3_600, true), "S< 403");
+}
+
+#[test]
 fn what_cannot_be_taken_is_refused_and_changes_nothing() {
     let mut world = seen();
     assert_eq!(world.ask(5, true), "S< 423");
