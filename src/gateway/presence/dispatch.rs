@@ -209,7 +209,7 @@ impl<O> Gateway<O> {
             let is_over = |watch: &Watch| matches!(watch.stage(), Stage::Over | Stage::Leaving);
             relation.watch.take_if(|watch| is_over(watch));
             if let Some(serve) = &mut relation.serve {
-                serve.may_be_asked();
+                serve.may_be_asked(lent);
             }
             let watch = relation.watch.get_or_insert_with(|| Box::new(Watch::new()));
             watch.handle(lent, WatchInput::Asked);

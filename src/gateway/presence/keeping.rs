@@ -120,7 +120,7 @@ fn served(serve: &Serve, calendar: Calendar) -> Option<ServeRecord> {
     });
     let dialogs: Vec<ServedRecord> = dialogs.collect();
     let refused_until = serve.refused_until().map(|until| calendar.unix(until));
-    // Where nobody was asked there is nothing to remember but that somebody looks.
+    // Where nobody is asked there is nothing to remember but that somebody looks, or that he is not to be asked.
     (consent.is_some() || !dialogs.is_empty() || refused_until.is_some()).then(|| ServeRecord {
         consent,
         dialogs,

@@ -180,8 +180,9 @@ impl<O> Presences<O> {
             && device.state() == State::Offline
             && let Some(relation) = self.table.get_mut(&sent.pair)
             && let Some(watch) = &mut relation.watch
+            && watch.has_gone(device.name())
         {
-            watch.has_gone(device.name());
+            self.changed.insert(Arc::clone(&sent.pair));
         }
         let is_end = word == Word::Unsubscribed;
         let is_over = self.table.said(&sent.pair, is_end);
@@ -252,3 +253,37 @@ impl<O> Presences<O> {
 
 /// So many things under way have room without asking for it.
 const ROOM: usize = 1_024;
+
+#[cfg(test)]
+#[allow(
+    clippy::disallowed_methods,
+    reason = "a test needs some instant to count from"
+)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_room_that_a_crowd_took_is_given_back_once_it_is_gone() {
+        let mut presences = Presences::<()>::new(&GatewayLimits::default());
+        let jid = |text: &str| crate::xmpp::Jid::parse(text).unwrap();
+        let pair = Arc::new(Pair::new(&jid("bob@corp.example"), &jid("alice@partner.example")));
+        let now = Instant::now();
+        for number in 0..100_000 {
+            let sent = Sent {
+                pair: Arc::clone(&pair),
+                what: What::Word(Word::Probe),
+                written: Some(1),
+            };
+            presences.sent.insert(Token::new(0, number), sent);
+            presences.arriving.push_back((now, Token::new(0, number)));
+        }
+        let full = (presences.sent.capacity(), presences.arriving.capacity());
+        presences.give_room_back();
+        assert_eq!((presences.sent.capacity(), presences.arriving.capacity()), full);
+        while let Some((_, token)) = presences.arriving.pop_front() {
+            presences.arrived(token);
+        }
+        presences.give_room_back();
+        assert!(presences.sent.capacity() < 2 * ROOM && presences.arriving.capacity() < 2 * ROOM);
+    }
+}

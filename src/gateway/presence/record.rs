@@ -61,7 +61,7 @@ pub struct WatchRecord {
 /// A user of SIP sees one of XMPP.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ServeRecord {
-    /// Whether he may; `None` where nobody was asked, because the watcher is blocked and is not to know.
+    /// Whether he may; `None` where nobody is asked: the watcher is blocked and is not to know, or the other has said no.
     pub consent: Option<Consent>,
     /// His subscriptions.
     pub dialogs: Vec<ServedRecord>,

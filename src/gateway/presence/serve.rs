@@ -166,7 +166,11 @@ impl Serve {
             // Who looks later is told what is true then.
             known: if is_live { known } else { Presence::new() },
             resume: is_live.then_some(resume),
-            why: "taken up from before the restart",
+            why: if refused.is_zero() {
+                "taken up from before the restart"
+            } else {
+                HAS_SAID_NO
+            },
             ..Self::new()
         };
         for notifier in notifiers {
@@ -291,6 +295,7 @@ impl Serve {
             ServeInput::Unsubscribed => self.refused(lent),
             ServeInput::Nobody => self.nobody(lent),
             ServeInput::NotNow => {
+                self.polled = None;
                 if self.consent == Some(Consent::Asked) {
                     self.asked = None;
                     self.consent = None;
@@ -434,5 +439,6 @@ const FRESH: Duration = Duration::from_secs(600);
 const ASK_AGAIN: Duration = Duration::from_secs(86_400);
 /// Who has said no to a watcher is not asked again by him for so long.
 const REFUSED: Duration = Duration::from_secs(3_600);
+const HAS_SAID_NO: &str = "the user of XMPP has said no, and is not asked again within an hour";
 /// When a watcher may try again.
 const LATER: Duration = Duration::from_secs(3_600);

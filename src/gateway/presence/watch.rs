@@ -423,9 +423,21 @@ impl Watch {
     }
 
     fn forbid(&mut self, lent: &mut Lent<'_>) {
-        // What is being given up nobody wants back when it is allowed again.
-        if matches!(self.stage, Stage::Forbidden | Stage::Leaving) {
-            return;
+        match self.stage {
+            Stage::Forbidden => return,
+            // What is being given up nobody wants back when it is allowed again; who looked without consent sees nothing from now on.
+            Stage::Leaving => {
+                if self.is_adhoc {
+                    self.unsee(lent);
+                }
+                return;
+            }
+            Stage::Neutral
+            | Stage::Pending
+            | Stage::Active
+            | Stage::Retrying
+            | Stage::Dormant
+            | Stage::Over => {}
         }
         self.stage = Stage::Forbidden;
         self.why = "policy or routes forbid it";

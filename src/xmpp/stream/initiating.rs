@@ -284,7 +284,8 @@ impl Initiating {
         }
     }
 
-    /// Whether nothing but the certificate can say whose server it is: no stanza goes to a stranger, whatever he offers.
+    /// Whether nothing but the certificate can say whose server it is. Where dialback is in use, and no certificate is asked for,
+    /// its operator takes the word of DNS for that, however we prove ourselves to it.
     fn needs_certificate(&self) -> bool {
         let is_dialled = match &self.purpose {
             Purpose::Stanzas { .. } => self.settings.allow_dialback(Encrypted::Yes),

@@ -51,7 +51,8 @@ pub enum Dialback {
 pub enum ClientCertificate {
     /// It must, or the stream is refused.
     Required,
-    /// Encryption without identity will do where dialback proves the domain; without dialback it must all the same.
+    /// Encryption without identity will do where dialback is in use, which takes DNS's word for the domain; without dialback it must
+    /// all the same.
     NotRequired,
 }
 

@@ -35,9 +35,9 @@ impl Serve {
             lent.keep();
             return;
         }
-        let is_poll = request.headers().expires() == Some(0);
+        let is_poll = is_poll(&request);
         let is_hidden = self.visibility == Visibility::Offline;
-        if self.refused_until.is_some() && !is_poll && !is_hidden {
+        if self.turns_away(&request) {
             let response = refusal(&request, StatusCode::FORBIDDEN);
             lent.acts.push(Act::Answer(number, Box::new(response)));
             return;
@@ -49,8 +49,11 @@ impl Serve {
         // Who was asked whether he lets see, and has not said, would be made to refuse by a probe.
         let may_probe = self.consent == Some(Consent::Given) || (is_poll && self.consent.is_none());
         let wait = if may_probe && is_stale && !is_hidden {
-            self.probe(lent);
-            self.polled = self.consent.is_none().then(|| lent.after(POLL));
+            // His server says no once for each probe: a poll behind another waits for the same answer.
+            if self.polled.is_none_or(|until| until <= lent.now) {
+                self.probe(lent);
+                self.polled = self.consent.is_none().then(|| lent.after(MOMENT));
+            }
             if is_poll { POLL } else { MOMENT }
         } else {
             Duration::ZERO
@@ -76,8 +79,19 @@ impl Serve {
         }
     }
 
+    /// Whether the other has said no to him, and would be asked again.
+    fn turns_away(&self, request: &Request) -> bool {
+        self.refused_until.is_some() && !is_poll(request) && self.visibility != Visibility::Offline
+    }
+
     pub(super) fn accept(&mut self, lent: &mut Lent<'_>, number: u64, request: &Request) {
-        let is_poll = request.headers().expires() == Some(0);
+        let is_poll = is_poll(request);
+        // The no may have come while it waited.
+        if self.turns_away(request) {
+            let response = refusal(request, StatusCode::FORBIDDEN);
+            lent.acts.push(Act::Answer(number, Box::new(response)));
+            return;
+        }
         let (mut authorisation, mut entity) = self.view(lent);
         // The answer to a probe is for who was asked about, whoever else may see: his server has judged.
         if is_poll && self.consent.is_none() && self.heard.is_some() && self.visibility == Visibility::Own {
@@ -148,6 +162,11 @@ impl Serve {
             lent.keep();
         }
     }
+}
+
+/// Whether the state is wanted once, and no subscription.
+fn is_poll(request: &Request) -> bool {
+    request.headers().expires() == Some(0)
 }
 
 fn refusal(request: &Request, status: StatusCode) -> Response {

@@ -1,6 +1,6 @@
 //! What is heard of the user of XMPP, of his consent, and of the configuration.
 
-use super::{ANSWER, GATHER, MOMENT, REFUSED, ROUND, Serve, Visibility};
+use super::{ANSWER, GATHER, HAS_SAID_NO, MOMENT, REFUSED, ROUND, Serve, Visibility};
 use crate::gateway::presence::act::{Act, Lent, Word};
 use crate::gateway::presence::record::Consent;
 use crate::interwork::presence::{Device, Presence, State};
@@ -65,6 +65,7 @@ impl Serve {
 
     pub(super) fn learned(&mut self, lent: &mut Lent<'_>) {
         self.heard = Some(lent.now);
+        self.polled = None;
         // What one device says does not say how the others are.
         self.unheard.take_if(|_| !self.is_partial);
         if self.consent == Some(Consent::Given) {
@@ -82,12 +83,15 @@ impl Serve {
     }
 
     /// The user of XMPP has changed his mind, or wants to see the other: he may be asked.
-    pub(in crate::gateway) const fn may_be_asked(&mut self) {
-        self.refused_until = None;
+    pub(in crate::gateway) fn may_be_asked(&mut self, lent: &mut Lent<'_>) {
+        if self.refused_until.take().is_some() {
+            lent.keep();
+        }
     }
 
     pub(super) fn consented(&mut self, lent: &mut Lent<'_>) {
-        self.may_be_asked();
+        self.may_be_asked(lent);
+        self.polled = None;
         // What nobody has asked for is nothing (RFC 6121 §3.1.6).
         if self.consent != Some(Consent::Asked) {
             return;
@@ -122,6 +126,7 @@ impl Serve {
     }
 
     pub(super) fn nobody(&mut self, lent: &mut Lent<'_>) {
+        self.polled = None;
         if self.consent.take().is_some() {
             lent.keep();
             self.end_all(lent, Ending::NoResource);
@@ -169,5 +174,3 @@ impl Serve {
         self.follow(lent, &mut Vec::new());
     }
 }
-
-const HAS_SAID_NO: &str = "the user of XMPP has said no, and is not asked again within an hour";

@@ -28,7 +28,9 @@ impl Watch {
 
     /// Tells all his devices of one that he sees.
     fn say(&mut self, lent: &mut Lent<'_>, device: Device) {
-        if device.state() == State::Offline && self.going.len() < PRESENCE_DEVICES {
+        // That none of them is there is said in no device's name, and takes none back.
+        let is_device = !device.name().is_empty();
+        if device.state() == State::Offline && is_device && self.going.len() < PRESENCE_DEVICES {
             self.going.insert(device.name().to_owned());
         }
         lent.say(Word::Device(Box::new(device), None));
@@ -38,9 +40,14 @@ impl Watch {
         self.say(lent, Device::new(name, State::Offline));
     }
 
-    /// He has heard that a device is gone, or will be told again.
-    pub(in crate::gateway::presence) fn has_gone(&mut self, name: &str) {
-        self.going.remove(name);
+    /// He has heard that a device is gone, or will be told again; tells whether that is news.
+    pub(in crate::gateway::presence) fn has_gone(&mut self, name: &str) -> bool {
+        let was_going = self.going.remove(name);
+        if self.going.is_empty() {
+            // An empty set may still hold the room of its last element.
+            self.going = BTreeSet::new();
+        }
+        was_going
     }
 
     /// What he may believe, as far as anybody knows: what he was told, and what he may not have heard the end of.
@@ -60,17 +67,22 @@ impl Watch {
 
     /// Tells all that is known, new or not: to one device of his, or to all.
     pub(super) fn show_all(&mut self, lent: &mut Lent<'_>, to: Option<Jid>) {
-        let Some(seen) = self.seen.clone() else { return };
-        let devices = told(&seen).into_iter().map(Cow::into_owned);
-        if let Some(to) = to {
-            for device in devices {
-                lent.say(Word::Device(Box::new(device), Some(Box::new(to.clone()))));
-            }
+        if self.seen.is_none() {
             return;
         }
-        self.settle(lent);
-        devices.for_each(|device| self.say(lent, device));
-        self.remember(lent);
+        // What all of them have still to hear, this one hears too.
+        self.tells_all |= to.is_none();
+        if to.is_none() || self.is_dirty {
+            self.show(lent);
+        }
+        if let (Some(to), Some(seen)) = (to, &self.seen) {
+            for device in told(seen) {
+                lent.say(Word::Device(
+                    Box::new(device.into_owned()),
+                    Some(Box::new(to.clone())),
+                ));
+            }
+        }
     }
 
     /// A device that he is told of has to be known to whoever takes it back, though this process is killed the moment after.
@@ -95,7 +107,7 @@ impl Watch {
 
     /// What was told of a device did not arrive: it is told again, after a while that grows.
     pub(super) fn untold(&mut self, lent: &Lent<'_>, device: String) {
-        self.has_gone(&device);
+        let _was_going = self.has_gone(&device);
         if self.unsure.len() < PRESENCE_DEVICES {
             self.unsure.insert(device);
         }
@@ -144,7 +156,9 @@ impl Watch {
             .chain(unsure.iter().map(String::as_str))
             .collect();
         for name in believed {
-            if now.iter().all(|other| other.name() != name) {
+            // Nobody's name says that all are gone, which is not so where one is there.
+            let is_whole = name.is_empty() && now.iter().any(|other| other.state() != State::Offline);
+            if !is_whole && now.iter().all(|other| other.name() != name) {
                 is_new = true;
                 self.say_gone(lent, name);
             }

@@ -286,13 +286,36 @@ fn a_device_is_taken_back_again_where_nobody_knows_that_it_was() {
         "S< 200, X: available/desk, X: unavailable/phone"
     );
     world.pass(60);
-    world.told("active", &open(&["desk", "balcony"]));
     world.restart(5);
     world.pass(5);
     world.answer(200, "");
     assert_eq!(
         world.told("active", &open(&["desk"])),
-        "S< 200, X: available/desk, X: unavailable/balcony",
+        "S< 200, X: available/desk",
         "and what he has heard is not kept for ever"
     );
+    // That nobody was there, which names no device, takes none back.
+    world.pass(60);
+    assert_eq!(
+        world.told("active", ""),
+        "S< 200, X: unavailable, X: unavailable/desk"
+    );
+    world.restart(5);
+    world.pass(5);
+    world.answer(200, "");
+    assert_eq!(
+        world.told("active", &open(&["phone"])),
+        "S< 200, X: available/phone, X: unavailable/desk"
+    );
+}
+
+#[test]
+fn who_may_be_asked_again_may_be_by_another_process() {
+    let mut world = seeing();
+    assert!(world.ask(3_600, true).contains("X: subscribe"));
+    assert_eq!(world.x("unsubscribed"), "S> NOTIFY terminated;rejected");
+    assert_eq!(world.x("subscribe"), "X: subscribed, X: available/desk");
+    world.restart(0);
+    world.pass(5);
+    assert!(world.ask(3_600, true).contains("X: subscribe"));
 }

@@ -148,6 +148,11 @@ fn who_asks_once_gets_what_is_known_or_what_his_server_says() {
 fn who_polls_and_then_asks_is_not_refused_by_the_answer_to_the_probe() {
     let mut world = World::new();
     assert_eq!(world.ask(0, true), "X: probe");
+    assert_eq!(
+        world.ask(0, true),
+        "",
+        "the answer to the first is that to the second"
+    );
     let said = world.ask(3_600, true);
     assert!(
         said.contains("X: subscribe") && said.contains("NOTIFY pending"),
@@ -161,6 +166,16 @@ fn who_polls_and_then_asks_is_not_refused_by_the_answer_to_the_probe() {
         "his own"
     );
     assert_eq!(world.ask(3_600, true), "S< 403");
+}
+
+#[test]
+fn who_says_no_while_a_subscription_waits_for_the_state_is_not_asked() {
+    let mut world = seen();
+    world.ask(0, false);
+    world.pass(700);
+    assert_eq!(world.ask(3_600, true), "X: probe");
+    assert_eq!(world.x("unsubscribed"), "S< 403");
+    assert_eq!(world.listed(), "Sip refused 0");
 }
 
 #[test]

@@ -454,3 +454,19 @@ fn what_was_given_up_does_not_come_back_because_it_was_denied_meanwhile() {
     assert!(world.told("terminated;reason=timeout", "").contains("S< 200"));
     assert_eq!(world.listed(), "");
 }
+
+#[test]
+fn what_went_within_the_pause_is_taken_back_when_he_asks_for_all() {
+    for (device, kind) in [("", "subscribe"), ("tablet", "probe")] {
+        let mut world = seeing();
+        world.pass(60);
+        world.told("active", &open(&["desk", "phone"]));
+        assert_eq!(
+            world.told("active", &open(&["desk"])),
+            "S< 200",
+            "within the pause"
+        );
+        let said = world.x_at(device, kind, &[]) + &world.pass(60);
+        assert!(said.contains("X: unavailable/phone"), "{kind}: {said}");
+    }
+}
