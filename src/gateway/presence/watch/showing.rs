@@ -28,8 +28,8 @@ impl Watch {
 
     /// Tells all his devices of one that he sees.
     fn say(&mut self, lent: &mut Lent<'_>, device: Device) {
-        // That none of them is there is said in no device's name, and takes none back.
-        let is_device = !device.name().is_empty();
+        // That none of them is there is said in no device's name, and takes one without a name back only where there was one.
+        let is_device = !device.name().is_empty() || names(self.shown.as_deref()).contains("");
         if device.state() == State::Offline && is_device && self.going.len() < PRESENCE_DEVICES {
             self.going.insert(device.name().to_owned());
         }
@@ -150,15 +150,15 @@ impl Watch {
                 self.say(lent, device.clone().into_owned());
             }
         }
-        let open = before.iter().filter(|device| device.state() != State::Offline);
-        let believed: BTreeSet<&str> = open
-            .map(|device| device.name())
-            .chain(unsure.iter().map(String::as_str))
+        // Who said nothing of one without a name meant all of them, which is not so any more where one is there.
+        let is_there = now.iter().any(|device| device.state() != State::Offline);
+        let meant = unsure.iter().filter(|name| !is_there || !name.is_empty());
+        let believed: BTreeSet<&str> = names(shown.as_deref())
+            .into_iter()
+            .chain(meant.map(String::as_str))
             .collect();
         for name in believed {
-            // Nobody's name says that all are gone, which is not so where one is there.
-            let is_whole = name.is_empty() && now.iter().any(|other| other.state() != State::Offline);
-            if !is_whole && now.iter().all(|other| other.name() != name) {
+            if now.iter().all(|other| other.name() != name) {
                 is_new = true;
                 self.say_gone(lent, name);
             }
