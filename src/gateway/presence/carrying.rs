@@ -218,13 +218,19 @@ impl<O> Gateway<O> {
         word: Word,
         grounds: &Grounds<'_>,
     ) -> Option<Output<O>> {
+        let relation = self.presence.table.get(pair).map(|(_, relation)| relation);
+        if word == Word::Probe && relation.is_some_and(|relation| relation.may_be_probes(now)) {
+            // His server answers the one that is under way, and says no once for each.
+            return None;
+        }
         let stanza = self.stanza(pair, &word, grounds)?;
         let token = self.fresh();
         let link = Link::Xmpp {
             local: pair.sip.domain().clone(),
             remote: pair.xmpp.domain().clone(),
         };
-        let is_end = word == Word::Unsubscribed;
+        let until = after(now, self.limits.deliver);
+        let (is_end, is_probe) = (word == Word::Unsubscribed, word == Word::Probe);
         let sent = Sent {
             pair: Arc::clone(pair),
             what: What::Word(word),
@@ -234,8 +240,11 @@ impl<O> Gateway<O> {
         if let Some(relation) = self.presence.table.get_mut(pair) {
             relation.saying = relation.saying.saturating_add(1);
             relation.has_ended |= is_end;
+            let lets_see = relation.serve.as_deref().and_then(Serve::consent) == Some(Consent::Given);
+            if is_probe && !lets_see {
+                relation.probed = Some(until);
+            }
         }
-        let until = after(now, self.limits.deliver);
         let trace = Some(Trace::new(token.get()));
         Some(send(&link, Box::new(stanza), Some(token), until, trace))
     }

@@ -178,16 +178,27 @@ impl<O> Gateway<O> {
                 }
             }),
             Kind::Presence(PresenceType::Subscribed) => self.relate(now, &pair, |relation, lent| {
+                relation.probed = None;
                 if let Some(serve) = &mut relation.serve {
                     serve.handle(lent, ServeInput::Subscribed);
                 }
             }),
             Kind::Presence(PresenceType::Unsubscribed) => self.relate(now, &pair, |relation, lent| {
+                // The first no after a probe is his server's; his own comes behind that.
+                let is_probes = relation.may_be_probes(lent.now);
+                relation.probed = None;
                 if let Some(watch) = &mut relation.watch {
                     watch.handle(lent, WatchInput::Unsure);
                 }
                 if let Some(serve) = &mut relation.serve {
-                    serve.handle(lent, ServeInput::Unsubscribed);
+                    serve.handle(
+                        lent,
+                        if is_probes {
+                            ServeInput::Unseen
+                        } else {
+                            ServeInput::Unsubscribed
+                        },
+                    );
                 }
             }),
             Kind::Presence(PresenceType::Probe) => self.looks(now, &pair, stanza.from()),
@@ -243,6 +254,7 @@ impl<O> Gateway<O> {
         let is_whole = stanza.from().is_bare() && device.state() == State::Offline;
         let is_there = device.state() != State::Offline;
         self.relate(now, pair, |relation, lent| {
+            relation.probed = None;
             let mut is_alone = is_whole;
             if let Some(serve) = &mut relation.serve {
                 serve.handle(
@@ -289,6 +301,7 @@ impl<O> Gateway<O> {
             )
         );
         self.relate(now, pair, |relation, lent| {
+            relation.probed = None;
             if let Some(watch) = &mut relation.watch {
                 let input = if is_gone || is_refused {
                     WatchInput::Absent

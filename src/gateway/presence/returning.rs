@@ -127,6 +127,12 @@ impl<O> Gateway<O> {
             Some(sent) => {
                 sent.written = Some(epoch);
                 let pair = Arc::clone(&sent.pair);
+                if matches!(sent.what, What::Word(Word::Probe))
+                    && let Some(relation) = self.presence.table.get_mut(&pair)
+                    && let Some(probed) = &mut relation.probed
+                {
+                    *probed = after(now, ANSWERED);
+                }
                 self.presence.arriving.push_back((until, token));
                 self.way_is_open(now, || Way::to_xmpp(&pair));
                 Of::Presence
@@ -179,6 +185,7 @@ fn unsaid(relation: &mut Relation, lent: &mut Lent<'_>, word: Word) {
             }
         }
         Word::Probe => {
+            relation.probed = None;
             if let Some(watch) = &mut relation.watch {
                 watch.handle(lent, WatchInput::Unsure);
             }
@@ -232,6 +239,8 @@ fn is_so(relation: &Relation, word: &Word) -> bool {
     }
 }
 
+/// His server answers a probe within this, if it does.
+const ANSWERED: Duration = Duration::from_secs(1);
 /// A stanza whose stream lives for so long after it was written has arrived.
 const ARRIVED: Duration = Duration::from_secs(30);
 /// What could not be said is said again after twice this, and then less and less often.

@@ -26,8 +26,6 @@ pub(in crate::gateway) struct Serve {
     asked: Option<Instant>,
     /// Until when he is not asked again, because he has said no.
     refused_until: Option<Instant>,
-    /// Until when his server may say no in his place, because it was probed for a poll that he knows nothing of.
-    polled: Option<Instant>,
     visibility: Visibility,
     served: Vec<Served>,
     /// Subscriptions that wait for the state.
@@ -92,6 +90,8 @@ pub(in crate::gateway) enum ServeInput {
     Subscribed,
     /// He does not let see.
     Unsubscribed,
+    /// To a probe his server says that he does not; he was asked nothing.
+    Unseen,
     /// His server says that there is nobody.
     Nobody,
     /// His server cannot be asked now.
@@ -120,7 +120,6 @@ impl Serve {
             consent: None,
             asked: None,
             refused_until: None,
-            polled: None,
             visibility: Visibility::Own,
             served: Vec::new(),
             arriving: Vec::new(),
@@ -293,9 +292,9 @@ impl Serve {
             }
             ServeInput::Subscribed => self.consented(lent),
             ServeInput::Unsubscribed => self.refused(lent),
+            ServeInput::Unseen => self.unseen(lent),
             ServeInput::Nobody => self.nobody(lent),
             ServeInput::NotNow => {
-                self.polled = None;
                 if self.consent == Some(Consent::Asked) {
                     self.asked = None;
                     self.consent = None;

@@ -27,6 +27,8 @@ pub(in crate::gateway) struct Relation {
     pub(super) is_resumed: bool,
     /// Whether the user of XMPP has still to be told that he may not see any more.
     pub(super) has_ended: bool,
+    /// Until when his server may answer a probe with no, in the place of a user of XMPP who does not let see.
+    pub(super) probed: Option<Instant>,
     /// How often something could not be said.
     pub(super) unsaid_tries: u32,
     /// Whether it stands in the queue of those that have a change to tell.
@@ -91,6 +93,11 @@ impl Relation {
     pub(super) fn is_troubled(&self) -> bool {
         self.watch.as_deref().is_some_and(Watch::is_troubled)
             || self.serve.as_deref().is_some_and(Serve::is_troubled)
+    }
+
+    /// Whether a no that comes now may be what his server says to a probe, in the place of a user of XMPP who was asked nothing.
+    pub(super) fn may_be_probes(&self, now: Instant) -> bool {
+        self.probed.is_some_and(|until| now < until)
     }
 
     fn wakes(&self) -> Option<Instant> {

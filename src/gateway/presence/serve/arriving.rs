@@ -26,9 +26,7 @@ impl Serve {
                 .iter_mut()
                 .find(|served| served.notifier.dialog().id() == id);
             let Some(served) = found else {
-                let response = refusal(&request, StatusCode::CALL_DOES_NOT_EXIST);
-                lent.acts.push(Act::Answer(number, Box::new(response)));
-                return;
+                return refuse(lent, number, &request, StatusCode::CALL_DOES_NOT_EXIST);
             };
             answering.push((served.number, number));
             served.notifier.handle(lent.now, NotifierInput::Request(request));
@@ -38,9 +36,7 @@ impl Serve {
         let is_poll = is_poll(&request);
         let is_hidden = self.visibility == Visibility::Offline;
         if self.turns_away(&request) {
-            let response = refusal(&request, StatusCode::FORBIDDEN);
-            lent.acts.push(Act::Answer(number, Box::new(response)));
-            return;
+            return refuse(lent, number, &request, StatusCode::FORBIDDEN);
         }
         let is_stale = self
             .heard
@@ -49,11 +45,7 @@ impl Serve {
         // Who was asked whether he lets see, and has not said, would be made to refuse by a probe.
         let may_probe = self.consent == Some(Consent::Given) || (is_poll && self.consent.is_none());
         let wait = if may_probe && is_stale && !is_hidden {
-            // His server says no once for each probe: a poll behind another waits for the same answer.
-            if self.polled.is_none_or(|until| until <= lent.now) {
-                self.probe(lent);
-                self.polled = self.consent.is_none().then(|| lent.after(MOMENT));
-            }
+            self.probe(lent);
             if is_poll { POLL } else { MOMENT }
         } else {
             Duration::ZERO
@@ -88,9 +80,7 @@ impl Serve {
         let is_poll = is_poll(request);
         // The no may have come while it waited.
         if self.turns_away(request) {
-            let response = refusal(request, StatusCode::FORBIDDEN);
-            lent.acts.push(Act::Answer(number, Box::new(response)));
-            return;
+            return refuse(lent, number, request, StatusCode::FORBIDDEN);
         }
         let (mut authorisation, mut entity) = self.view(lent);
         // The answer to a probe is for who was asked about, whoever else may see: his server has judged.
@@ -100,9 +90,7 @@ impl Serve {
         }
         let tag = lent.names.tag();
         let Some(terms) = lent.terms.notifier(tag, lent.names.random()) else {
-            let response = refusal(request, StatusCode::FORBIDDEN);
-            lent.acts.push(Act::Answer(number, Box::new(response)));
-            return;
+            return refuse(lent, number, request, StatusCode::FORBIDDEN);
         };
         match Notifier::accept(lent.now, request, terms, authorisation, entity) {
             Ok(notifier) => {
@@ -169,9 +157,11 @@ fn is_poll(request: &Request) -> bool {
     request.headers().expires() == Some(0)
 }
 
-fn refusal(request: &Request, status: StatusCode) -> Response {
+/// Answers that request with no.
+fn refuse(lent: &mut Lent<'_>, number: u64, request: &Request, status: StatusCode) {
     let tag = Key::of_received(request).stateless_tag();
-    request.response(status, status.reason(), Some(&tag))
+    let response = request.response(status, status.reason(), Some(&tag));
+    lent.acts.push(Act::Answer(number, Box::new(response)));
 }
 
 fn not_accepted(refused: &NotAccepted, request: &Request) -> Response {

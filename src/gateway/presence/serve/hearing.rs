@@ -65,7 +65,6 @@ impl Serve {
 
     pub(super) fn learned(&mut self, lent: &mut Lent<'_>) {
         self.heard = Some(lent.now);
-        self.polled = None;
         // What one device says does not say how the others are.
         self.unheard.take_if(|_| !self.is_partial);
         if self.consent == Some(Consent::Given) {
@@ -91,7 +90,6 @@ impl Serve {
 
     pub(super) fn consented(&mut self, lent: &mut Lent<'_>) {
         self.may_be_asked(lent);
-        self.polled = None;
         // What nobody has asked for is nothing (RFC 6121 §3.1.6).
         if self.consent != Some(Consent::Asked) {
             return;
@@ -110,15 +108,17 @@ impl Serve {
     }
 
     pub(super) fn refused(&mut self, lent: &mut Lent<'_>) {
-        // Where he was asked behind a poll, the first no is his server's, to the probe; his own comes behind that.
-        let is_servers = self.polled.take().is_some_and(|until| lent.now < until);
-        if !is_servers && self.consent.take().is_some() {
+        if self.consent.take().is_some() {
             // A watcher who asks again at once would bring the question before him as often as he likes.
             self.refused_until = Some(lent.after(REFUSED));
             self.why = HAS_SAID_NO;
             lent.keep();
             self.end_all(lent, Ending::Rejected);
         }
+        self.unseen(lent);
+    }
+
+    pub(super) fn unseen(&mut self, lent: &mut Lent<'_>) {
         self.heard = None;
         self.known = Presence::new();
         // A poll is answered with nothing.
@@ -126,14 +126,11 @@ impl Serve {
     }
 
     pub(super) fn nobody(&mut self, lent: &mut Lent<'_>) {
-        self.polled = None;
         if self.consent.take().is_some() {
             lent.keep();
             self.end_all(lent, Ending::NoResource);
         }
-        self.heard = None;
-        self.known = Presence::new();
-        self.admit(lent, |_| true);
+        self.unseen(lent);
     }
 
     pub(super) fn hide(&mut self, lent: &mut Lent<'_>) {

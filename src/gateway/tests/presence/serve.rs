@@ -169,6 +169,53 @@ fn who_polls_and_then_asks_is_not_refused_by_the_answer_to_the_probe() {
 }
 
 #[test]
+fn who_asks_behind_the_probe_before_a_refresh_is_not_refused_by_the_answer_to_it() {
+    let mut world = watch::seeing();
+    world.until_probed();
+    let said = world.ask(3_600, true);
+    assert!(
+        said.contains("X: subscribe") && said.contains("NOTIFY pending"),
+        "{said}"
+    );
+    let said = world.x("unsubscribed");
+    assert!(
+        !said.contains("NOTIFY"),
+        "his server's, as he has not decided: {said}"
+    );
+    assert_eq!(
+        world.x("unsubscribed"),
+        "S> NOTIFY terminated;rejected",
+        "his own"
+    );
+    assert_eq!(world.ask(3_600, true), "S< 403");
+    // Where his server says nothing to a probe, his own no is not taken for that.
+    let mut world = watch::seeing();
+    world.until_probed();
+    world.ask(3_600, true);
+    world.pass(1);
+    let said = world.x("unsubscribed");
+    assert!(said.contains("S> NOTIFY terminated;rejected"), "{said}");
+}
+
+#[test]
+fn a_probe_that_waited_for_its_link_is_answered_then() {
+    let mut world = watch::seeing();
+    world.is_well = false;
+    world.until_probed();
+    world.ask(3_600, true);
+    world.pass(5);
+    world.is_well = true;
+    world.act();
+    let said = world.x("unsubscribed");
+    assert!(!said.contains("NOTIFY"), "{said}");
+    assert_eq!(
+        world.x("unsubscribed"),
+        "S> NOTIFY terminated;rejected",
+        "his own"
+    );
+}
+
+#[test]
 fn who_says_no_while_a_subscription_waits_for_the_state_is_not_asked() {
     let mut world = seen();
     world.ask(0, false);
