@@ -68,6 +68,32 @@ fn what_changes_is_told_and_nothing_else() {
 }
 
 #[test]
+fn a_device_without_a_name_is_taken_back_where_another_has_come() {
+    let mut world = seeing();
+    world.pass(5);
+    assert_eq!(
+        world.told("active;expires=3000", &open(&[""])),
+        "S< 200, X: available, X: unavailable/desk"
+    );
+    world.pass(5);
+    assert_eq!(
+        world.told("active;expires=3000", &open(&["desk"])),
+        "S< 200, X: available/desk, X: unavailable"
+    );
+    world.pass(5);
+    // That she is nowhere is said once, and takes back nothing when she comes.
+    assert_eq!(
+        world.told("active;expires=3000", &open(&[])),
+        "S< 200, X: unavailable, X: unavailable/desk"
+    );
+    world.pass(5);
+    assert_eq!(
+        world.told("active;expires=3000", &open(&["desk"])),
+        "S< 200, X: available/desk"
+    );
+}
+
+#[test]
 fn a_refusal_for_ever_ends_it_and_one_for_now_does_not() {
     for status in [403, 489, 603, 404, 405, 501] {
         let mut world = World::new();
