@@ -87,15 +87,14 @@ impl Presence {
 
     /// Takes what is new of a device.
     pub fn set(&mut self, device: Device) {
-        let has_room = self.devices.len() < PRESENCE_DEVICES;
-        match self.devices.iter_mut().find(|known| known.name == device.name) {
-            Some(known) => *known = device,
-            None if has_room => {
-                // It is kept for long, and most users have one.
-                self.devices.reserve_exact(1);
-                self.devices.push(device);
-            }
-            None => {}
+        if self.devices.contains(&device) {
+            return;
+        }
+        self.remove(&device.name);
+        if self.devices.len() < PRESENCE_DEVICES {
+            // It is kept for long, and most users have one.
+            self.devices.reserve_exact(1);
+            self.devices.push(device);
         }
     }
 
@@ -104,7 +103,7 @@ impl Presence {
         self.devices.retain(|device| device.name != name);
     }
 
-    /// The devices, in the order in which they came.
+    /// The devices: what was new last comes last.
     #[must_use]
     pub fn devices(&self) -> &[Device] {
         &self.devices
@@ -117,6 +116,7 @@ impl Presence {
         self.devices
             .iter()
             .filter(|device| device.state == State::Offline || device.priority.unwrap_or_default() >= 0)
+            .rev()
             .min_by_key(|device| {
                 let priority = std::cmp::Reverse(device.priority.unwrap_or_default());
                 (device.state.rank(), priority)
@@ -183,6 +183,15 @@ impl Device {
     #[must_use]
     pub const fn priority(&self) -> Option<i8> {
         self.priority
+    }
+
+    /// The same; its notes are in that language, where they do not say in which.
+    fn in_language(mut self, language: &Language) -> Self {
+        for note in std::mem::take(&mut self.notes) {
+            let own = note.language().cloned();
+            self = self.with_note(note.as_str(), own.or_else(|| Some(language.clone())));
+        }
+        self
     }
 
     /// Since when it was not used.

@@ -10,8 +10,8 @@ use crate::gateway::delivery::{Delivery, Link, Payload, SipPeer, Trace};
 use crate::gateway::rejection::{Refused, Rejected, RejectedStanza};
 use crate::gateway::translate;
 use crate::interwork::address;
-use crate::interwork::presence::Presence;
-use crate::interwork::presence::document;
+use crate::interwork::message::Language;
+use crate::interwork::presence::document::{self, Said};
 use crate::interwork::presence::table::BusyAs;
 use crate::interwork::profile::{PeerKind, Profile};
 use crate::policy::{Answers, Direction, Kind, Party, Permit, Query, Refusal};
@@ -50,7 +50,7 @@ pub(in crate::gateway) enum Brings {
     /// Nothing: it asks.
     Nothing,
     /// The state of its sender; `None` where it says nothing of that.
-    State(Option<Box<Presence>>),
+    State(Option<Box<Said>>),
 }
 
 impl Border {
@@ -289,7 +289,17 @@ fn brings(request: &Request) -> Result<Brings, Rejected> {
         return Ok(Brings::State(None));
     };
     match document::read(kind, body) {
-        Ok(presence) => Ok(Brings::State(Some(Box::new(presence)))),
+        Ok(said) => {
+            let language = request
+                .headers()
+                .get("Content-Language")
+                .and_then(Language::parse);
+            let said = match language {
+                Some(language) => said.in_language(&language),
+                None => said,
+            };
+            Ok(Brings::State(Some(Box::new(said))))
+        }
         Err(error) => Err(Rejected::of(request, &error)),
     }
 }

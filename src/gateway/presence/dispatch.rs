@@ -14,6 +14,7 @@ use crate::gateway::delivery::{Delivery, Payload, Trace};
 use crate::gateway::hold::Hold;
 use crate::gateway::rejection::tag;
 use crate::gateway::{Gateway, after};
+use crate::interwork::presence::document::Said;
 use crate::interwork::presence::{Device, Presence, State, xmpp};
 use crate::policy;
 use crate::sip::subscription::is_unanswered;
@@ -57,7 +58,7 @@ impl<O> Gateway<O> {
         self.spellings.note(&ends, &request);
         match brings {
             Brings::Nothing => self.subscribed(now, &ends, request, origin, ServeInput::Request),
-            Brings::State(presence) => self.notified(now, &ends, request, origin, presence),
+            Brings::State(said) => self.notified(now, &ends, request, origin, said),
         }
     }
 
@@ -118,7 +119,7 @@ impl<O> Gateway<O> {
         pair: &Pair,
         request: Box<Request>,
         origin: Option<O>,
-        presence: Option<Box<Presence>>,
+        said: Option<Box<Said>>,
     ) {
         let relation = self.presence.table.get(pair).map(|(_, relation)| relation);
         let watch = relation.and_then(|relation| relation.watch.as_deref());
@@ -135,7 +136,7 @@ impl<O> Gateway<O> {
         let number = self.number(origin);
         self.relate(now, pair, |relation, lent| {
             if let Some(watch) = &mut relation.watch {
-                watch.handle(lent, WatchInput::Notify(number, request, presence));
+                watch.handle(lent, WatchInput::Notify(number, request, said));
             }
         });
         self.presence.origins.remove(&number);

@@ -14,6 +14,7 @@ use std::time::{Duration, Instant};
 use super::act::{Lent, Word};
 use super::record::Consent;
 use crate::interwork::presence::Presence;
+use crate::interwork::presence::document::Said;
 use crate::sip::subscription::{Subscriber, SubscriberInput};
 use crate::sip::{Request, Response};
 use crate::xmpp::Jid;
@@ -95,7 +96,7 @@ pub(in crate::gateway) enum WatchInput {
     /// It does not say.
     Unsure,
     /// A notification, with the state that it brings.
-    Notify(u64, Box<Request>, Option<Box<Presence>>),
+    Notify(u64, Box<Request>, Option<Box<Said>>),
     /// The answer to the SUBSCRIBE under way.
     Response(Box<Response>),
     /// The SUBSCRIBE under way came to nothing.
@@ -262,8 +263,8 @@ impl Watch {
             WatchInput::Present => self.answered(lent),
             WatchInput::Unsure => self.answered(lent),
             WatchInput::Absent => self.absent(),
-            WatchInput::Notify(number, request, presence) => {
-                (answering, brought) = (number, presence);
+            WatchInput::Notify(number, request, said) => {
+                (answering, brought) = (number, said);
                 self.tell(lent, SubscriberInput::Notify(request));
             }
             WatchInput::Response(response) => {

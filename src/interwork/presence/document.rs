@@ -1,6 +1,7 @@
 //! The documents in which SIP notifications say the state of a user, by their types.
 
-use super::{Presence, msrtc, pidf, xpidf};
+use super::{Device, Presence, State, msrtc, pidf, xpidf};
+use crate::interwork::message::Language;
 use crate::limits::{DOCUMENT_DEPTH, PRESENCE_BYTES, XmlLimits};
 use crate::mime::MediaType;
 use crate::refusal::{Fault, Refuse};
@@ -25,11 +26,59 @@ pub const TYPES: [(&str, &str); 4] = [
     ("application", "xpidf+xml"),
 ];
 
+/// What a document says.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Said {
+    /// How the user can be reached now.
+    Whole(Presence),
+    /// What of that has changed, of all his devices together.
+    Changes {
+        /// The state; its notes say nothing.
+        device: Option<Device>,
+        /// The note, which may be that there is none any more.
+        note: Option<String>,
+    },
+}
+
+impl Said {
+    /// How the user can be reached now, where that is what was known before.
+    #[must_use]
+    pub fn onto(self, known: Option<&Presence>) -> Presence {
+        let (device, note) = match self {
+            Self::Whole(presence) => return presence,
+            Self::Changes { device, note } => (device, note),
+        };
+        let known = known.and_then(|known| known.devices().first());
+        let mut now = device
+            .or_else(|| known.cloned())
+            .unwrap_or_else(|| Device::new("", State::Offline));
+        now.notes = match note {
+            Some(_) => Vec::new(),
+            None => known.map(|known| known.notes.clone()).unwrap_or_default(),
+        };
+        Presence::new().with(now.with_note(&note.unwrap_or_default(), None))
+    }
+
+    /// The same; its notes are in that language, where they do not say in which.
+    #[must_use]
+    pub fn in_language(self, language: &Language) -> Self {
+        match self {
+            Self::Whole(presence) => {
+                let devices = presence.devices.into_iter();
+                Self::Whole(Presence {
+                    devices: devices.map(|device| device.in_language(language)).collect(),
+                })
+            }
+            changes @ Self::Changes { .. } => changes,
+        }
+    }
+}
+
 /// Reads a document of that type.
 ///
 /// # Errors
 /// [`DocumentError`].
-pub fn read(kind: &MediaType, body: &[u8]) -> Result<Presence, DocumentError> {
+pub fn read(kind: &MediaType, body: &[u8]) -> Result<Said, DocumentError> {
     let of = |at: usize| {
         TYPES
             .get(at)
@@ -46,10 +95,10 @@ pub fn read(kind: &MediaType, body: &[u8]) -> Result<Presence, DocumentError> {
     let text = std::str::from_utf8(body).map_err(|_| DocumentError::Garbled)?;
     let root = xml::document(bare(text).as_bytes(), &limits).map_err(|_| DocumentError::Garbled)?;
     match known {
-        0 => pidf::read(&root),
+        0 => pidf::read(&root).map(Said::Whole),
         1 => msrtc::categories(&root),
-        2 => msrtc::presentity(&root),
-        _ => xpidf::read(&root),
+        2 => msrtc::presentity(&root).map(Said::Whole),
+        _ => xpidf::read(&root).map(Said::Whole),
     }
 }
 

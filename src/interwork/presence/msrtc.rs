@@ -1,20 +1,23 @@
 //! Microsoft's own documents: categories (`application/msrtc-event-categories+xml`, MS-PRES) and the presentity before them
 //! (`text/xml+msrtc.pidf`). Names of elements are looked at, not their namespaces, which differ from version to version.
 
-use super::document::DocumentError;
+use super::document::{DocumentError, Said};
 use super::{Device, Occupation, Presence, State, table};
 use crate::interwork::message::read_stamp;
 use crate::xml::Element;
 
-/// The state and the note that a user's server publishes for all of his devices.
-pub(super) fn categories(root: &Element) -> Result<Presence, DocumentError> {
+/// The state and the note that a user's server publishes for all of his devices, or what of that has changed.
+pub(super) fn categories(root: &Element) -> Result<Said, DocumentError> {
     if root.name() != "categories" {
         return Err(DocumentError::Garbled);
     }
-    let of = |name: &'static str| {
+    let categories = |name: &'static str| {
         root.children()
             .filter(|child| child.name() == "category")
             .filter(move |category| category.attribute("name") == Some(name))
+    };
+    let of = |name: &'static str| {
+        categories(name)
             .flat_map(move |category| category.children().filter(move |child| child.name() == name))
     };
     // Each device publishes one too; that of the server joins them.
@@ -24,17 +27,20 @@ pub(super) fn categories(root: &Element) -> Result<Presence, DocumentError> {
             .any(|attribute| attribute.name() == "type" && attribute.value().ends_with("aggregateState"))
     };
     let state = of("state").find(is_joined).or_else(|| of("state").next());
-    let mut device = match state {
-        Some(state) => of_state(state),
-        None => Device::new("", State::Offline),
-    };
-    let notes = of("note")
+    let mut notes = of("note")
         .flat_map(Element::children)
         .filter(|body| body.name() == "body");
-    for body in notes.take(1) {
-        device = device.with_note(&body.text(), None);
-    }
-    Ok(Presence::new().with(device))
+    // A category that has nothing in it says that there is nothing any more.
+    let is_noted = categories("note").next().is_some();
+    Ok(Said::Changes {
+        device: state.map(of_state),
+        note: is_noted.then(|| {
+            notes
+                .next()
+                .map(|body| body.text().into_owned())
+                .unwrap_or_default()
+        }),
+    })
 }
 
 fn of_state(state: &Element) -> Device {
@@ -52,6 +58,8 @@ fn numbered(number: u32, token: Option<State>, since: Option<crate::sip::Date>) 
     let state = match (state, token) {
         // What he is busy with.
         (State::Busy(Occupation::Unsaid), Some(token @ State::Busy(_))) => token,
+        // Where he is.
+        (State::Away, Some(State::ExtendedAway)) if !is_idle => State::ExtendedAway,
         (state, _) => state,
     };
     Device::new("", state).with_idle_since(since.filter(|_| is_idle))
@@ -75,7 +83,10 @@ pub(super) fn presentity(root: &Element) -> Result<Presence, DocumentError> {
         (None, _, _) => Device::new("", State::Offline),
     };
     let note = named(root, "activity").and_then(|activity| activity.attribute("note"));
-    let device = device.with_note(note.unwrap_or_default(), None);
+    let noted = named(root, "userInfo").and_then(|info| named(info, "note"));
+    let device = device
+        .with_note(note.unwrap_or_default(), None)
+        .with_note(&noted.map(Element::text).unwrap_or_default(), None);
     Ok(Presence::new().with(device))
 }
 

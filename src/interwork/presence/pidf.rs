@@ -25,7 +25,7 @@ pub(super) fn read(root: &Element) -> Result<Presence, DocumentError> {
     }
     if let (true, Some(person)) = (presence.devices().is_empty(), person) {
         let state = activities(person).unwrap_or(State::Offline);
-        presence.set(noted(Device::new("", state), [person, root], person));
+        presence.set(noted(Device::new("", state), root, [person, root, person]));
     }
     Ok(presence)
 }
@@ -38,7 +38,7 @@ fn device(root: &Element, person: Option<&Element>, tuple: &Element) -> Device {
         .and_then(|status| status.child("basic", PIDF))
         .is_some_and(|basic| basic.text().trim() == "open");
     if !is_open {
-        return noted(Device::new(name, State::Offline), [tuple, root], tuple);
+        return noted(Device::new(name, State::Offline), root, [tuple, root, tuple]);
     }
     let show = status
         .and_then(|status| status.child("show", JABBER))
@@ -67,24 +67,26 @@ fn device(root: &Element, person: Option<&Element>, tuple: &Element) -> Device {
     let device = Device::new(name, state)
         .with_priority(priority)
         .with_idle_since(since);
-    noted(device, [tuple, root], person.unwrap_or(tuple))
+    noted(device, root, [tuple, root, person.unwrap_or(tuple)])
 }
 
-/// The first of those places that has notes gives them.
-fn noted(device: Device, places: [&Element; 2], last: &Element) -> Device {
+/// The first of a tuple, the document and its person that has notes gives them.
+fn noted(device: Device, root: &Element, places: [&Element; 3]) -> Device {
+    let language = |element: &Element| element.attribute("xml:lang").and_then(Language::parse);
+    // What stands around a note says its language too (XML 1.0 §2.12).
+    let around = language(root);
     let notes = |place: &Element| -> Vec<(String, Option<Language>)> {
         place
             .children()
             .filter(|child| child.name() == "note" && [PIDF, DATA_MODEL, RPID].contains(&child.ns()))
             .map(|note| {
-                let language = note.attribute("xml:lang").and_then(Language::parse);
-                (note.text().into_owned(), language)
+                let said = language(note).or_else(|| language(place));
+                (note.text().into_owned(), said.or_else(|| around.clone()))
             })
             .collect()
     };
     places
         .into_iter()
-        .chain([last])
         .map(notes)
         .find(|notes| !notes.is_empty())
         .unwrap_or_default()
@@ -144,6 +146,7 @@ pub fn write(presence: &Presence, user: &Jid, kind: PeerKind) -> Result<Vec<u8>,
     let user = user.bare();
     let uri = address::to_uri(&user, Scheme::Sip)?.to_string();
     let whole = presence.aggregate();
+    let state = table::of_device(kind, &whole);
     let mut root = Element::new("presence", PIDF);
     match kind {
         PeerKind::Simple => {
@@ -160,13 +163,12 @@ pub fn write(presence: &Presence, user: &Jid, kind: PeerKind) -> Result<Vec<u8>,
             root.set_attribute("entity", uri);
             let told = Device {
                 name: String::new(),
-                state: table::to_sip(kind, whole.state),
+                state,
                 ..whole.clone()
             };
             root.push(tuple(&told, &user)?);
         }
     }
-    let state = table::to_sip(kind, whole.state);
     let Some(activity) = table::activity(state) else {
         return Ok(xml::write::document(&root));
     };

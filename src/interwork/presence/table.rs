@@ -1,6 +1,6 @@
 //! How kinds of peers name the states of a user (specification: interworking §7 and §12). A new kind of peer is a new table.
 
-use super::{Occupation, State};
+use super::{Device, Occupation, State};
 use crate::interwork::profile::PeerKind;
 
 /// How somebody busy is shown to users of XMPP, whose clients know no such state.
@@ -115,6 +115,23 @@ pub const fn to_xmpp(kind: PeerKind, busy_as: BusyAs, state: State) -> Option<(S
     })
 }
 
+/// What a SIP peer of a kind is told of a device, whose user may say more of it than XMPP has words for.
+#[must_use]
+pub fn of_device(kind: PeerKind, device: &Device) -> State {
+    let is_usual = matches!(device.state, State::Available | State::Away);
+    let occupation = Occupation::ALL.into_iter().find(|occupation| {
+        device
+            .notes
+            .iter()
+            .any(|note| occupation.is_said_by(note.as_str()))
+    });
+    match (kind, occupation) {
+        (PeerKind::Microsoft, Some(occupation)) if is_usual => State::Busy(occupation),
+        (PeerKind::Aol, _) if device.state.is_open() && device.idle_since.is_some() => State::Away,
+        (PeerKind::Simple | PeerKind::Microsoft | PeerKind::Aol, _) => to_sip(kind, device.state),
+    }
+}
+
 /// What a SIP peer of a kind is told of a state.
 #[must_use]
 pub const fn to_sip(kind: PeerKind, state: State) -> State {
@@ -135,6 +152,13 @@ pub const fn to_sip(kind: PeerKind, state: State) -> State {
 }
 
 impl Occupation {
+    const ALL: [Self; 4] = [Self::Unsaid, Self::Phone, Self::Meeting, Self::Presentation];
+
+    /// Whether a note says it, and nothing else: so do our own, and those of clients that know more states than XMPP.
+    fn is_said_by(self, note: &str) -> bool {
+        note.trim().eq_ignore_ascii_case(self.words())
+    }
+
     /// What stands beside the state where its user says nothing.
     #[must_use]
     pub const fn words(self) -> &'static str {

@@ -1,7 +1,7 @@
 //! Each row of the tables (specification: interworking §7 and §12), and each document as its system writes it.
 
 use super::document::{DocumentError, read};
-use super::table::{BusyAs, Show, of_availability, to_sip, to_xmpp};
+use super::table::{BusyAs, Show, of_availability, of_device, to_sip, to_xmpp};
 use super::*;
 use crate::interwork::profile::PeerKind;
 use crate::interwork::tests::{jid, written};
@@ -22,7 +22,7 @@ fn stanza(attributes: &str, children: &str) -> Stanza {
 }
 
 fn document(kind: &str, text: &str) -> Result<Presence, DocumentError> {
-    read(&MediaType::parse(kind).unwrap(), text.as_bytes())
+    read(&MediaType::parse(kind).unwrap(), text.as_bytes()).map(|said| said.onto(None))
 }
 
 fn pidf(inside: &str) -> Device {
@@ -345,7 +345,7 @@ fn what_is_written_says_the_same_when_it_is_read_again() {
         let presence = Presence::new().with(device);
         let octets = pidf::write(&presence, &user, PeerKind::Simple).unwrap();
         let read = read(&MediaType::plain("application", "pidf+xml"), &octets).unwrap();
-        assert_eq!(read, presence, "{}", octets.escape_ascii());
+        assert_eq!(read.onto(None), presence, "{}", octets.escape_ascii());
         for kind in [PeerKind::Microsoft, PeerKind::Aol] {
             let octets = pidf::write(&presence, &user, kind).unwrap();
             let read = one(&octets);
@@ -387,6 +387,19 @@ fn all_devices_are_one_for_who_wants_one() {
             "b",
         ),
         (
+            vec![device("a", State::Available, 0), device("b", State::Available, 0)],
+            "b",
+        ),
+        (
+            vec![
+                device("a", State::Away, 0),
+                device("b", State::Available, 0),
+                device("a", State::Available, 0),
+                device("b", State::Available, 0),
+            ],
+            "a",
+        ),
+        (
             vec![
                 device("a", State::DoNotDisturb, 5),
                 device("b", State::ExtendedAway, 0),
@@ -409,6 +422,118 @@ fn all_devices_are_one_for_who_wants_one() {
     assert_eq!(many.devices().len(), PRESENCE_DEVICES);
     many.remove("0");
     assert_eq!(many.devices().len(), PRESENCE_DEVICES - 1);
+}
+
+#[test]
+fn what_is_said_of_a_device_counts_where_a_peer_has_a_word_for_it() {
+    let since = Date::from_unix_seconds(1_795_251_600);
+    let busy = State::Busy(Occupation::Unsaid);
+    for (kind, state, note, idle, told) in [
+        (PeerKind::Microsoft, State::Away, "Busy", None, busy),
+        (PeerKind::Microsoft, State::Available, " busy", None, busy),
+        (
+            PeerKind::Microsoft,
+            State::Away,
+            "On the phone",
+            None,
+            State::Busy(Occupation::Phone),
+        ),
+        (
+            PeerKind::Microsoft,
+            State::Away,
+            "Busy as a bee",
+            None,
+            State::Away,
+        ),
+        (
+            PeerKind::Microsoft,
+            State::ExtendedAway,
+            "Busy",
+            None,
+            State::Away,
+        ),
+        (PeerKind::Microsoft, State::Offline, "Busy", None, State::Offline),
+        (PeerKind::Microsoft, State::Available, "", since, State::Available),
+        (PeerKind::Aol, State::Available, "", since, State::Away),
+        (PeerKind::Aol, State::Available, "Busy", None, State::Available),
+        (PeerKind::Aol, State::Away, "Busy", None, State::Away),
+        (PeerKind::Aol, State::Offline, "", since, State::Offline),
+        (PeerKind::Simple, State::Away, "Busy", since, State::Away),
+    ] {
+        let device = Device::new("a", state)
+            .with_note(note, None)
+            .with_idle_since(idle);
+        assert_eq!(of_device(kind, &device), told, "{kind:?} {device:?}");
+        let user = jid("juliet@example.com");
+        let body = pidf::write(&Presence::new().with(device), &user, kind).unwrap();
+        let read = document("application/pidf+xml", std::str::from_utf8(&body).unwrap()).unwrap();
+        assert_eq!(read.devices()[0].state(), told);
+    }
+}
+
+#[test]
+fn what_changes_of_the_categories_leaves_the_rest_as_it_is() {
+    let read = |inside: &str| {
+        let text = format!("<categories uri='sip:bob@ms.example'>{inside}</categories>");
+        read(
+            &MediaType::plain("application", "msrtc-event-categories+xml"),
+            text.as_bytes(),
+        )
+        .unwrap()
+    };
+    let state = |number: u32| {
+        format!("<category name='state'><state><availability>{number}</availability></state></category>")
+    };
+    let note = |text: &str| {
+        format!("<category name='note'><note><body type='personal'>{text}</body></note></category>")
+    };
+    let mut known = read(&(state(6_500) + &note("In Berlin"))).onto(None);
+    for (inside, expected, noted) in [
+        (note("In Rome"), State::Busy(Occupation::Unsaid), "In Rome"),
+        (state(3_500), State::Available, "In Rome"),
+        (
+            "<category name='contactCard'/>".to_owned(),
+            State::Available,
+            "In Rome",
+        ),
+        ("<category name='note'/>".to_owned(), State::Available, ""),
+        (state(15_500) + &note("Out"), State::Away, "Out"),
+        (state(18_500), State::Offline, "Out"),
+    ] {
+        known = read(&inside).onto(Some(&known));
+        let [device] = known.devices() else {
+            panic!("{known:?}")
+        };
+        let said = device.notes().first().map_or("", |note| note.as_str());
+        assert_eq!((device.state(), said), (expected, noted), "{inside}");
+    }
+    let unknown = read(&note("In Rome")).onto(None);
+    assert_eq!(unknown.devices()[0].state(), State::Offline);
+}
+
+#[test]
+fn a_note_is_in_the_language_that_is_said_around_it() {
+    let languages = |attributes: [&str; 3], around: Option<&str>| {
+        let [root, tuple, note] = attributes;
+        let text = format!(
+            "<presence xmlns='urn:ietf:params:xml:ns:pidf' entity='pres:a@b.example'{root}><tuple id='t'{tuple}><status>\
+             <basic>open</basic></status><note{note}>Da</note></tuple></presence>"
+        );
+        let said = read(&MediaType::plain("application", "pidf+xml"), text.as_bytes()).unwrap();
+        let said = match around.and_then(Language::parse) {
+            Some(language) => said.in_language(&language),
+            None => said,
+        };
+        let presence = said.onto(None);
+        let language = presence.devices()[0].notes()[0].language();
+        language.map(|language| language.as_str().to_owned())
+    };
+    let (de, fr, it) = (" xml:lang='de'", " xml:lang='fr'", " xml:lang='it'");
+    assert_eq!(languages([de, fr, it], Some("ru")).as_deref(), Some("it"));
+    assert_eq!(languages([de, fr, ""], Some("ru")).as_deref(), Some("fr"));
+    assert_eq!(languages([de, "", ""], Some("ru")).as_deref(), Some("de"));
+    assert_eq!(languages(["", "", ""], Some("ru")).as_deref(), Some("ru"));
+    assert_eq!(languages(["", "", ""], None), None);
 }
 
 #[test]
@@ -483,6 +608,11 @@ fn documents_of_microsoft_are_read() {
         assert_eq!(device.notes()[0].as_str(), "In Berlin");
         assert_eq!(device.idle_since(), None);
     }
+    let out = document(
+        "application/msrtc-event-categories+xml",
+        &categories(&state("aggregateState", 15_500, "out-of-office")),
+    );
+    assert_eq!(out.unwrap().devices()[0].state(), State::ExtendedAway);
     let idle = document(
         "application/msrtc-event-categories+xml",
         &categories(&state("aggregateState", 5_000, "")),
@@ -579,5 +709,5 @@ fn what_is_no_such_document_is_refused() {
 
 fn one(octets: &[u8]) -> Device {
     let presence = read(&MediaType::plain("application", "pidf+xml"), octets).unwrap();
-    presence.devices()[0].clone()
+    presence.onto(None).devices()[0].clone()
 }

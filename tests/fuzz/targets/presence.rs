@@ -16,9 +16,12 @@ pub fn run(data: &[u8]) {
     let Some((kind, subtype)) = document::TYPES.get(usize::from(*choice) % document::TYPES.len()) else {
         return;
     };
-    let Ok(presence) = document::read(&MediaType::plain(kind, subtype), body) else {
+    let Ok(said) = document::read(&MediaType::plain(kind, subtype), body) else {
         return;
     };
+    let presence = said.clone().onto(None);
+    // What changes once has changed.
+    assert_eq!(said.onto(Some(&presence)), presence);
     let (from, to) = (jid("a@a.example"), jid("b@b.example/c"));
     let mut seen = Presence::new();
     for device in presence.devices() {
@@ -34,12 +37,13 @@ pub fn run(data: &[u8]) {
     for kind in KINDS {
         let written = pidf::write(&presence, &to, kind).expect("an address that SIP can name");
         let read = document::read(&MediaType::plain("application", "pidf+xml"), &written)
-            .unwrap_or_else(|error| panic!("{error}: {}", written.escape_ascii()));
+            .unwrap_or_else(|error| panic!("{error}: {}", written.escape_ascii()))
+            .onto(None);
         if kind == PeerKind::Simple {
             assert_eq!(read.devices().len(), presence.devices().len().max(1));
         } else {
             let [one] = read.devices() else { panic!("{read:?}") };
-            let told = table::to_sip(kind, presence.aggregate().state());
+            let told = table::of_device(kind, &presence.aggregate());
             assert_eq!(one.state(), told, "{}", written.escape_ascii());
         }
     }

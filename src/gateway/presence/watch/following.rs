@@ -5,14 +5,15 @@ use std::sync::Arc;
 use super::{STALE, Stage, Undone, Watch};
 use crate::gateway::presence::act::{Act, Lent, Word};
 use crate::gateway::presence::record::Consent;
-use crate::interwork::presence::{Presence, document};
+use crate::interwork::presence::Presence;
+use crate::interwork::presence::document::{self, Said};
 use crate::sip::StatusCode;
 use crate::sip::subscription::{Content, Lapse, SubscriberInput, SubscriberOutput, SubscriberOver};
 use crate::sip::transaction::Failure;
 
 impl Watch {
     /// Does what the subscriber wants.
-    pub(super) fn follow(&mut self, lent: &mut Lent<'_>, answering: u64, mut brought: Option<Box<Presence>>) {
+    pub(super) fn follow(&mut self, lent: &mut Lent<'_>, answering: u64, mut brought: Option<Box<Said>>) {
         while let Some(output) = self.subscriber.as_mut().and_then(|subscriber| subscriber.poll()) {
             match output {
                 SubscriberOutput::Wanted => {
@@ -81,7 +82,7 @@ impl Watch {
         &mut self,
         lent: &mut Lent<'_>,
         content: Option<Content>,
-        brought: Option<Box<Presence>>,
+        brought: Option<Box<Said>>,
     ) {
         if matches!(self.stage, Stage::Leaving | Stage::Forbidden) {
             return;
@@ -101,15 +102,16 @@ impl Watch {
         self.consent = Consent::Given;
         //= rfc8048#5.2.1
         //# if the NOTIFY does not contain a body, then the gateway would interpret it as unknown or "closed"
-        let state = match (brought, content) {
+        let said = match (brought, content) {
             (Some(brought), _) => *brought,
             (None, Some(content)) => match document::read(&content.kind, &content.body) {
-                Ok(presence) => presence,
+                Ok(said) => said,
                 // The first notification within an answer, which there is nobody to refuse to.
                 Err(_) => return,
             },
-            (None, None) => Presence::new(),
+            (None, None) => Said::Whole(Presence::new()),
         };
+        let state = said.onto(self.seen.as_deref());
         if self.seen.as_deref() != Some(&state) {
             self.seen = Some(Arc::new(state));
         }
