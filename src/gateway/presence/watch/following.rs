@@ -38,6 +38,7 @@ impl Watch {
                     }
                     self.stage = Stage::Pending;
                     self.why = "the user of SIP has not decided";
+                    self.doubt(lent);
                 }
                 SubscriberOutput::Active(content) => self.active(lent, content, brought.take()),
                 SubscriberOutput::Due => self.look(lent),
@@ -145,6 +146,11 @@ impl Watch {
         } else {
             Stage::Neutral
         };
+        self.doubt(lent);
+    }
+
+    /// What he sees is not brought any more.
+    fn doubt(&mut self, lent: &Lent<'_>) {
         if self.shown.is_some() {
             self.stale.get_or_insert_with(|| lent.after(STALE));
         }

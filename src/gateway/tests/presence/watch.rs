@@ -68,6 +68,29 @@ fn what_changes_is_told_and_nothing_else() {
 }
 
 #[test]
+fn who_has_to_decide_anew_is_not_seen_meanwhile() {
+    let mut world = seeing();
+    world.pass(5);
+    assert_eq!(world.told("pending;expires=3000", ""), "S< 200");
+    assert_eq!(world.listed(), "Xmpp pending 1");
+    assert_eq!(
+        world.pass(59),
+        "",
+        "it may be that the servers have only begun anew"
+    );
+    assert_eq!(world.pass(1), "X: unavailable/desk");
+    assert_eq!(
+        world.told("active;expires=3000", &open(&["desk"])),
+        "S< 200, X: available/desk"
+    );
+    world.pass(5);
+    world.told("pending;expires=3000", "");
+    world.pass(30);
+    assert_eq!(world.told("active;expires=3000", &open(&["desk"])), "S< 200");
+    assert_eq!(world.pass(60), "");
+}
+
+#[test]
 fn a_device_without_a_name_is_taken_back_where_another_has_come() {
     let mut world = seeing();
     world.pass(5);
