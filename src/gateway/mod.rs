@@ -222,7 +222,9 @@ impl<O> Gateway<O> {
         until: Instant,
         before: Option<Trouble>,
     ) {
-        self.spellings.meet(&mut delivery);
+        let presence = &self.presence;
+        self.spellings
+            .meet(&mut delivery, |pair, device| presence.is_only_shown(pair, device));
         match &delivery.payload {
             Payload::ToSip { sender: stanza, .. }
             | Payload::Forward { stanza, .. }

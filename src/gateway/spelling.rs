@@ -14,6 +14,7 @@ use crate::interwork::address::{self, Party, Sips};
 use crate::interwork::message;
 use crate::limits::{FOREIGN_ID_BYTES, GatewayLimits};
 use crate::sip::{NameAddr, Request, Scheme, SipUri, Uri};
+use crate::xmpp::Jid;
 
 /// The spellings of a shard.
 #[derive(Debug)]
@@ -54,8 +55,9 @@ impl Spellings {
         }
     }
 
-    /// Takes note of how a SIP user writes his address, or uses what was noted of the one that is written to.
-    pub(super) fn meet(&mut self, delivery: &mut Delivery) {
+    /// Takes note of how a SIP user writes his address, or uses what was noted of the one that is written to. `is_shown` says
+    /// whether a device of his is known by its presence alone: what is sent to it goes to him.
+    pub(super) fn meet(&mut self, delivery: &mut Delivery, is_shown: impl Fn(&Pair, &str) -> bool) {
         match &mut delivery.payload {
             Payload::ToXmpp { stanza, request, .. } => {
                 self.note(&Pair::new(stanza.to(), stanza.from()), request);
@@ -67,7 +69,9 @@ impl Spellings {
                 peer,
                 ..
             } => {
-                if let Some(spelling) = self.seen.get(&Pair::new(sender.from(), sender.to())) {
+                let pair = Pair::new(sender.from(), sender.to());
+                to_user(request, &pair, sender.to(), is_shown);
+                if let Some(spelling) = self.seen.get(&pair) {
                     let usual = (request.uri().clone(), request.headers().to().clone());
                     spell(request, sender.to().resource(), spelling);
                     // It was measured under the usual one.
@@ -82,7 +86,9 @@ impl Spellings {
                 request: Some(request),
                 ..
             } => {
-                if let Some(spelling) = self.seen.get(&Pair::new(stanza.from(), stanza.to())) {
+                let pair = Pair::new(stanza.from(), stanza.to());
+                to_user(request, &pair, stanza.to(), is_shown);
+                if let Some(spelling) = self.seen.get(&pair) {
                     spell(request, stanza.to().resource(), spelling);
                 }
             }
@@ -171,12 +177,24 @@ fn differing(pair: &Pair, from: &Uri) -> Option<SipUri> {
         .then(|| spelling.clone())
 }
 
-/// Writes a request to the same device under another spelling.
+/// Writes a request to a device that is known by its presence alone to its user.
+fn to_user(request: &mut Request, pair: &Pair, to: &Jid, is_shown: impl Fn(&Pair, &str) -> bool) {
+    let is_shown = to.resource().is_some_and(|device| is_shown(pair, device));
+    if let (true, Ok(usual)) = (is_shown, address::to_uri(&pair.sip, Scheme::Sip)) {
+        spell(request, None, &usual);
+    }
+}
+
+/// Writes a request to the same device, where it is written to one, under another spelling.
 fn spell(request: &mut Request, device: Option<&str>, spelling: &SipUri) {
     let to = request.headers().to();
     let endpoint = to.params().get("epid").map(str::to_owned);
+    let names_device = request
+        .uri()
+        .sip()
+        .is_some_and(|uri| uri.params().get("gr").is_some());
     let spelled = Party::from_uri(&Uri::Sip(spelling.clone()), Sips::Translate)
-        .and_then(|party| party.with_resource(device.filter(|_| endpoint.is_none())));
+        .and_then(|party| party.with_resource(device.filter(|_| names_device)));
     // It was read once already.
     let Ok(spelled) = spelled else { return };
     let named = NameAddr::new(spelled.uri().clone());

@@ -35,6 +35,8 @@ pub struct Device {
     pub(super) notes: Vec<Text>,
     pub(super) priority: Option<i8>,
     pub(super) idle_since: Option<Date>,
+    /// Whether its name is no address by which requests reach it (RFC 5627).
+    pub(super) is_unaddressed: bool,
 }
 
 /// What a user does at a device.
@@ -136,6 +138,7 @@ impl Device {
             notes: Vec::new(),
             priority: None,
             idle_since: None,
+            is_unaddressed: false,
         }
     }
 
@@ -159,6 +162,12 @@ impl Device {
     pub const fn with_idle_since(mut self, since: Option<Date>) -> Self {
         self.idle_since = since;
         self
+    }
+
+    /// Whether what is sent to it has to go to its user, as its name is no address (RFC 5627).
+    #[must_use]
+    pub const fn is_unaddressed(&self) -> bool {
+        self.is_unaddressed
     }
 
     /// Its name.

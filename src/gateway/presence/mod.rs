@@ -195,6 +195,17 @@ impl<O> Presences<O> {
         true
     }
 
+    /// Whether a device of the user of SIP is known by his presence, and by no address of its own.
+    pub(super) fn is_only_shown(&self, pair: &Pair, device: &str) -> bool {
+        let relation = self.table.get(pair).map(|(_, relation)| relation);
+        let seen = relation.and_then(|relation| relation.watch.as_deref()?.seen());
+        seen.is_some_and(|seen| {
+            seen.devices()
+                .iter()
+                .any(|known| known.name() == device && known.is_unaddressed())
+        })
+    }
+
     /// Makes room for what two users have between them; `false` where there is none.
     fn make(&mut self, pair: &Pair) -> bool {
         let outside = self.outside(pair);

@@ -359,6 +359,8 @@ impl World {
                         .push(format!("S> SUBSCRIBE {expires}{place}{condition}"));
                     self.subscribe = Some(*request.clone());
                     self.asked.push_back((token, *request));
+                } else if *request.method() == Method::Message {
+                    self.said.push(format!("S> MESSAGE {}", request.uri()));
                 } else {
                     let state = request.headers().subscription_state().unwrap();
                     let reason = state

@@ -9,7 +9,7 @@ use bytes::Bytes;
 use super::cpim::Cpim;
 use super::{Im, ImKind, Language, MessageError, content, preferred, split};
 use crate::interwork::address::{Party, Sips};
-use crate::interwork::profile::{Oversize, Profile};
+use crate::interwork::profile::{Oversize, PeerKind, Profile};
 use crate::limits::{FOREIGN_ID_BYTES, MESSAGE_PARTS};
 use crate::mime::MediaType;
 use crate::sip::{
@@ -246,7 +246,7 @@ fn part(im: &Im, sending: &Sending<'_>, number: u32) -> Result<Request, MessageE
     //# ("localpart@domainpart") of the XMPP sender to the SIP From
     //# header and include the resourcepart of the "full JID"
     let from = NameAddr::new(im.from().uri().clone()).with_tag(&seed.derive("tag", id, 8));
-    let to = receiver(im.to())?;
+    let to = receiver(im.to(), sending.profile.kind())?;
     let call_id = im
         .thread()
         .filter(|thread| threading == Threading::Keep && thread.len() <= FOREIGN_ID_BYTES)
@@ -334,7 +334,7 @@ pub fn uri_of(jid: &Jid) -> Option<Uri> {
 /// A user, or one device of his, as a request to him names him.
 #[must_use]
 pub fn addressee(jid: &Jid) -> Option<NameAddr> {
-    receiver(&Party::from_jid(jid, Scheme::Sip).ok()?).ok()
+    receiver(&Party::from_jid(jid, Scheme::Sip).ok()?, PeerKind::Simple).ok()
 }
 
 /// The text that a wrapper of ours holds, as a body of its own.
@@ -344,21 +344,25 @@ pub fn unwrapped(request: &Request) -> Option<(MediaType, Bytes)> {
     Some((content.kind().clone(), Bytes::copy_from_slice(content.body())))
 }
 
-/// The receiver as To; its URI is the Request-URI too. A Microsoft endpoint is named beside the URI, not in it.
-fn receiver(to: &Party) -> Result<NameAddr, MessageError> {
+/// The receiver as To; its URI is the Request-URI too. A Microsoft endpoint is named beside the URI, not in it: its servers do not
+/// know `gr`.
+fn receiver(to: &Party, kind: PeerKind) -> Result<NameAddr, MessageError> {
     let endpoint = to
         .jid()
         .resource()
         .and_then(|resource| resource.strip_prefix(ENDPOINT))
         .filter(|epid| is_endpoint(epid));
-    let Some(epid) = endpoint else {
-        return Ok(NameAddr::new(to.uri().clone()));
-    };
     let mut uri = to.uri().clone();
-    uri.params_mut().remove("gr");
-    NameAddr::new(Uri::Sip(uri))
-        .with_param("epid", Some(epid))
-        .map_err(|_| MessageError::Unwritable)
+    if endpoint.is_some() || kind == PeerKind::Microsoft {
+        uri.params_mut().remove("gr");
+    }
+    let named = NameAddr::new(Uri::Sip(uri));
+    match endpoint {
+        Some(epid) => named
+            .with_param("epid", Some(epid))
+            .map_err(|_| MessageError::Unwritable),
+        None => Ok(named),
+    }
 }
 
 fn is_endpoint(epid: &str) -> bool {

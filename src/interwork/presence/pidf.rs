@@ -3,11 +3,11 @@
 use super::document::DocumentError;
 use super::table::{self, Show};
 use super::{Device, Presence, State};
-use crate::interwork::address::{self, AddressError};
+use crate::interwork::address::{self, AddressError, Sips};
 use crate::interwork::message::{Language, read_stamp, stamp};
 use crate::interwork::profile::PeerKind;
 use crate::limits::PRESENCE_DEVICES;
-use crate::sip::Scheme;
+use crate::sip::{Scheme, Uri};
 use crate::xml::{self, Element};
 use crate::xmpp::Jid;
 
@@ -33,12 +33,16 @@ pub(super) fn read(root: &Element) -> Result<Presence, DocumentError> {
 fn device(root: &Element, person: Option<&Element>, tuple: &Element) -> Device {
     let name = tuple.attribute("id").unwrap_or_default();
     let name = name.strip_prefix(NAMED).unwrap_or(name);
+    let new = |state| Device {
+        is_unaddressed: !is_address(tuple, name),
+        ..Device::new(name, state)
+    };
     let status = tuple.child("status", PIDF);
     let is_open = status
         .and_then(|status| status.child("basic", PIDF))
         .is_some_and(|basic| basic.text().trim() == "open");
     if !is_open {
-        return noted(Device::new(name, State::Offline), root, [tuple, root, tuple]);
+        return noted(new(State::Offline), root, [tuple, root, tuple]);
     }
     let show = status
         .and_then(|status| status.child("show", JABBER))
@@ -64,10 +68,17 @@ fn device(root: &Element, person: Option<&Element>, tuple: &Element) -> Device {
         .child("contact", PIDF)
         .and_then(|contact| thousandths(contact.attribute("priority")?))
         .and_then(|parts| i8::try_from(parts.saturating_mul(127).saturating_add(500) / 1_000).ok());
-    let device = Device::new(name, state)
-        .with_priority(priority)
-        .with_idle_since(since);
+    let device = new(state).with_priority(priority).with_idle_since(since);
     noted(device, root, [tuple, root, person.unwrap_or(tuple)])
+}
+
+/// Whether a tuple says that it can be reached under that name (RFC 5627).
+fn is_address(tuple: &Element, name: &str) -> bool {
+    tuple
+        .child("contact", PIDF)
+        .and_then(|contact| Uri::parse(contact.text().trim()).ok())
+        .and_then(|uri| address::to_jid(&uri, Sips::Translate).ok())
+        .is_some_and(|jid| jid.resource() == Some(name))
 }
 
 /// The first of a tuple, the document and its person that has notes gives them.

@@ -30,7 +30,10 @@ pub(super) fn read(root: &Element) -> Result<Presence, DocumentError> {
             }
         });
         let state = states.min_by_key(|state| state.rank()).unwrap_or(State::Offline);
-        presence.set(Device::new(name, state));
+        presence.set(Device {
+            is_unaddressed: true,
+            ..Device::new(name, state)
+        });
     }
     Ok(presence)
 }

@@ -68,6 +68,31 @@ fn what_changes_is_told_and_nothing_else() {
 }
 
 #[test]
+fn what_is_written_to_a_device_that_has_no_address_goes_to_its_user() {
+    let mut world = seeing();
+    let text = |device: &str| {
+        let to = jid(ALICE).with_resource(device).unwrap();
+        let stanza = Stanza::new(Kind::Message(MessageType::Chat), jid(BOB), to);
+        stanza.with_child(Element::new("body", ns::STANZA).with_text("Hello"))
+    };
+    assert_eq!(world.stanza(text("desk")), "S> MESSAGE sip:alice@partner.example");
+    assert_eq!(
+        world.stanza(text("other")),
+        "S> MESSAGE sip:alice@partner.example;gr=other"
+    );
+    world.pass(5);
+    let addressed = open(&["desk"]).replace(
+        "</tuple>",
+        &format!("<contact>sip:{ALICE};gr=desk</contact></tuple>"),
+    );
+    world.told("active;expires=3000", &addressed);
+    assert_eq!(
+        world.stanza(text("desk")),
+        "S> MESSAGE sip:alice@partner.example;gr=desk"
+    );
+}
+
+#[test]
 fn who_has_to_decide_anew_is_not_seen_meanwhile() {
     let mut world = seeing();
     world.pass(5);
