@@ -29,7 +29,7 @@ use crate::interwork::profile::{PeerKind, Profile};
 use crate::limits::Limits;
 use crate::policy::Rules;
 use crate::route::{self, Federated, Local, Side, Table};
-use crate::sip::proxy::{Face, Proxy};
+use crate::sip::proxy::{Face, Proxy, Terms};
 use crate::sip::{Method, Request, Response};
 use crate::xmpp::Stanza;
 
@@ -185,21 +185,35 @@ impl Border {
         &self.table
     }
 
+    /// How to speak with the servers of a foreign domain.
     fn profile(&self, entry: &Federated) -> Profile {
-        let kind = match entry.profile {
-            route::Profile::Simple | route::Profile::Xmpp => PeerKind::Simple,
-            route::Profile::Microsoft => PeerKind::Microsoft,
-            route::Profile::Aol => PeerKind::Aol,
-        };
+        self.profile_by(entry.profile, &entry.terms)
+    }
+
+    /// How to speak with nodes of ours.
+    fn profile_of_nodes(&self, local: &Local) -> Profile {
+        Profile::new(kind_of(local.profile), &self.limits.gateway)
+    }
+
+    fn profile_by(&self, profile: route::Profile, terms: &Terms) -> Profile {
+        let kind = kind_of(profile);
         let profile = [Method::Info, Method::Update]
             .iter()
-            .filter(|method| !entry.terms.allows(method))
+            .filter(|method| !terms.allows(method))
             .fold(Profile::new(kind, &self.limits.gateway), Profile::without);
-        if entry.terms.allows(&Method::Invite) {
+        if terms.allows(&Method::Invite) {
             profile
         } else {
             profile.without_sessions()
         }
+    }
+}
+
+const fn kind_of(profile: route::Profile) -> PeerKind {
+    match profile {
+        route::Profile::Simple | route::Profile::Xmpp => PeerKind::Simple,
+        route::Profile::Microsoft => PeerKind::Microsoft,
+        route::Profile::Aol => PeerKind::Aol,
     }
 }
 

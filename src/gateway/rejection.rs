@@ -62,6 +62,8 @@ pub(super) enum Refused {
     NotPassed(NotPassed),
     #[error("a policy without answers lets no dialog through")]
     OneWay,
+    #[error("the subscription asks for several users at once, and one at a time is served")]
+    List,
     #[error("the request belongs to no session that is known here")]
     NoSession,
     #[error(
@@ -317,6 +319,7 @@ impl Refuse for Refused {
             Self::NotOurs(_) => "not_our_domain",
             Self::NotPassed(_) => "not_passed",
             Self::OneWay => "one_way",
+            Self::List => "list",
             Self::NoSession => "no_session",
             Self::Media(_) => "media",
             Self::NoMessages(_) | Self::NoPresence(_) => "method_not_allowed",
@@ -352,6 +355,7 @@ impl Refuse for Refused {
             Self::NotPassed(_)
             | Self::Circling(_)
             | Self::Inside
+            | Self::List
             | Self::Room
             | Self::Unsupported
             | Self::Unserved
@@ -379,7 +383,7 @@ impl Refuse for Refused {
             | Self::NotOurs(_)
             | Self::OneWay => 403,
             Self::NoSession => 481,
-            Self::Media(_) => 488,
+            Self::Media(_) | Self::List => 488,
             Self::NoMessages(_) | Self::NoPresence(_) => 405,
             Self::Body(removed) => removed.status(),
             Self::Sips(_) => 480,
@@ -395,7 +399,7 @@ impl Refuse for Refused {
     fn stanza_condition(&self) -> &'static str {
         match self {
             Self::Addresses => "jid-malformed",
-            Self::Inside | Self::Room | Self::Unsupported => "feature-not-implemented",
+            Self::Inside | Self::List | Self::Room | Self::Unsupported => "feature-not-implemented",
             Self::Unserved => "service-unavailable",
             Self::Query => "bad-request",
             Self::NoSuchNode | Self::NoSession => "item-not-found",
@@ -419,6 +423,7 @@ impl Refuse for Refused {
             Self::Inside => "Not available here",
             Self::Impersonation(_) | Self::Unproven(_) => "The domain of the sender is not proven",
             Self::NotOurs(_) => "The domain of the sender is not ours",
+            Self::List => "Only one user at a time can be subscribed to",
             Self::NoSession => "No such session",
             Self::Media(_) => "Only sessions of messages pass",
             Self::NoMessages(_) => "Messages do not pass",

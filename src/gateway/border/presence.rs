@@ -131,7 +131,7 @@ impl Border {
             ),
             Destination::Local(local) => (
                 None,
-                Profile::new(PeerKind::Simple, &self.limits.gateway),
+                self.profile_of_nodes(local),
                 Side::Inside,
                 super::sip::over(local),
             ),
@@ -223,6 +223,10 @@ impl Border {
         if *request.method() == Method::Subscribe && !takes_documents(&request) {
             return Err(Rejected::of_inspection(&request, &not_acceptable()));
         }
+        // It would be answered for one of them, and nobody would ask for the others any more.
+        if *request.method() == Method::Subscribe && document::asked_for(request.body()) > 1 {
+            return Err(reject(&Refused::List));
+        }
         let ends = translate::ends(&request).map_err(|error| reject(&error))?;
         let pair = Pair::new(ends.1.jid(), ends.0.jid());
         let brings = brings(&request)?;
@@ -268,7 +272,7 @@ pub(super) const fn supported<'m>(method: &Method, methods: &'m [Method]) -> Sup
     Supported {
         role: inspect::Role::Gateway,
         methods,
-        // A list of one's own making names the user in the Request-URI too, or others, whom nobody here serves.
+        // A list of one's own making names the user in the Request-URI too; one of several is refused.
         extensions: &["ms-benotify", "adhoclist", "categoryList", "eventlist"],
         schemes: &["im", "pres"],
         content: if matches!(method, Method::Subscribe) {

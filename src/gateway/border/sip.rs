@@ -60,7 +60,12 @@ impl Border {
             permit => permit,
         };
         let route = self.check_destination(side, &request, &parties)?;
-        let profile = self.profile(&entry);
+        // Who speaks SIP here are the servers that it came from.
+        let local = self.table.local(parties.own.domain());
+        let profile = match (side, local) {
+            (Side::Inside, Some(local)) => self.profile_by(local.profile, &entry.terms),
+            (Side::Inside | Side::Outside, _) => self.profile(&entry),
+        };
         if let Some(over) = self.goes_on(side, &request, &parties, &route) {
             if !arrived.is_in_dialog() && self.is_of_session(&request) {
                 // To is what its sender wrote there: it leads to no node.

@@ -10,7 +10,6 @@ use crate::gateway::rejection::{Refused, RejectedStanza};
 use crate::gateway::service::{self, Asked};
 use crate::gateway::translate;
 use crate::interwork::passage::Passage;
-use crate::interwork::profile::{PeerKind, Profile};
 use crate::interwork::{composing, receipt};
 use crate::policy::{Answers, Direction, Kind, Kinds, Party, Permit, Query, Refusal};
 use crate::route::{self, Destination, Protocol, Route, Side};
@@ -242,11 +241,7 @@ impl Border {
         };
         let (profile, side, over) = match route.destination() {
             Destination::Foreign(entry) => (self.profile(entry), Side::Outside, Transport::Tls),
-            Destination::Local(local) => (
-                Profile::new(PeerKind::Simple, &self.limits.gateway),
-                Side::Inside,
-                over(local),
-            ),
+            Destination::Local(local) => (self.profile_of_nodes(local), Side::Inside, over(local)),
         };
         let Some(face) = self.face(side, &over) else {
             return reject(&Refused::Inside);

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::*;
+use crate::interwork::profile::PeerKind;
 use crate::policy::Kind;
 use crate::sip::proxy::{Bodies, Face, Inner, Proxy, Sessions, Terms, Veil};
 use crate::sip::{Method, NameAddr, Response, Transport, Uri};
@@ -1072,4 +1073,38 @@ fn nodes_of_microsoft_are_told_who_sent_a_request_and_nobody_else_is() {
         "{trust:?}"
     );
     assert!(trust[0].ends_with(";ms-remote-fqdn=house.example"), "{trust:?}");
+}
+
+#[test]
+fn nodes_are_spoken_with_by_their_own_profile() {
+    for (profile, kind) in [
+        (route::Profile::Simple, PeerKind::Simple),
+        (route::Profile::Microsoft, PeerKind::Microsoft),
+    ] {
+        let border = proxied(Setting {
+            nodes: profile,
+            ..Setting::open()
+        })
+        .border();
+        let (romeo, desk) = ("romeo@friend.example", "desk@phones.corp.example");
+        let footing = border.footing(&Pair::new(&jid(romeo), &jid(desk))).unwrap();
+        assert_eq!(footing.peer.profile.kind(), kind);
+        let inwards = chat("romeo@friend.example/y", desk, "m1", "hi");
+        match border.admit_stanza(Side::Outside, inwards, today(), &[7; 32]) {
+            Ok(AdmittedStanza::Deliver(delivery)) => match &delivery.payload {
+                Payload::ToSip { peer, .. } => assert_eq!(peer.profile.kind(), kind),
+                other => panic!("{other:?}"),
+            },
+            other => panic!("{other:?}"),
+        }
+        let outwards = message(DESK, "sip:romeo@friend.example", "hi");
+        let mut nodes = Proven(&["phones.corp.example"]);
+        match border.admit_sip(Side::Inside, outwards, &mut nodes, today()) {
+            Ok(Admitted::Deliver(delivery)) => match &delivery.payload {
+                Payload::ToXmpp { profile, .. } => assert_eq!(profile.kind(), kind),
+                other => panic!("{other:?}"),
+            },
+            other => panic!("{other:?}"),
+        }
+    }
 }

@@ -5,7 +5,7 @@ use crate::interwork::message::Language;
 use crate::limits::{DOCUMENT_DEPTH, PRESENCE_BYTES, XmlLimits};
 use crate::mime::MediaType;
 use crate::refusal::{Fault, Refuse};
-use crate::xml;
+use crate::xml::{self, Element};
 
 /// Why a document says nothing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -87,19 +87,30 @@ pub fn read(kind: &MediaType, body: &[u8]) -> Result<Said, DocumentError> {
     let known = (0..TYPES.len())
         .find(|at| of(*at))
         .ok_or(DocumentError::MediaType)?;
-    let limits = XmlLimits {
-        element_bytes: PRESENCE_BYTES,
-        depth: DOCUMENT_DEPTH,
-        ..XmlLimits::default()
-    };
-    let text = std::str::from_utf8(body).map_err(|_| DocumentError::Garbled)?;
-    let root = xml::document(bare(text).as_bytes(), &limits).map_err(|_| DocumentError::Garbled)?;
+    let root = parse(body)?;
     match known {
         0 => pidf::read(&root).map(Said::Whole),
         1 => msrtc::categories(&root),
         2 => msrtc::presentity(&root).map(Said::Whole),
         _ => xpidf::read(&root).map(Said::Whole),
     }
+}
+
+/// How many users a list of Microsoft's asks for (`application/msrtc-adrl-categorylist+xml`, MS-PRES); 0 where it cannot be read.
+#[must_use]
+pub fn asked_for(body: &[u8]) -> usize {
+    let root = parse(body).ok();
+    root.map_or(0, |root| msrtc::asked_for(&root))
+}
+
+fn parse(body: &[u8]) -> Result<Element, DocumentError> {
+    let limits = XmlLimits {
+        element_bytes: PRESENCE_BYTES,
+        depth: DOCUMENT_DEPTH,
+        ..XmlLimits::default()
+    };
+    let text = std::str::from_utf8(body).map_err(|_| DocumentError::Garbled)?;
+    xml::document(bare(text).as_bytes(), &limits).map_err(|_| DocumentError::Garbled)
 }
 
 /// A document without its declaration, which may name an encoding that it is not in, and without a type that defines nothing.

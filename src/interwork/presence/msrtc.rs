@@ -65,6 +65,17 @@ fn numbered(number: u32, token: Option<State>, since: Option<crate::sip::Date>) 
     Device::new("", state).with_idle_since(since.filter(|_| is_idle))
 }
 
+/// How many users a `batchSub` lists.
+pub(super) fn asked_for(root: &Element) -> usize {
+    root.children()
+        .filter(|child| child.name() == "action")
+        .flat_map(Element::children)
+        .filter(|child| child.name() == "adhocList")
+        .flat_map(Element::children)
+        .filter(|child| child.name() == "resource")
+        .count()
+}
+
 /// The document of Live Communications Server 2005 and clients of its time.
 pub(super) fn presentity(root: &Element) -> Result<Presence, DocumentError> {
     if !matches!(root.name(), "presentity" | "presence") {

@@ -257,6 +257,32 @@ fn what_cannot_be_taken_is_refused_and_changes_nothing() {
 }
 
 #[test]
+fn a_list_of_one_user_asks_for_him_and_one_of_several_is_refused() {
+    for (users, said) in [
+        (&[BOB][..], "S< 200, S> NOTIFY active open 1"),
+        (&[BOB, "carol@corp.example"], "S< 488"),
+    ] {
+        let mut world = seen();
+        let listed: String = users
+            .iter()
+            .map(|user| format!("<resource uri=\"sip:{user}\"/>"))
+            .collect();
+        let body = format!(
+            "<batchSub xmlns=\"http://schemas.microsoft.com/2006/01/sip/batch-subscribe\"><action name=\"subscribe\">\
+             <adhocList>{listed}</adhocList></action></batchSub>"
+        );
+        let text = format!(
+            "SUBSCRIBE sip:{BOB} SIP/2.0\r\nVia: SIP/2.0/TLS p.partner.example;branch=z9hG4bKq\r\nMax-Forwards: 70\r\n\
+             From: <sip:{ALICE}>;tag=w9\r\nTo: <sip:{BOB}>\r\nCall-ID: list\r\nCSeq: 1 SUBSCRIBE\r\nEvent: presence\r\n\
+             Contact: <sip:alice@10.0.0.9>\r\nRequire: adhoclist, categoryList\r\n\
+             Content-Type: application/msrtc-adrl-categorylist+xml\r\nContent-Length: {}\r\n\r\n{body}",
+            body.len()
+        );
+        assert_eq!(world.request(&text), said);
+    }
+}
+
+#[test]
 fn a_notification_that_fails_takes_its_own_dialog_along_and_no_other() {
     let mut world = seen();
     world.ask(3_600, true);
