@@ -118,7 +118,7 @@ pub enum Admitted {
     },
 }
 
-/// Two users of whom one is blocked.
+/// Two users whom policy keeps apart.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct BlockedEnds(pub(super) Pair);
 
@@ -141,6 +141,17 @@ pub enum AdmittedStanza {
     Deliver(Box<Delivery>),
     /// Nobody waits for it, and nothing is lost with it.
     Ignore,
+    /// A user of XMPP takes back what he and one of SIP had of each other's presence, whatever policy says of them now.
+    GivenUp(BlockedEnds, GivenUp),
+}
+
+/// What a user of XMPP takes back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum GivenUp {
+    /// He does not want to see any more.
+    Seeing,
+    /// He does not let see any more.
+    BeingSeen,
 }
 
 impl Border {

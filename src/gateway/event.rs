@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use super::answer::Trouble;
-use super::border::{BlockedEnds, Border};
+use super::border::{BlockedEnds, Border, GivenUp};
 use super::conversation::Call;
 use super::delivery::{Delivery, Link, Outcome, Trace, weight_of};
 use super::hold::Hold;
@@ -106,6 +106,15 @@ pub enum Input<O> {
         /// Where its SIP transaction is.
         origin: Option<O>,
     },
+    /// Somebody whom policy keeps apart from a user of SIP takes back what they had of each other's presence.
+    GivenUp {
+        /// Between whom.
+        ends: BlockedEnds,
+        /// What.
+        what: GivenUp,
+        /// Held until that is kept.
+        hold: Option<Hold>,
+    },
     /// That was all that the store has: presence that waited for it goes on.
     Restored,
     /// What [`Output::Persist`] gave is kept, or cannot be: the store has said so, and nobody waits for it any more.
@@ -131,6 +140,7 @@ impl<O> Input<O> {
             | Self::Returned { .. }
             | Self::Broken { .. }
             | Self::CalledBack(_)
+            | Self::GivenUp { .. }
             | Self::Stop { .. }
             | Self::Restored
             | Self::Configured { .. }

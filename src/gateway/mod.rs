@@ -44,7 +44,7 @@ use std::time::{Duration, Instant};
 
 pub use answer::{AnswerIds, Trouble};
 pub use border::{
-    Admitted, AdmittedStanza, BlockedEnds, Border, Conduct, Peer, Relay, Removed, Return, Returned,
+    Admitted, AdmittedStanza, BlockedEnds, Border, Conduct, GivenUp, Peer, Relay, Removed, Return, Returned,
     Translation, Unasked,
 };
 pub use conversation::Call;
@@ -176,6 +176,7 @@ impl<O> Gateway<O> {
                 ends,
                 origin,
             } => self.blocked(now, &ends, request, origin),
+            Input::GivenUp { ends, what, hold } => self.given_up(now, &ends, what, hold),
             Input::Persisted { ticket } => self.kept(ticket),
             Input::Tick => self.tick(now),
         }

@@ -196,6 +196,12 @@ pub async fn take(world: &Arc<World>, side: Side, stanza: Stanza, hold: Option<H
             }
         }
         Ok(AdmittedStanza::Answer(stanza)) => answer(world, *stanza, trace, hold).await,
+        Ok(AdmittedStanza::GivenUp(ends, what)) => {
+            world.metrics.decided(side.way(), "deny");
+            if let Some(shard) = world.shard_of(ends.pair()) {
+                let _gone = Box::pin(shard.send(Input::GivenUp { ends, what, hold })).await;
+            }
+        }
         Ok(AdmittedStanza::Ignore) => {
             tracing::debug!(%trace, "stanza without counterpart, for which nobody waits");
         }

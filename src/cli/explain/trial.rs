@@ -123,7 +123,7 @@ fn by_xmpp(
     let fate = match border.admit_stanza(side, sent, world::today(), &[0; 32]) {
         Ok(AdmittedStanza::Deliver(delivery)) => delivered(&delivery, Protocol::Xmpp),
         Ok(AdmittedStanza::Answer(_) | AdmittedStanza::Pong(_)) => Fate::Answered,
-        Ok(AdmittedStanza::Ignore) => Fate::Dropped,
+        Ok(AdmittedStanza::Ignore | AdmittedStanza::GivenUp(..)) => Fate::Dropped,
         Err(rejected) => Fate::Refused {
             why: rejected.to_string(),
             told: rejected

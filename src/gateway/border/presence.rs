@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::session::ToXmpp;
 use super::sip::party_of;
-use super::{Admitted, AdmittedStanza, Border, Translation};
+use super::{Admitted, AdmittedStanza, BlockedEnds, Border, GivenUp, Translation};
 use crate::gateway::conversation::Pair;
 use crate::gateway::delivery::{Delivery, Link, Payload, SipPeer, Trace};
 use crate::gateway::rejection::{Refused, Rejected, RejectedStanza};
@@ -140,6 +140,29 @@ impl Border {
         Some((terms, profile, self.face(side, &over)?, busy_as))
     }
 
+    /// What a stanza takes back that policy refuses, towards a user of SIP: that only ever takes away, and what is not heard now would
+    /// come back once policy allows it.
+    pub(super) fn given_up(&self, stanza: &Stanza) -> Option<AdmittedStanza> {
+        let given_up = match stanza.kind() {
+            stanza::Kind::Presence(PresenceType::Unsubscribe) => GivenUp::Seeing,
+            stanza::Kind::Presence(PresenceType::Unsubscribed) => GivenUp::BeingSeen,
+            stanza::Kind::Presence(
+                PresenceType::Available
+                | PresenceType::Unavailable
+                | PresenceType::Subscribe
+                | PresenceType::Subscribed
+                | PresenceType::Probe
+                | PresenceType::Error,
+            )
+            | stanza::Kind::Message(_)
+            | stanza::Kind::Iq(_) => return None,
+        };
+        let route = self.table.lookup(&party(stanza.to()), Protocol::Sip).ok()?;
+        let speaks_sip = route.plans().iter().any(|plan| plan.protocol() == Protocol::Sip);
+        let ends = BlockedEnds(Pair::new(stanza.from(), stanza.to()));
+        speaks_sip.then_some(AdmittedStanza::GivenUp(ends, given_up))
+    }
+
     /// Presence of an XMPP user towards one of SIP: what becomes of it depends on what they have between them.
     pub(super) fn presence_to_sip(
         &self,
@@ -156,7 +179,7 @@ impl Border {
             if asks {
                 Err(RejectedStanza::of(&stanza, refusal, self))
             } else {
-                Ok(AdmittedStanza::Ignore)
+                Ok(self.given_up(&stanza).unwrap_or(AdmittedStanza::Ignore))
             }
         };
         if self.conduct.translation == Translation::Off {
@@ -237,7 +260,7 @@ impl Border {
             Err(_) if *request.method() == Method::Subscribe => {
                 return Ok(Admitted::Blocked {
                     request: Box::new(request),
-                    ends: super::BlockedEnds(pair),
+                    ends: BlockedEnds(pair),
                 });
             }
             Err(refusal) => return Err(Rejected::as_unavailable(&request, &refusal)),

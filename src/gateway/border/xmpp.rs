@@ -60,7 +60,8 @@ impl Border {
         }
         let permit = match self.judge(&stanza, ends) {
             Err(refusal) if !refusal.is_polite() => {
-                return Err(RejectedStanza::of(&stanza, &refusal, self));
+                let refused = RejectedStanza::of(&stanza, &refusal, self);
+                return self.given_up(&stanza).ok_or(refused);
             }
             // Whoever is blocked politely meets every other check first, and so learns nothing of the block.
             permit => permit,
@@ -86,7 +87,13 @@ impl Border {
                 .map_err(|circling| RejectedStanza::of(&stanza, &Refused::Circling(circling), self))?;
         }
         passage.mark_stanza(&mut stanza);
-        let permit = permit.map_err(|refusal| RejectedStanza::as_offline(&stanza, &refusal))?;
+        let permit = match permit {
+            Ok(permit) => permit,
+            Err(refusal) => {
+                let refused = RejectedStanza::as_offline(&stanza, &refusal);
+                return self.given_up(&stanza).ok_or(refused);
+            }
+        };
         let speaks = route
             .plans()
             .first()

@@ -8,7 +8,7 @@ use super::serve::{Serve, ServeInput};
 use super::watch::{Stage, Watch, WatchInput};
 use crate::gateway::answer::Trouble;
 use crate::gateway::border::presence::Brings;
-use crate::gateway::border::{BlockedEnds, Border};
+use crate::gateway::border::{BlockedEnds, Border, GivenUp};
 use crate::gateway::conversation::Pair;
 use crate::gateway::delivery::{Delivery, Payload, Trace};
 use crate::gateway::hold::Hold;
@@ -173,35 +173,14 @@ impl<O> Gateway<O> {
         let pair = Pair::new(stanza.from(), stanza.to());
         match stanza.kind() {
             Kind::Presence(PresenceType::Subscribe) => return self.asks(now, &pair, &stanza, (trace, hold)),
-            Kind::Presence(PresenceType::Unsubscribe) => self.relate(now, &pair, |relation, lent| {
-                if let Some(watch) = &mut relation.watch {
-                    watch.handle(lent, WatchInput::Left);
-                }
-            }),
+            Kind::Presence(PresenceType::Unsubscribe) => self.stops_seeing(now, &pair),
             Kind::Presence(PresenceType::Subscribed) => self.relate(now, &pair, |relation, lent| {
                 relation.probed = None;
                 if let Some(serve) = &mut relation.serve {
                     serve.handle(lent, ServeInput::Subscribed);
                 }
             }),
-            Kind::Presence(PresenceType::Unsubscribed) => self.relate(now, &pair, |relation, lent| {
-                // The first no after a probe is his server's; his own comes behind that.
-                let is_probes = relation.may_be_probes(lent.now);
-                relation.probed = None;
-                if let Some(watch) = &mut relation.watch {
-                    watch.handle(lent, WatchInput::Unsure);
-                }
-                if let Some(serve) = &mut relation.serve {
-                    serve.handle(
-                        lent,
-                        if is_probes {
-                            ServeInput::Unseen
-                        } else {
-                            ServeInput::Unsubscribed
-                        },
-                    );
-                }
-            }),
+            Kind::Presence(PresenceType::Unsubscribed) => self.stops_being_seen(now, &pair),
             Kind::Presence(PresenceType::Probe) => self.looks(now, &pair, stanza.from()),
             Kind::Presence(PresenceType::Available | PresenceType::Unavailable) => {
                 self.changes(now, &pair, &stanza);
@@ -210,6 +189,48 @@ impl<O> Gateway<O> {
             Kind::Message(_) | Kind::Iq(_) => {}
         }
         self.hold_until_kept(hold);
+    }
+
+    /// A user of XMPP takes something back, though policy keeps the two apart.
+    pub(in crate::gateway) fn given_up(
+        &mut self,
+        now: Instant,
+        ends: &BlockedEnds,
+        what: GivenUp,
+        hold: Option<Hold>,
+    ) {
+        match what {
+            GivenUp::Seeing => self.stops_seeing(now, &ends.0),
+            GivenUp::BeingSeen => self.stops_being_seen(now, &ends.0),
+        }
+        self.hold_until_kept(hold);
+    }
+
+    fn stops_seeing(&mut self, now: Instant, pair: &Pair) {
+        self.relate(now, pair, |relation, lent| {
+            if let Some(watch) = &mut relation.watch {
+                watch.handle(lent, WatchInput::Left);
+            }
+        });
+    }
+
+    fn stops_being_seen(&mut self, now: Instant, pair: &Pair) {
+        self.relate(now, pair, |relation, lent| {
+            // The first no after a probe is his server's; his own comes behind that.
+            let is_probes = relation.may_be_probes(lent.now);
+            relation.probed = None;
+            if let Some(watch) = &mut relation.watch {
+                watch.handle(lent, WatchInput::Unsure);
+            }
+            if let Some(serve) = &mut relation.serve {
+                let input = if is_probes {
+                    ServeInput::Unseen
+                } else {
+                    ServeInput::Unsubscribed
+                };
+                serve.handle(lent, input);
+            }
+        });
     }
 
     /// He asks to see.

@@ -39,7 +39,7 @@ impl<O> Gateway<O> {
                 delivery.payload,
                 Payload::Subscription { .. } | Payload::Presence { .. }
             ),
-            Input::Blocked { .. } => true,
+            Input::Blocked { .. } | Input::GivenUp { .. } => true,
             Input::Notice { .. }
             | Input::Ping(_)
             | Input::Answer(_)
@@ -199,7 +199,7 @@ impl<O> Gateway<O> {
 /// Whether a user has decided something, which he is not asked again.
 fn is_a_decision<O>(input: &Input<O>) -> bool {
     let Input::Deliver { delivery, .. } = input else {
-        return false;
+        return matches!(input, Input::GivenUp { .. });
     };
     let Payload::Presence { stanza } = &delivery.payload else {
         return false;

@@ -79,7 +79,9 @@ impl Bench {
                 origin: None,
             }),
             AdmittedStanza::Ignore => Seen::default(),
-            other @ (AdmittedStanza::Answer(_) | AdmittedStanza::Pong(_)) => panic!("{other:?}"),
+            other @ (AdmittedStanza::Answer(_) | AdmittedStanza::Pong(_) | AdmittedStanza::GivenUp(..)) => {
+                panic!("{other:?}")
+            }
         }
     }
 

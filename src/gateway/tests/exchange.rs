@@ -538,7 +538,10 @@ fn admitted(side: Side, stanza: Stanza) -> Result<Box<Delivery>, RejectedStanza>
     let bench = Bench::new(Setting::open());
     match bench.border.admit_stanza(side, stanza, today(), &[7; 32])? {
         AdmittedStanza::Deliver(delivery) => Ok(delivery),
-        other @ (AdmittedStanza::Answer(_) | AdmittedStanza::Pong(_) | AdmittedStanza::Ignore) => {
+        other @ (AdmittedStanza::Answer(_)
+        | AdmittedStanza::Pong(_)
+        | AdmittedStanza::Ignore
+        | AdmittedStanza::GivenUp(..)) => {
             panic!("{other:?}")
         }
     }

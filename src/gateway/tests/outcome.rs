@@ -87,7 +87,10 @@ impl Bench {
                 delivery,
                 origin: None,
             }),
-            other @ (AdmittedStanza::Answer(_) | AdmittedStanza::Pong(_) | AdmittedStanza::Ignore) => {
+            other @ (AdmittedStanza::Answer(_)
+            | AdmittedStanza::Pong(_)
+            | AdmittedStanza::Ignore
+            | AdmittedStanza::GivenUp(..)) => {
                 panic!("{other:?}")
             }
         }
@@ -1020,7 +1023,10 @@ fn what_may_go_by_two_plans_weighs_what_both_take() {
             .unwrap()
         {
             AdmittedStanza::Deliver(delivery) => delivery.weight(),
-            other @ (AdmittedStanza::Answer(_) | AdmittedStanza::Pong(_) | AdmittedStanza::Ignore) => {
+            other @ (AdmittedStanza::Answer(_)
+            | AdmittedStanza::Pong(_)
+            | AdmittedStanza::Ignore
+            | AdmittedStanza::GivenUp(..)) => {
                 panic!("{other:?}")
             }
         }

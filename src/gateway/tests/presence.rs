@@ -203,6 +203,10 @@ impl World {
                 self.gateway.handle(self.now, Input::Deliver { delivery, origin });
             }
             Ok(AdmittedStanza::Ignore) => self.said.push("ignored".to_owned()),
+            Ok(AdmittedStanza::GivenUp(ends, what)) => {
+                let hold = None;
+                self.gateway.handle(self.now, Input::GivenUp { ends, what, hold });
+            }
             Ok(other) => panic!("{other:?}"),
             Err(rejected) => self.said.push(format!("refused: {}", rejected.class())),
         }

@@ -333,7 +333,12 @@ impl World {
             .admit_stanza(side, chat(from, to, &id, "hi"), today(), &[7; 32])
         {
             Ok(AdmittedStanza::Deliver(delivery)) => self.take(delivery, None, protocols),
-            other @ (Ok(AdmittedStanza::Answer(_) | AdmittedStanza::Pong(_) | AdmittedStanza::Ignore)
+            other @ (Ok(
+                AdmittedStanza::Answer(_)
+                | AdmittedStanza::Pong(_)
+                | AdmittedStanza::Ignore
+                | AdmittedStanza::GivenUp(..),
+            )
             | Err(_)) => {
                 panic!("{other:?}")
             }

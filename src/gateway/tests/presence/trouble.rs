@@ -47,6 +47,44 @@ fn who_has_said_no_is_not_asked_again_because_a_block_is_lifted() {
 }
 
 #[test]
+fn what_is_taken_back_while_policy_forbids_it_does_not_come_back() {
+    let both = || {
+        let mut world = seen();
+        world.x("subscribe");
+        world.answer(200, "Expires: 3600");
+        world.told("active;expires=3600", &open(&["desk"]));
+        assert_eq!(world.listed(), "Xmpp active 1, Sip active 1");
+        world
+    };
+    for (setting, ended) in [
+        (watch::deny as fn() -> Setting, true),
+        (|| Setting::blocking(ALICE, Style::Polite), false),
+    ] {
+        let mut world = both();
+        world.reload(setting());
+        world.answer(200, "");
+        world.pass(60);
+        let said = world.x("unsubscribe");
+        assert_eq!(said, "X: unsubscribed", "as he is told wherever it ends");
+        let said = world.x("unsubscribed");
+        assert!(ended || said.contains("terminated;rejected"), "{said}");
+        world.pass(60);
+        world.reload(Setting::default());
+        let said = world.pass(3_600);
+        assert!(
+            !said.contains("SUBSCRIBE") && !said.contains("X: subscribe"),
+            "{said}"
+        );
+        assert_eq!((world.listed().as_str(), world.store.len()), ("", 0));
+    }
+    // To others it says nothing.
+    let mut world = World::with(watch::deny());
+    assert_eq!(world.x("unsubscribe"), "");
+    assert_eq!(world.x("unsubscribed"), "");
+    assert_eq!(world.x("subscribe"), "refused: policy_exception");
+}
+
+#[test]
 fn what_was_to_be_said_is_not_said_once_the_opposite_holds() {
     let mut world = seeing();
     world.is_well = false;
