@@ -275,6 +275,7 @@ impl<O> Gateway<O> {
         };
         let is_whole = stanza.from().is_bare() && device.state() == State::Offline;
         let is_there = device.state() != State::Offline;
+        let until = after(now, self.presence.limits.adhoc_time);
         self.relate(now, pair, |relation, lent| {
             relation.probed = None;
             let mut is_alone = is_whole;
@@ -290,6 +291,9 @@ impl<O> Gateway<O> {
                 is_alone |= !has_open(serve.known());
             }
             if let Some(watch) = &mut relation.watch {
+                if is_there {
+                    watch.look_until(until);
+                }
                 watch.handle(
                     lent,
                     match (is_there, is_alone) {

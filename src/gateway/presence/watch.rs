@@ -26,6 +26,8 @@ pub(in crate::gateway) struct Watch {
     /// Whether nobody was asked for consent: then he sees, if the other lets him, until that time.
     is_adhoc: bool,
     adhoc_until: Option<Instant>,
+    /// Whether his server was asked whether he is still there, before that ends.
+    is_last_look: bool,
     subscriber: Option<Box<Subscriber>>,
     stage: Stage,
     /// Until when his server is waited for, which was asked whether he is there.
@@ -133,6 +135,7 @@ impl Watch {
             consent: Consent::Asked,
             is_adhoc: false,
             adhoc_until: None,
+            is_last_look: false,
             subscriber: None,
             stage: Stage::Dormant,
             guard: None,
@@ -201,9 +204,10 @@ impl Watch {
     }
 
     /// Where nobody's consent is behind it, it lasts until then.
-    pub(super) const fn look_until(&mut self, until: Instant) {
-        if self.is_adhoc {
+    pub(super) fn look_until(&mut self, until: Instant) {
+        if self.is_adhoc && self.stage != Stage::Leaving {
             self.adhoc_until = Some(until);
+            self.is_last_look = false;
         }
     }
 
@@ -469,6 +473,11 @@ impl Watch {
                 (Some(_), _) | (None, Consent::Asked) => self.begin(lent),
                 (None, Consent::Given) => self.look(lent),
             }
+        }
+        if is_over(self.adhoc_until) && !std::mem::replace(&mut self.is_last_look, true) {
+            // Servers ask for him when he comes, and not again while he stays.
+            self.adhoc_until = Some(lent.after(GUARD));
+            lent.say(Word::Probe);
         }
         if is_over(self.adhoc_until) {
             self.adhoc_until = None;

@@ -371,6 +371,39 @@ fn who_looks_without_consent_sees_for_a_while_if_the_other_lets_him() {
 }
 
 #[test]
+fn who_looks_without_consent_sees_for_as_long_as_his_server_says_that_he_is_there() {
+    let mut world = World::new();
+    world.x("probe");
+    world.answer(200, "");
+    world.told("active", &open(&["desk"]));
+    let later = |world: &mut World, is_there: bool| {
+        let mut all = String::new();
+        for _ in 0..3_700 {
+            let mut said = world.pass(1);
+            if said.contains("X: probe") && is_there {
+                said += &world.x("");
+            }
+            if said.contains("SUBSCRIBE 3600") {
+                world.answer(200, "");
+                said += &world.told("active", &open(&["desk"]));
+            }
+            all += &said;
+        }
+        all
+    };
+    for _ in 0..5 {
+        let said = later(&mut world, true);
+        assert!(
+            !said.contains("SUBSCRIBE 0") && !said.contains("unavailable"),
+            "{said}"
+        );
+    }
+    assert_eq!(world.gateway.looking_without_consent(), 1);
+    let said = later(&mut world, false) + &later(&mut world, false);
+    assert!(said.contains("S> SUBSCRIBE 0 in its dialog"), "{said}");
+}
+
+#[test]
 fn what_nobody_answers_is_taken_too() {
     let mut world = seeing();
     world.pass(5);
