@@ -392,8 +392,8 @@ pub struct PresenceLimits {
     pub adhoc_time: Duration,
     /// The least time between two changes that one watcher is told (5 s: RFC 3856 §6.10).
     pub pause: Duration,
-    /// Changes that all watchers of SIP together are told in a second (1,000); the rest waits its turn, and the last state of
-    /// each is told.
+    /// Changes that all watchers together, of SIP and of XMPP, are told in a second (1,000); the rest waits its turn, and the last
+    /// state of each is told.
     pub changes: NonZeroU32,
     /// For how long we subscribe, and others where they do not say (3,600 s: RFC 3856 §6.4).
     pub expires: Duration,

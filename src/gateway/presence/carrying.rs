@@ -10,7 +10,7 @@ use super::record::Consent;
 use super::returning::say_unsaid;
 use super::serve::{Serve, ServeInput};
 use super::table::Relation;
-use super::watch::{Stage, WatchInput};
+use super::watch::{Stage, Watch, WatchInput};
 use super::{Sent, Settling, What};
 use crate::gateway::border::presence::Unfounded;
 use crate::gateway::conversation::Pair;
@@ -145,7 +145,9 @@ impl<O> Gateway<O> {
             presence.changed.insert(Arc::clone(pair));
             return;
         }
-        if relation.serve.as_deref().is_some_and(Serve::is_dirty) && !relation.is_queued {
+        let has_news = relation.serve.as_deref().is_some_and(Serve::is_dirty)
+            || relation.watch.as_deref().is_some_and(Watch::is_ready);
+        if has_news && !relation.is_queued {
             relation.is_queued = true;
             presence.changes.push_back(Arc::clone(pair));
         }
@@ -329,7 +331,12 @@ impl<O> Gateway<O> {
             self.presence.changes.pop_front();
             self.relate(now, &pair, |relation, lent| {
                 relation.is_queued = false;
-                if let Some(serve) = &mut relation.serve {
+                if let Some(watch) = &mut relation.watch {
+                    watch.tell_new(lent);
+                }
+                if let Some(serve) = &mut relation.serve
+                    && serve.is_dirty()
+                {
                     serve.tell(lent);
                 }
             });

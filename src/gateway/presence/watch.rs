@@ -45,6 +45,8 @@ pub(in crate::gateway) struct Watch {
     /// Before this nothing more is told.
     quiet: Option<Instant>,
     is_dirty: bool,
+    /// Whether he may be told what is new, once it is his turn.
+    is_ready: bool,
     /// Whether all is told, new or not: what the process before said last it may not have written down, and a device that came while nothing
     /// could be told knows nothing.
     tells_all: bool,
@@ -146,6 +148,7 @@ impl Watch {
             going: BTreeSet::new(),
             quiet: None,
             is_dirty: false,
+            is_ready: false,
             tells_all: false,
             untold_tries: 0,
             stale: None,
@@ -211,6 +214,11 @@ impl Watch {
         }
     }
 
+    /// Whether there is something to tell him, in its turn.
+    pub(super) const fn is_ready(&self) -> bool {
+        self.is_ready
+    }
+
     pub(super) fn subscriber(&self) -> Option<&Subscriber> {
         self.subscriber.as_deref()
     }
@@ -240,7 +248,7 @@ impl Watch {
             self.resume,
             self.adhoc_until,
             self.stale,
-            self.quiet.filter(|_| self.is_dirty),
+            self.quiet.filter(|_| self.is_dirty && !self.is_ready),
         ]
         .into_iter()
         .flatten()
@@ -278,7 +286,7 @@ impl Watch {
             WatchInput::Failed(undone) => self.failed(lent, undone),
             WatchInput::Reachable => self.reachable(lent),
             WatchInput::Untold(device) => self.untold(lent, device),
-            WatchInput::Tellable => self.tellable(lent),
+            WatchInput::Tellable => self.tellable(),
             WatchInput::Forbidden => self.forbid(lent),
             WatchInput::Allowed => {
                 if self.stage == Stage::Forbidden {
@@ -491,9 +499,7 @@ impl Watch {
             self.stale = None;
             self.unsee(lent);
         }
-        if self.is_dirty && self.quiet.is_none_or(|at| at <= lent.now) {
-            self.show(lent);
-        }
+        self.is_ready |= self.is_dirty && self.quiet.is_none_or(|at| at <= lent.now);
     }
 
     /// Asks his server whether he is there.

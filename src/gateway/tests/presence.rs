@@ -57,8 +57,12 @@ impl World {
     }
 
     pub(super) fn with(setting: Setting) -> Self {
+        Self::bounded(setting, GatewayLimits::default())
+    }
+
+    pub(super) fn bounded(setting: Setting, limits: GatewayLimits) -> Self {
         let mut this = Self {
-            gateway: Gateway::new(3, GatewayLimits::default(), &speaker(77, "")),
+            gateway: Gateway::new(3, limits, &speaker(77, "")),
             border: Arc::new(setting.border()),
             now: Instant::now(),
             unix: 1_800_000_000,

@@ -117,9 +117,7 @@ impl Watch {
             self.seen = Some(Arc::new(state));
         }
         self.is_dirty = true;
-        if self.quiet.is_none_or(|at| at <= lent.now) {
-            self.show(lent);
-        }
+        self.is_ready = self.quiet.is_none_or(|at| at <= lent.now);
     }
 
     pub(super) fn lost(&mut self, lent: &mut Lent<'_>, lapse: Lapse) {

@@ -14,7 +14,7 @@ impl Watch {
     /// He sees nobody any more.
     pub(super) fn unsee(&mut self, lent: &mut Lent<'_>) {
         self.seen = None;
-        self.is_dirty = false;
+        (self.is_dirty, self.is_ready) = (false, false);
         let mut believed = std::mem::take(&mut self.unsure);
         for device in self.shown.take().iter().flat_map(|shown| shown.devices()) {
             if device.state() != State::Offline {
@@ -120,16 +120,23 @@ impl Watch {
     }
 
     /// There is a way again: what did not arrive need not wait.
-    pub(super) fn tellable(&mut self, lent: &mut Lent<'_>) {
+    pub(super) fn tellable(&mut self) {
         if !self.unsure.is_empty() {
             self.quiet = None;
+            (self.is_dirty, self.is_ready) = (true, true);
+        }
+    }
+
+    /// Tells what is new, in its turn.
+    pub(in crate::gateway::presence) fn tell_new(&mut self, lent: &mut Lent<'_>) {
+        if self.is_ready {
             self.show(lent);
         }
     }
 
     /// Tells what is new of what is known.
     pub(super) fn show(&mut self, lent: &mut Lent<'_>) {
-        self.is_dirty = false;
+        (self.is_dirty, self.is_ready) = (false, false);
         let unsure = std::mem::take(&mut self.unsure);
         let shown = self.shown.clone();
         let Some(seen) = self.seen.clone() else {

@@ -85,6 +85,31 @@ fn what_is_taken_back_while_policy_forbids_it_does_not_come_back() {
 }
 
 #[test]
+fn in_a_storm_changes_wait_their_turn_both_ways_and_the_last_is_told() {
+    let mut limits = GatewayLimits::default();
+    limits.presence.changes = std::num::NonZeroU32::MIN;
+    limits.presence.pause = Duration::ZERO;
+    let mut world = World::bounded(Setting::default(), limits);
+    world.x("subscribe");
+    world.answer(200, "Expires: 3600");
+    world.told("active;expires=3600", &open(&["desk"]));
+    for devices in [&["phone"][..], &[], &["desk", "phone"]] {
+        assert_eq!(world.told("active;expires=3600", &open(devices)), "S< 200");
+    }
+    assert_eq!(world.pass(1), "X: available/phone");
+    assert_eq!(world.pass(60), "");
+    world.ask(3_600, true);
+    world.pass(1);
+    world.x("subscribed");
+    world.x("");
+    for show in ["away", "dnd", "xa"] {
+        assert_eq!(world.x_at("desk", "", &[("show", show)]), "");
+    }
+    assert_eq!(world.pass(1), "S> NOTIFY active open 1 away xa");
+    assert_eq!(world.pass(60), "");
+}
+
+#[test]
 fn what_was_to_be_said_is_not_said_once_the_opposite_holds() {
     let mut world = seeing();
     world.is_well = false;
