@@ -475,6 +475,43 @@ fn what_is_said_of_a_device_counts_where_a_peer_has_a_word_for_it() {
 }
 
 #[test]
+fn each_document_looks_like_this() {
+    let user = jid("juliet@example.com");
+    let since = Date::from_unix_seconds(1_795_251_600);
+    let mut written = String::new();
+    for (name, kind) in [
+        ("simple", PeerKind::Simple),
+        ("microsoft", PeerKind::Microsoft),
+        ("aol", PeerKind::Aol),
+    ] {
+        for state in [
+            State::Available,
+            State::Chat,
+            State::Away,
+            State::ExtendedAway,
+            State::DoNotDisturb,
+            State::Offline,
+        ] {
+            let balcony = Device::new("balcony", state)
+                .with_note("Here", Language::parse("en"))
+                .with_priority(Some(5))
+                .with_idle_since(since.filter(|_| state == State::Away));
+            let presence = Presence::new().with(balcony);
+            let both = presence
+                .clone()
+                .with(Device::new("1st floor", State::DoNotDisturb).with_priority(Some(-1)));
+            for presence in [presence, both] {
+                let octets = pidf::write(&presence, &user, kind).unwrap();
+                let text = String::from_utf8(octets).unwrap().replace("><", ">\n<");
+                let devices = presence.devices().len();
+                written += &format!("== {name}, {state:?}, devices: {devices}\n{text}\n");
+            }
+        }
+    }
+    insta::assert_snapshot!(written);
+}
+
+#[test]
 fn what_changes_of_the_categories_leaves_the_rest_as_it_is() {
     let read = |inside: &str| {
         let text = format!("<categories uri='sip:bob@ms.example'>{inside}</categories>");
