@@ -1091,19 +1091,23 @@ fn nodes_are_spoken_with_by_their_own_profile() {
         assert_eq!(footing.peer.profile.kind(), kind);
         let inwards = chat("romeo@friend.example/y", desk, "m1", "hi");
         match border.admit_stanza(Side::Outside, inwards, today(), &[7; 32]) {
-            Ok(AdmittedStanza::Deliver(delivery)) => match &delivery.payload {
-                Payload::ToSip { peer, .. } => assert_eq!(peer.profile.kind(), kind),
-                other => panic!("{other:?}"),
-            },
+            Ok(AdmittedStanza::Deliver(delivery)) => {
+                let Payload::ToSip { peer, .. } = &delivery.payload else {
+                    panic!("{delivery:?}")
+                };
+                assert_eq!(peer.profile.kind(), kind);
+            }
             other => panic!("{other:?}"),
         }
         let outwards = message(DESK, "sip:romeo@friend.example", "hi");
         let mut nodes = Proven(&["phones.corp.example"]);
         match border.admit_sip(Side::Inside, outwards, &mut nodes, today()) {
-            Ok(Admitted::Deliver(delivery)) => match &delivery.payload {
-                Payload::ToXmpp { profile, .. } => assert_eq!(profile.kind(), kind),
-                other => panic!("{other:?}"),
-            },
+            Ok(Admitted::Deliver(delivery)) => {
+                let Payload::ToXmpp { profile, .. } = &delivery.payload else {
+                    panic!("{delivery:?}")
+                };
+                assert_eq!(profile.kind(), kind);
+            }
             other => panic!("{other:?}"),
         }
     }

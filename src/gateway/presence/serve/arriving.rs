@@ -31,6 +31,8 @@ impl Serve {
             answering.push((served.number, number));
             served.notifier.handle(lent.now, NotifierInput::Request(request));
             lent.keep();
+            // A process that does not know of it would take it for expired, and tell nothing to a watcher who waits for long.
+            lent.acts.push(Act::Settle);
             return;
         }
         let is_poll = is_poll(&request);

@@ -243,6 +243,21 @@ fn what_is_known_of_a_user_is_kept_within_a_while() {
 }
 
 #[test]
+fn a_refresh_is_answered_once_it_outlives_the_process() {
+    let mut world = seen();
+    world.pass(3_000);
+    world.is_slow = true;
+    assert_eq!(world.ask(3_600, false), "", "it is kept first");
+    assert_eq!(world.kept(), "S< 200, S> NOTIFY active open 1, X: probe");
+    world.is_slow = false;
+    // Its time before is over, and it is told what has changed since.
+    world.restart(1_000);
+    world.pass(5);
+    let said = world.x_at("desk", "", &[("show", "dnd")]) + &world.pass(10);
+    assert!(said.contains("S> NOTIFY active open 1 dnd"), "{said}");
+}
+
+#[test]
 fn a_device_is_shown_when_a_restart_would_take_it_back_and_not_before() {
     let mut world = seeing();
     world.pass(10);

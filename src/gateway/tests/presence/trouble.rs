@@ -57,11 +57,11 @@ fn what_is_taken_back_while_policy_forbids_it_does_not_come_back() {
         world
     };
     for (setting, ended) in [
-        (watch::deny as fn() -> Setting, true),
-        (|| Setting::blocking(ALICE, Style::Polite), false),
+        (watch::deny(), true),
+        (Setting::blocking(ALICE, Style::Polite), false),
     ] {
         let mut world = both();
-        world.reload(setting());
+        world.reload(setting);
         world.answer(200, "");
         world.pass(60);
         let said = world.x("unsubscribe");
