@@ -151,6 +151,14 @@ impl World {
                 delivery,
                 origin: None,
             }),
+            Ok(AdmittedStanza::GivenUp(ends, what)) => {
+                assert!(pair.is_some_and(|pair| self.regime_of(pair) != Regime::Open));
+                self.tell(Input::GivenUp {
+                    ends,
+                    what,
+                    hold: None,
+                });
+            }
             Ok(AdmittedStanza::Ignore) => {}
             Ok(other) => panic!("{other:?}"),
             Err(_) => assert!(pair.is_some_and(|pair| self.regime_of(pair) != Regime::Open)),

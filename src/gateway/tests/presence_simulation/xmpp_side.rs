@@ -120,9 +120,7 @@ impl World {
             _ => {
                 let which = self.chance.index(self.of_bob[bob].len().max(1));
                 let pair = self.of_bob[bob].get(which).copied();
-                if let Some(pair) =
-                    pair.filter(|pair| self.regime_of(*pair) == Regime::Open && self.gateway.is_some())
-                {
+                if let Some(pair) = pair.filter(|_| self.gateway.is_some()) {
                     self.manage(pair);
                 }
             }
@@ -158,16 +156,24 @@ impl World {
         }
     }
 
-    /// bob asks to see alice, or not any more; or takes back that she may see him.
+    /// bob asks to see alice, or not any more; or takes back that she may see him. He may take back what the configuration forbids.
     fn manage(&mut self, pair: usize) {
+        let is_open = self.regime_of(pair) == Regime::Open;
         let between = &mut self.pairs[pair];
         let is_revoking = between.from && self.chance.percent(10);
         if is_revoking {
             (between.from, between.denied) = (false, Some(self.now));
             between.refused_until = self.now + 3_000 * SECOND;
-            self.saw("revoked");
+            self.saw(if is_open {
+                "revoked"
+            } else {
+                "revoked while forbidden"
+            });
             self.say(pair, "", PresenceType::Unsubscribed, None);
         } else if !between.to && !between.is_asking {
+            if !is_open {
+                return;
+            }
             between.is_asking = true;
             // He wants to see her: he may be asked.
             between.refused_until = 0;
@@ -181,7 +187,11 @@ impl World {
             for view in between.views.values_mut() {
                 view.clear();
             }
-            self.saw("unsubscribed");
+            self.saw(if is_open {
+                "unsubscribed"
+            } else {
+                "unsubscribed while forbidden"
+            });
             self.say(pair, "", PresenceType::Unsubscribe, None);
         }
     }
