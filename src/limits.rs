@@ -160,9 +160,9 @@ pub const DNS_RECORDS_KEPT: usize = 65_536;
 
 /// Addresses of one host that are tried (16).
 pub const ADDRESSES_OF_A_HOST: usize = 16;
-/// Ways to one foreign SIP domain that its link keeps open at once (16): users with static routes of their own each have
-/// one, and with one more the one that was used longest ago is let go.
-pub const WAYS_OF_A_LINK: usize = 16;
+/// Ways to one SIP domain that its link keeps open at once (32): users with static routes of their own each have one, and
+/// so has each server that requests name as their next hop; with one more the one that was used longest ago is let go.
+pub const WAYS_OF_A_LINK: usize = 32;
 
 /// Servers of one foreign SIP domain that are remembered to have asked to be left alone (64).
 pub const SERVERS_LEFT_ALONE: usize = 64;

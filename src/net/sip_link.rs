@@ -208,7 +208,7 @@ impl SipLink {
         let lane = self.lane_of(&errand.request);
         // A flow that ended while it was idle takes nothing: one more connection is worth a try.
         for _ in 0..2 {
-            let live = match self.ensure(errand.plan.as_deref(), lane, &errand.tried).await {
+            let live = match self.choose(&errand, lane).await {
                 Ok(live) => live,
                 Err(trouble) => return Err((errand, trouble)),
             };

@@ -101,6 +101,11 @@ fn read(text: &str) -> (Settings, Contexts) {
     let key = folder.join("edge.key");
     fs::write(&key, pair.signing_key.serialize_pem()).unwrap();
     fs::set_permissions(&key, fs::Permissions::from_mode(0o600)).unwrap();
+    // Nobody answers at this one.
+    let dns = match text.contains("[dns]") {
+        true => "",
+        false => "[dns]\nservers = [\"127.0.0.3\"]\n",
+    };
     let text = format!(
         r#"
 [edge]
@@ -110,8 +115,7 @@ run_as = ""
 addresses = ["127.0.0.1"]
 [zone.inside]
 addresses = ["127.0.0.2"]
-[dns]
-servers = ["127.0.0.3"]
+{dns}
 [[listen]]
 zone = "outside"
 protocol = "sip"
@@ -208,8 +212,9 @@ impl Wire {
             vias.push_str(&format!("Via: {via}\r\n"));
         }
         let headers = request.headers();
+        let tag = headers.to().tag().map_or(";tag=peer", |_within_dialog| "");
         let text = format!(
-            "SIP/2.0 {status} Answer\r\n{vias}From: {}\r\nTo: {};tag=peer\r\nCall-ID: {}\r\nCSeq: {}\r\n{more}\
+            "SIP/2.0 {status} Answer\r\n{vias}From: {}\r\nTo: {}{tag}\r\nCall-ID: {}\r\nCSeq: {}\r\n{more}\
              Content-Length: 0\r\n\r\n",
             headers.from(),
             headers.to(),

@@ -11,6 +11,7 @@
 pub mod aside;
 pub mod boundary;
 pub mod federated;
+mod hop;
 pub mod left_alone;
 mod leg;
 pub mod local;
@@ -24,6 +25,7 @@ pub mod target;
 
 pub use boundary::{Boundary, Inward, Network};
 pub use federated::{AddressFallback, Federated, Profile, Speaks, XmppSecurity};
+pub use hop::Hop;
 pub use left_alone::LeftAlone;
 pub use local::{ComponentLink, Link, Local, Node, Nodes, Role, Secret};
 pub use plan::{Discovery, Lookup, Plan, Step};

@@ -4,18 +4,62 @@ use std::hash::BuildHasher as _;
 use std::sync::Arc;
 use std::time::Instant;
 
-use super::SipLink;
 use super::live::{self, Live};
 use super::ways::LANES;
+use super::{Errand, ONLY, SipLink};
 use crate::gateway::Trouble;
 use crate::net::attempts::Attempts;
 use crate::net::discover::{self, Draw, Purpose};
 use crate::net::world;
 use crate::route::select::Health;
-use crate::route::{Plan, Target, Transport};
+use crate::route::{Hop, Plan, Target, Transport};
 use crate::sip::Request;
 
 impl SipLink {
+    /// The flow of a request: to the server that it names as its next hop where that is one of its plan's and is well, or
+    /// that of its lane. Whatever a request says, it leads nowhere but where its plan does.
+    pub(super) async fn choose(&mut self, errand: &Errand, lane: usize) -> Result<Arc<Live>, Trouble> {
+        let plan = errand.plan.as_deref();
+        if let (Some(plan), Some(hop)) = (plan, Hop::of(&errand.request))
+            && let Some(live) = self.named(plan, &hop, &errand.tried).await
+        {
+            return Ok(live);
+        }
+        self.ensure(plan, lane, &errand.tried).await
+    }
+
+    async fn named(&mut self, plan: &Plan, hop: &Hop, tried: &[Target]) -> Option<Arc<Live>> {
+        self.learn_servers(plan).await;
+        let servers = self.ways.of(plan).servers();
+        let named = servers.iter().find(|target| hop.names(target));
+        // Of one there is nothing to choose.
+        let target = named.filter(|_| servers.len() > 1)?.clone();
+        let is_well = |link: &Self, target: &Target| {
+            let now = world::now();
+            let is_up = link.health(now, target) == Health::Up && !link.left_alone.has(target, now);
+            is_up && !tried.contains(target)
+        };
+        if !is_well(self, &target) {
+            return None;
+        }
+        let live = self.ensure(Some(&Plan::to(target)), ONLY, &[]).await.ok()?;
+        // Over UDP it leads to one of the addresses of the server.
+        is_well(self, &live.target).then_some(live)
+    }
+
+    /// Finds out which servers a plan has, where that is not known or was long ago.
+    async fn learn_servers(&mut self, plan: &Plan) {
+        if self.ways.of(plan).knows_servers(world::now()) {
+            return;
+        }
+        let close = self.world.close.clone();
+        let servers = tokio::select! {
+            servers = discover::targets(&self.world, plan) => servers.ok(),
+            () = close.cancelled() => return,
+        };
+        self.ways.of(plan).learned(world::now(), servers);
+    }
+
     /// A flow that this plan leads to for a lane, to a server that was not tried yet.
     pub(super) async fn ensure(
         &mut self,

@@ -5,6 +5,7 @@
 use tokio::net::TcpListener;
 
 use super::super::discover::{self, Draw};
+use super::super::dns;
 use super::super::sip_relay::Recall;
 use super::super::tests::{Trial, Wire, listener, pass};
 use super::ways::LANES;
@@ -72,8 +73,7 @@ impl Linked {
 
     /// Sends a request to a user of the peer, which may be called back.
     fn request(&mut self, method: &str, user: &str, body: &str, recall: Option<Arc<Recall>>) -> Token {
-        self.sent += 1;
-        let number = self.sent;
+        let number = self.sent + 1;
         let text = format!(
             "{method} sip:{user}@{PEER} SIP/2.0\r\nVia: SIP/2.0/TCP edge.example;branch=z9hG4bK{number}\r\n\
              Max-Forwards: 70\r\nTo: <sip:{user}@{PEER}>\r\nFrom: <sip:bob@local.example>;tag=b\r\n\
@@ -81,6 +81,23 @@ impl Linked {
              Content-Length: {}\r\n\r\n{body}",
             body.len()
         );
+        self.write(&text, user, recall)
+    }
+
+    /// Sends a request within a dialog with a user of the peer; `route` is its Route, with its line end.
+    fn within(&mut self, user: &str, contact: &str, route: &str) -> Token {
+        let number = self.sent + 1;
+        let text = format!(
+            "BYE {contact} SIP/2.0\r\nVia: SIP/2.0/TCP edge.example;branch=z9hG4bK{number}\r\n{route}\
+             Max-Forwards: 70\r\nTo: <sip:{user}@{PEER}>;tag=a\r\nFrom: <sip:bob@local.example>;tag=b\r\n\
+             Call-ID: call-{number}\r\nCSeq: 1 BYE\r\nContent-Length: 0\r\n\r\n"
+        );
+        self.write(&text, user, None)
+    }
+
+    fn write(&mut self, text: &str, user: &str, recall: Option<Arc<Recall>>) -> Token {
+        self.sent += 1;
+        let number = self.sent;
         let Message::Request(request) = parse::message(text.as_bytes(), &SipLimits::default()).unwrap()
         else {
             panic!("{text}");
@@ -309,6 +326,117 @@ async fn requests_go_at_the_rate_of_the_peer_and_what_would_go_too_late_is_told_
         let token = link.send("ann");
         answers(&mut wire, 200, "").await;
         assert_eq!(link.outcome(token).await, Ok(200));
+    }
+}
+
+#[tokio::test]
+async fn a_request_goes_to_the_server_of_its_route_set_while_that_is_well() {
+    let ((one, port_one), (two, port_two)) = (listener().await, listener().await);
+    let mut link = Linked::new(&entry(&[("*", port_one, 1), ("*", port_two, 2)]));
+    let route = format!("Route: <sip:127.0.0.1:{port_two};lr;transport=tcp>, <sip:front.{PEER};lr>\r\n");
+    let contact = format!("sip:ann@{PEER};gruu");
+    let token = link.within("ann", &contact, &route);
+    let mut second = Wire::accept(&two).await;
+    answers(&mut second, 200, "").await;
+    assert_eq!(link.outcome(token).await, Ok(200));
+    let token = link.send("ann");
+    let mut first = Wire::accept(&one).await;
+    answers(&mut first, 200, "").await;
+    assert_eq!(link.outcome(token).await, Ok(200));
+    // Whoever's dialog it is, and without a route set by the Contact alone: by the same flows.
+    let at_two = format!("sip:ann@127.0.0.1:{port_two};transport=tcp");
+    for (number, user) in ["ann", "ben", "cid", "dot", "eve"].into_iter().enumerate() {
+        for (contact, route) in [(&contact, route.as_str()), (&at_two, "")] {
+            let token = link.within(user, contact, route);
+            answers(&mut second, 200, "").await;
+            assert_eq!(link.outcome(token).await, Ok(200), "{number} {contact}");
+        }
+        let token = link.send(user);
+        answers(&mut first, 200, "").await;
+        assert_eq!(link.outcome(token).await, Ok(200), "{number}");
+    }
+    assert!(is_left_alone(&one).await && is_left_alone(&two).await);
+    // It takes nothing for a while: the other one is asked.
+    let token = link.within("ann", &contact, &route);
+    answers(&mut second, 503, "Retry-After: 30\r\n").await;
+    answers(&mut first, 200, "").await;
+    assert_eq!(link.outcome(token).await, Ok(200));
+    assert_eq!(second.frame().await, None);
+    let token = link.within("ann", &contact, &route);
+    answers(&mut first, 200, "").await;
+    assert_eq!(link.outcome(token).await, Ok(200));
+    assert!(is_left_alone(&two).await);
+    // And when it is gone.
+    pass(31).await;
+    let token = link.within("ann", &contact, &route);
+    let mut second = Wire::accept(&two).await;
+    answers(&mut second, 200, "").await;
+    assert_eq!(link.outcome(token).await, Ok(200));
+    drop((second, two));
+    pass(5).await;
+    let token = link.within("ann", &contact, &route);
+    answers(&mut first, 200, "").await;
+    assert_eq!(link.outcome(token).await, Ok(200));
+}
+
+#[tokio::test]
+async fn servers_that_dns_gives_are_known_by_their_names() {
+    let ((one, port_one), (two, port_two)) = (listener().await, listener().await);
+    let dns = dns::tests::Server::of_hosts(vec![("a.corp.", port_one), ("b.corp.", port_two)]).await;
+    let mut link = Linked::new(&format!(
+        "[[local]]\ndomain = \"{PEER}\"\nprotocol = \"sip\"\ntransport = \"tcp\"\nsrv = \"_sip._tcp.corp\"\n\
+         [dns]\nservers = [\"{}\"]\n",
+        dns.address
+    ));
+    let mut wires: [Option<Wire>; 2] = [None, None];
+    for (place, number) in [
+        ("B.corp".to_owned(), 1),
+        (format!("x@b.corp:{port_two}"), 1),
+        ("c.corp".to_owned(), 0),
+        (format!("b.corp:{port_one}"), 0),
+        ("b.corp.".to_owned(), 1),
+    ] {
+        let route = format!("Route: <sip:{place};lr>\r\n");
+        let token = link.within("ann", "sip:ann@10.0.0.7", &route);
+        let (wire, listener) = (&mut wires[number], [&one, &two][number]);
+        let wire = match wire {
+            Some(wire) => wire,
+            None => wire.insert(Wire::accept(listener).await),
+        };
+        answers(wire, 200, "").await;
+        assert_eq!(link.outcome(token).await, Ok(200), "{place}");
+    }
+}
+
+#[tokio::test]
+async fn a_route_to_anywhere_else_leads_nowhere_else() {
+    let ((one, port_one), (two, port_two)) = (listener().await, listener().await);
+    let (stranger, port) = listener().await;
+    let mut link = Linked::new(&entry(&[("*", port_one, 1), ("*", port_two, 2)]));
+    let mut first = None;
+    for place in [
+        format!("127.0.0.1:{port}"),
+        format!("localhost:{port_two}"),
+        format!("{PEER}:{port_two};maddr=127.0.0.1"),
+        format!("127.0.0.2:{port_two}"),
+        PEER.to_owned(),
+    ] {
+        let route = format!("Route: <sip:{place};lr>\r\n");
+        for (contact, route) in [
+            ("sip:ann@127.0.0.9", route.as_str()),
+            (&format!("sip:ann@{place}"), ""),
+        ] {
+            let token = link.within("ann", contact, route);
+            let wire = match &mut first {
+                Some(wire) => wire,
+                None => first.insert(Wire::accept(&one).await),
+            };
+            answers(wire, 200, "").await;
+            assert_eq!(link.outcome(token).await, Ok(200), "{place}");
+        }
+    }
+    for listener in [&one, &two, &stranger] {
+        assert!(is_left_alone(listener).await);
     }
 }
 

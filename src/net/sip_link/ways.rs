@@ -3,13 +3,13 @@
 //! Users of one domain may have routes of their own. Each plan keeps its flows, whichever of them was used last. Pairs of
 //! users are spread over the lanes of a plan, and each lane keeps to one flow, so that what two users say stays together
 //! while all of them load servers of equal priority by their weights. A lane chooses anew when a server has failed or
-//! come back.
+//! come back. A server that requests name as their next hop has a way of its own, with one lane.
 
 use std::time::{Duration, Instant};
 
 use crate::clock::Backoff;
 use crate::gateway::Trouble;
-use crate::route::Plan;
+use crate::route::{Plan, Target};
 
 /// The ways by plan; `L` is a flow that is up.
 #[derive(Debug)]
@@ -28,6 +28,8 @@ pub(super) struct Way<L> {
     backoff: Backoff,
     /// After a failure: until then letters are given back with it, and nothing is tried.
     pause: Option<(Instant, Trouble)>,
+    /// All targets of the plan, and until when that is believed.
+    servers: (Vec<Target>, Option<Instant>),
 }
 
 impl<L> Ways<L> {
@@ -53,6 +55,7 @@ impl<L> Ways<L> {
                     lanes: [const { None }; LANES],
                     backoff: Backoff::new(FIRST_PAUSE, LONGEST_PAUSE),
                     pause: None,
+                    servers: (Vec::new(), None),
                 }
             }
         };
@@ -105,6 +108,25 @@ impl<L> Way<L> {
         let pause = self.backoff.failed(random);
         self.pause = now.checked_add(pause).map(|until| (until, trouble));
     }
+
+    /// The targets of the plan, as far as they are known.
+    pub(super) fn servers(&self) -> &[Target] {
+        &self.servers.0
+    }
+
+    /// Whether they are known, or were asked for in vain a short while ago.
+    pub(super) fn knows_servers(&self, now: Instant) -> bool {
+        self.servers.1.is_some_and(|until| until > now)
+    }
+
+    /// The targets that the plan has; `None` where DNS did not say, and what was known stays so.
+    pub(super) fn learned(&mut self, now: Instant, servers: Option<Vec<Target>>) {
+        let (known, until) = &mut self.servers;
+        if let Some(servers) = servers {
+            *known = servers;
+        }
+        *until = now.checked_add(if known.is_empty() { UNKNOWN_FOR } else { KNOWN_FOR });
+    }
 }
 
 /// Into how many lanes the users of a plan are divided: shares are right to a sixteenth.
@@ -113,3 +135,43 @@ pub(super) const LANES: usize = 16;
 const FIRST_PAUSE: Duration = Duration::from_millis(200);
 /// The longest pause: a peer that is back is found again within it.
 const LONGEST_PAUSE: Duration = Duration::from_secs(8);
+/// For how long the servers of a plan are believed to be all. While DNS does not answer, each question holds up the link for
+/// seconds.
+const KNOWN_FOR: Duration = Duration::from_secs(300);
+/// After how long DNS is asked again where no server is known.
+const UNKNOWN_FOR: Duration = Duration::from_secs(30);
+
+#[cfg(test)]
+mod tests {
+    #![allow(
+        clippy::arithmetic_side_effects,
+        clippy::disallowed_methods,
+        reason = "tests count from some instant"
+    )]
+    use super::*;
+    use crate::domain::Domain;
+    use crate::route::{Host, Protocol, Side, Transport};
+
+    #[test]
+    fn servers_that_are_known_stay_so_while_dns_does_not_answer() {
+        let target = Target {
+            protocol: Protocol::Sip,
+            transport: Transport::Tls,
+            side: Side::Outside,
+            host: Host::parse("b.contoso.example").unwrap(),
+            port: Protocol::Sip.default_port(Transport::Tls),
+            domain: Domain::parse("contoso.example").unwrap(),
+            tls: None,
+        };
+        let (now, mut ways) = (Instant::now(), Ways::<()>::new(1));
+        let way = ways.of(&Plan::to(target.clone()));
+        assert!(!way.knows_servers(now));
+        way.learned(now, None);
+        assert!(way.knows_servers(now) && !way.knows_servers(now + UNKNOWN_FOR));
+        way.learned(now, Some(vec![target.clone()]));
+        assert!(way.knows_servers(now + UNKNOWN_FOR) && !way.knows_servers(now + KNOWN_FOR));
+        way.learned(now + KNOWN_FOR, None);
+        assert!(way.knows_servers(now + KNOWN_FOR));
+        assert_eq!(way.servers(), [target]);
+    }
+}
