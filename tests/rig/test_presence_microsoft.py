@@ -17,6 +17,8 @@ SUBSTATUS = (("online", ("available", "")), ("away", ("away", "")), ("offline", 
 # What a user of XMPP sends, and what their client looks for: whether he is open, and an activity.
 TOLD = (({"show": "away"}, "open", "away"), ({}, "open", ""), ({"show": "dnd"}, "open", "busy"), ({"show": "chat"}, "open", ""), ({"show": "xa"}, "open", "away"))
 
+IDLE = "<idle xmlns='urn:xmpp:idle:1' since='2026-11-21T10:00:00Z'/>"
+
 
 class Microsoft(Case):
     """alice at a domain of each model outside."""
@@ -94,6 +96,16 @@ class Microsoft(Case):
                 alice.shows(*microsoft.xpidf(alice.address, substatus))
                 self.sees(self.bob, alice, *([shown] if shown else []))
 
+    def test_what_they_publish_alone_leaves_the_rest_as_it_was(self):
+        edge, alice = list(self.alices())[2]
+        self.asked_for(alice)
+        for document, shown in ((microsoft.categories(alice.address, 6500, note="Writing"), ("away", "Writing")),
+                                (microsoft.note_alone(alice.address, "Reading"), ("away", "Reading")),
+                                (microsoft.categories(alice.address, 3500), ("available", "Reading")),
+                                (microsoft.note_alone(alice.address), ("available", ""))):
+            alice.shows(*document)
+            self.sees(self.bob, alice, shown)
+
     def test_a_user_inside_is_told_to_them_as_the_table_says(self):
         for edge, alice in self.alices():
             with self.subTest(edge.model.name):
@@ -102,6 +114,8 @@ class Microsoft(Case):
                     self.carol.presence(**sent, status=f"{edge.model.name} {activity or 'free'} {sent}")
                     document = alice.hear_state(note=f"{edge.model.name} {activity or 'free'} {sent}", basic=basic, activity=activity, person=activity, tuples=1)
                     self.assertIn("carol@example.lan", document.entity)
+                self.carol.presence(show="away", status="Busy")
+                alice.hear_state(note="Busy", basic="open", activity="busy", person="busy", tuples=1)
                 self.carol.presence("unavailable")
                 alice.hear_state(basic="closed", tuples=1)
                 self.carol.presence()
@@ -137,6 +151,14 @@ class Microsoft(Case):
                 alice.hear_state(note=f"to {edge.model.name}", activity="away")
                 self.assertEqual(200, subscription.ask(0).answer.status)
                 self.assertEqual([], self.bob.seen_of(alice.address, mark, SUBSCRIPTIONS))
+
+    def test_a_list_of_several_is_refused_as_a_whole(self):
+        for edge, alice in self.alices():
+            with self.subTest(edge.model.name):
+                mark = self.bob.mark()
+                self.assertEqual(488, alice.subscribe(BOB, batch=(BOB, "carol@example.lan")).answer.status)
+                self.granted(alice)
+                self.assertEqual(["subscribe"], [kind for kind, _ in self.bob.seen_of(alice.address, mark, SUBSCRIPTIONS)])
 
     def test_after_a_kill_their_dots_are_right_at_once(self):
         pairs = []
@@ -187,7 +209,8 @@ class Aol(Case):
             alice.show(activity=activity, **{"basic": "open", **more})
             self.sees(self.bob, alice, *([shown] if shown else []))
         watch = self.watch(alice)
-        for sent, activity in (({"show": "dnd"}, "away"), ({}, ""), ({"show": "xa"}, "away"), ({"show": "chat"}, ""), ({"show": "away"}, "away")):
+        for sent, activity in (({"show": "dnd"}, "away"), ({}, ""), ({"show": "xa"}, "away"), ({"show": "chat"}, ""), ({"show": "away"}, "away"), ({}, ""),
+                               ({"extension": IDLE}, "away")):
             since = len(watch.notices)
             self.bob.presence(**sent)
             watch.wait_for("active", "open", since=since, tuples=1, activity=activity)

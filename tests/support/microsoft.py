@@ -817,6 +817,14 @@ def categories(whom, availability, token=None, note=None, since="2026-11-21T10:0
         f'{state("aggregateState", availability, activity)}{told}<category name="contactCard" instance="0"/></categories>')
 
 
+def note_alone(whom, note=None):
+    """What such a server says where the note has changed, and nothing else."""
+    said = (f'<note xmlns="http://schemas.microsoft.com/2006/09/sip/note"><body type="personal" uri="">{note}</body></note>' if note else "")
+    return "application/msrtc-event-categories+xml", (
+        f'<categories xmlns="http://schemas.microsoft.com/2006/09/sip/categories" uri="sip:{whom}">'
+        f'<category name="note" instance="0">{said}</category></categories>')
+
+
 def presentity(whom, availability):
     """The same of one before."""
     return "text/xml+msrtc.pidf", (
