@@ -223,9 +223,7 @@ impl<O> Gateway<O> {
         until: Instant,
         before: Option<Trouble>,
     ) {
-        let presence = &self.presence;
-        self.spellings
-            .meet(&mut delivery, |pair, device| presence.is_only_shown(pair, device));
+        self.meet(&mut delivery);
         match &delivery.payload {
             Payload::ToSip { sender: stanza, .. }
             | Payload::Forward { stanza, .. }

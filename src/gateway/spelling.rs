@@ -7,6 +7,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
+use super::Gateway;
 use super::conversation::Pair;
 use super::delivery::{Delivery, Payload};
 use crate::domain::Domain;
@@ -26,6 +27,15 @@ pub(super) struct Spellings {
     /// The same by the domain of SIP.
     by_domain: HashMap<Domain, BTreeSet<u64>>,
     count: u64,
+}
+
+impl<O> Gateway<O> {
+    /// Takes note of how a SIP user writes his address, or writes to the one who is written to as is known of him.
+    pub(super) fn meet(&mut self, delivery: &mut Delivery) {
+        let presence = &self.presence;
+        self.spellings
+            .meet(delivery, |pair, device| presence.is_only_shown(pair, device));
+    }
 }
 
 impl Spellings {

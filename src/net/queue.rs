@@ -156,6 +156,12 @@ impl<T> Sender<T> {
             .map_err(|error| Refused::Closed(error.0.entry))
     }
 
+    /// Whether nothing waits in it.
+    #[cfg(test)]
+    pub(crate) fn is_idle(&self) -> bool {
+        self.sender.capacity() == self.sender.max_capacity()
+    }
+
     /// Whether the receiver is gone.
     #[must_use]
     pub fn is_closed(&self) -> bool {

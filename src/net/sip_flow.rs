@@ -205,8 +205,12 @@ impl Task {
                 command = commands.recv(), if self.flow.carrier.has_room() => {
                     let Some(command) = command else { return Ok(()) };
                     self.obey(command).await;
-                    // What else waits goes out in the same write.
+                    // What else waits goes out in the same write, but no more than there is room for.
                     for _ in 0..BATCH {
+                        self.settle().await?;
+                        if !self.flow.carrier.has_room() {
+                            break;
+                        }
                         let Some(command) = commands.next_waiting() else { break };
                         self.obey(command).await;
                     }

@@ -54,6 +54,8 @@ pub struct Errand {
     pub until: Instant,
     /// The servers that have answered 503.
     pub tried: Vec<Target>,
+    /// Whether it has waited in vain on a connection that broke before it was sent.
+    pub was_unsent: bool,
     /// How far an INVITE has come.
     pub invite: Invited,
 }
@@ -122,7 +124,7 @@ pub async fn run(world: Arc<World>, remote: Domain, mut letters: queue::Receiver
     while let Some(report) = reported.next_waiting() {
         match report.news {
             News::Unavailable(errand, response) => link.answered(errand, response).await,
-            News::Broken(errand) => link.give_back(errand, Trouble::Broken).await,
+            News::Broken(errand) | News::Unsent(errand) => link.give_back(errand, Trouble::Broken).await,
             News::Silent | News::Doubtful => {}
         }
     }
@@ -143,6 +145,7 @@ fn errand(letter: Letter) -> Option<Box<Errand>> {
         reply,
         until: letter.until,
         tried: Vec::new(),
+        was_unsent: false,
         invite: Invited::default(),
     }))
 }
@@ -297,13 +300,14 @@ impl SipLink {
             //# the proxy MUST behave as if the forwarded request received a 503 (Service Unavailable) response.
             News::Broken(mut errand) => {
                 errand.tried.push(target);
-                if errand.reply.is_recalled() {
-                    self.called_back(errand).await;
-                } else if errand.tried.len() >= limits::SERVERS_OF_A_REQUEST || errand.until <= now {
-                    self.give_back(errand, Trouble::Broken).await;
-                } else if let Err((errand, _)) = self.carry(errand).await {
-                    self.give_back(errand, Trouble::Broken).await;
+                self.carry_again(errand).await;
+            }
+            News::Unsent(mut errand) => {
+                // The server knows nothing of it, and may take it on another connection, once.
+                if std::mem::replace(&mut errand.was_unsent, true) {
+                    errand.tried.push(target);
                 }
+                self.carry_again(errand).await;
             }
             News::Unavailable(mut errand, response) => {
                 if let Some(wait) = sip::retry_after(&response) {
@@ -326,6 +330,23 @@ impl SipLink {
                 }
             }
         }
+    }
+
+    /// Hands a request that broke with its connection to another.
+    async fn carry_again(&mut self, errand: Box<Errand>) {
+        if errand.reply.is_recalled() {
+            return self.called_back(errand).await;
+        }
+        let is_worth_it = errand.tried.len() < limits::SERVERS_OF_A_REQUEST && errand.until > world::now();
+        let errand = if is_worth_it {
+            match self.carry(errand).await {
+                Ok(()) => return,
+                Err((errand, _)) => errand,
+            }
+        } else {
+            errand
+        };
+        self.give_back(errand, Trouble::Broken).await;
     }
 
     /// Asks a server outside whether it is there, before others wait for it in vain; nodes are asked in any case.

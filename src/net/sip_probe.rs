@@ -66,6 +66,7 @@ async fn ask_once(world: &Arc<World>, target: &Target, kept: Option<Live>) -> Re
         reply: Reply::Asker(Some(asker)),
         until: now.checked_add(PATIENCE).unwrap_or(now),
         tried: Vec::new(),
+        was_unsent: false,
         invite: Invited::default(),
     };
     let asked = live.flow.offer(Command::Request(Box::new(errand)));

@@ -10,15 +10,15 @@ use std::num::NonZeroU16;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{Command, SipFlow};
+use super::{Command, Opened, SipFlow};
 use crate::domain::Domain;
 use crate::gateway::{Peer as _, Trouble};
 use crate::net::accept::FlowId;
 use crate::net::discover::{self, Purpose};
 use crate::net::pump::Pump;
 use crate::net::queue;
-use crate::net::sip_link::Errand;
 use crate::net::sip_link::reach::{self, Reached};
+use crate::net::sip_link::{Errand, Keeper};
 use crate::net::world::World;
 use crate::policy::Party;
 use crate::route::{self, Federated, Local, Plan, Protocol, Side, Target};
@@ -38,6 +38,10 @@ pub(super) fn leave(flow: &SipFlow, commands: queue::Receiver<Command>) {
             // There was no connection, and where the answer goes nobody is.
             Reliability::Unreliable => Connection::Failed,
         },
+        keeper: match &flow.opened {
+            Opened::ByUs(keeper) => Some(keeper.clone()),
+            Opened::ByPeer => None,
+        },
         giving: None,
     };
     let world = &flow.world;
@@ -53,6 +57,8 @@ struct Answers {
     source: IpAddr,
     transport: sip::Transport,
     connection: Connection,
+    /// The link that opened it.
+    keeper: Option<Keeper>,
     /// The answer that is being given.
     giving: Option<Box<Response>>,
 }
@@ -117,7 +123,7 @@ impl Answers {
         while let Some(command) = commands.next_waiting() {
             match command {
                 Command::Respond { response, .. } => self.count(&response, Err(Lost::Stopping)),
-                Command::Request(errand) => give_back(&world, errand).await,
+                Command::Request(errand) => self.give_back(errand).await,
                 Command::Recall(_) => {}
             }
         }
@@ -143,13 +149,25 @@ impl Answers {
                     self.giving = None;
                     self.count(&response, given);
                 }
-                Some(Command::Request(errand)) => give_back(&self.world, errand).await,
+                Some(Command::Request(errand)) => self.give_back(errand).await,
                 Some(Command::Recall(_)) => {}
                 None => break,
             }
         }
         if let Connection::Open(open) = std::mem::replace(&mut self.connection, Connection::Failed) {
             let _late = tokio::time::timeout(super::FAREWELL, open.pump.close()).await;
+        }
+    }
+
+    /// A request came too late for its connection.
+    async fn give_back(&self, errand: Box<Errand>) {
+        let unsent = match &self.keeper {
+            Some(keeper) => keeper.unsent(errand).await,
+            None => Err(errand),
+        };
+        if let Err(mut errand) = unsent {
+            let Errand { reply, request, .. } = &mut *errand;
+            reply.trouble(&self.world, request, Trouble::Broken).await;
         }
     }
 
@@ -349,14 +367,6 @@ fn sender_of(response: &Response) -> Option<Domain> {
         Uri::Sip(uri) => uri.host().domain(),
         Uri::Other(_) => None,
     }
-}
-
-/// A request came too late for its connection.
-async fn give_back(world: &World, mut errand: Box<Errand>) {
-    errand
-        .reply
-        .trouble(world, &errand.request, Trouble::Broken)
-        .await;
 }
 
 /// Whether the configuration says that a peer is at this address.

@@ -16,7 +16,7 @@ use crate::route::{Protocol, Target};
 use crate::sip::Response;
 
 /// What a flow that a link has opened tells it, and hears from it.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Keeper {
     target: Target,
     reports: queue::Sender<Report>,
@@ -40,6 +40,8 @@ pub(super) enum News {
     Doubtful,
     /// Its connection broke before it said anything of a request that goes on.
     Broken(Box<Errand>),
+    /// Its connection broke before a request was sent.
+    Unsent(Box<Errand>),
 }
 
 impl Keeper {
@@ -57,7 +59,7 @@ impl Keeper {
             Ok(()) => Ok(()),
             Err(Refused::Full(report) | Refused::Closed(report)) => match report.news {
                 News::Unavailable(errand, response) => Err((errand, response)),
-                News::Silent | News::Doubtful | News::Broken(_) => Ok(()),
+                News::Silent | News::Doubtful | News::Broken(_) | News::Unsent(_) => Ok(()),
             },
         }
     }
@@ -65,14 +67,20 @@ impl Keeper {
     /// The connection broke under a request that goes on: another server may take it. Gives it back where the link is
     /// gone.
     pub(in crate::net) async fn broken(&self, errand: Box<Errand>) -> Result<(), Box<Errand>> {
-        let report = Report {
-            target: self.target.clone(),
-            news: News::Broken(errand),
-        };
-        match self.reports.send(report).await {
+        self.hand_back(News::Broken(errand)).await
+    }
+
+    /// The connection broke before a request was sent: another may take it. Gives it back where the link is gone.
+    pub(in crate::net) async fn unsent(&self, errand: Box<Errand>) -> Result<(), Box<Errand>> {
+        self.hand_back(News::Unsent(errand)).await
+    }
+
+    async fn hand_back(&self, news: News) -> Result<(), Box<Errand>> {
+        let target = self.target.clone();
+        match self.reports.send(Report { target, news }).await {
             Ok(()) => Ok(()),
             Err(Refused::Full(report) | Refused::Closed(report)) => match report.news {
-                News::Broken(errand) => Err(errand),
+                News::Broken(errand) | News::Unsent(errand) => Err(errand),
                 News::Unavailable(..) | News::Silent | News::Doubtful => Ok(()),
             },
         }

@@ -2,12 +2,12 @@
 
 #![allow(clippy::wildcard_enum_match_arm, reason = "tests that expect one thing")]
 
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpSocket};
 
 use super::super::discover::{self, Draw};
 use super::super::dns;
 use super::super::sip_relay::Recall;
-use super::super::tests::{Trial, Wire, listener, pass};
+use super::super::tests::{Trial, Wire, listener, pass, until};
 use super::ways::LANES;
 use super::*;
 use crate::gateway::{Input, Token};
@@ -222,6 +222,42 @@ async fn a_request_that_a_server_does_not_take_is_sent_to_the_next_once() {
     let token = link.send("ann");
     answers(&mut Wire::accept(&one).await, 200, "").await;
     assert_eq!(link.outcome(token).await, Ok(200));
+}
+
+#[tokio::test]
+async fn what_was_not_sent_when_a_connection_broke_goes_by_another() {
+    let small = TcpSocket::new_v4().unwrap();
+    small.set_recv_buffer_size(4_096).unwrap();
+    small.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+    let full = small.listen(1).unwrap();
+    let full_port = full.local_addr().unwrap().port();
+    let (next, next_port) = listener().await;
+    let mut link = Linked::new(&entry(&[("*", full_port, 1), ("*", next_port, 2)]));
+    let body = "x".repeat(60_000);
+    let count = 100;
+    for _ in 0..count {
+        link.send_with("ann", &body);
+    }
+    // It reads nothing, and is gone with the first of them under way.
+    let stuck = Wire::accept(&full).await;
+    until(|| link.letters.is_idle()).await;
+    drop((stuck, full));
+    let mut wire = Wire::accept(&next).await;
+    let (mut answered, mut lost) = (0, 0);
+    while answered + lost < count {
+        tokio::select! {
+            request = wire.request() => wire.answer(&request, 200, "").await,
+            told = link.trial.told() => match told {
+                Input::Response { .. } => answered += 1,
+                Input::Returned { trouble, .. } => {
+                    assert_eq!(trouble, Trouble::Broken);
+                    lost += 1;
+                }
+                other => panic!("{other:?}"),
+            },
+        }
+    }
+    assert!(answered > 0 && lost > 0, "{answered} {lost}");
 }
 
 #[tokio::test]
