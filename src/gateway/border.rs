@@ -19,7 +19,7 @@ pub use relay::{Relay, Removed, Return, Returned};
 
 use super::conversation::Pair;
 use super::delivery::{Delivery, pair_of_users};
-use super::rejection::Unproven;
+use super::rejection::{RejectedStanza, Unproven};
 use super::service::Version;
 use crate::domain::Domain;
 use crate::identity::Authenticated;
@@ -142,7 +142,14 @@ pub enum AdmittedStanza {
     /// Nobody waits for it, and nothing is lost with it.
     Ignore,
     /// A user of XMPP takes back what he and one of SIP had of each other's presence, whatever policy says of them now.
-    GivenUp(BlockedEnds, GivenUp),
+    GivenUp {
+        /// Between whom.
+        ends: BlockedEnds,
+        /// What.
+        what: GivenUp,
+        /// What he is told all the same, where he is told anything.
+        refused: Option<Box<RejectedStanza>>,
+    },
 }
 
 /// What a user of XMPP takes back.

@@ -14,7 +14,7 @@ use super::xmpp_machine::Machine;
 use super::xmpp_places::XmppPlace;
 use super::xmpp_settling::Settling;
 use crate::domain::Domain;
-use crate::gateway::{AdmittedStanza, Hold, Input, Link, Trace, pair_of};
+use crate::gateway::{AdmittedStanza, Hold, Input, Link, RejectedStanza, Trace, pair_of};
 use crate::observe::metrics::Alive;
 use crate::policy::rate::Exceeded;
 use crate::refusal::{Fault, Refuse};
@@ -196,25 +196,47 @@ pub async fn take(world: &Arc<World>, side: Side, stanza: Stanza, hold: Option<H
             }
         }
         Ok(AdmittedStanza::Answer(stanza)) => answer(world, *stanza, trace, hold).await,
-        Ok(AdmittedStanza::GivenUp(ends, what)) => {
-            world.metrics.decided(side.way(), "deny");
+        Ok(AdmittedStanza::GivenUp { ends, what, refused }) => {
+            let (held, hold) = if refused.is_some() {
+                (None, hold)
+            } else {
+                (hold, None)
+            };
             if let Some(shard) = world.shard_of(ends.pair()) {
-                let _gone = Box::pin(shard.send(Input::GivenUp { ends, what, hold })).await;
+                let given_up = Input::GivenUp {
+                    ends,
+                    what,
+                    hold: held,
+                };
+                let _gone = Box::pin(shard.send(given_up)).await;
+            }
+            match refused {
+                Some(rejected) => turn_away(world, side, *rejected, (trace, from, to), hold).await,
+                None => tracing::debug!(%trace, "presence is taken back that does not pass"),
             }
         }
         Ok(AdmittedStanza::Ignore) => {
             tracing::debug!(%trace, "stanza without counterpart, for which nobody waits");
         }
-        Err(rejected) => {
-            world.metrics.refused(side, Protocol::Xmpp, rejected.class());
-            if rejected.fault() == Fault::Policy {
-                world.metrics.decided(side.way(), "deny");
-            }
-            tracing::info!(%trace, %side, %from, %to, class = rejected.class(), why = %rejected, "stanza refused");
-            if let Some(reply) = rejected.into_reply() {
-                answer(world, *reply, trace, hold).await;
-            }
-        }
+        Err(rejected) => turn_away(world, side, rejected, (trace, from, to), hold).await,
+    }
+}
+
+/// Counts a stanza as refused, and tells its sender where he is told.
+async fn turn_away(
+    world: &Arc<World>,
+    side: Side,
+    rejected: RejectedStanza,
+    (trace, from, to): (Trace, Domain, Domain),
+    hold: Option<Hold>,
+) {
+    world.metrics.refused(side, Protocol::Xmpp, rejected.class());
+    if rejected.fault() == Fault::Policy {
+        world.metrics.decided(side.way(), "deny");
+    }
+    tracing::info!(%trace, %side, %from, %to, class = rejected.class(), why = %rejected, "stanza refused");
+    if let Some(reply) = rejected.into_reply() {
+        answer(world, *reply, trace, hold).await;
     }
 }
 

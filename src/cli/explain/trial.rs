@@ -5,7 +5,7 @@
 use crate::cli::map::Address;
 use crate::config::Settings;
 use crate::domain::Domain;
-use crate::gateway::{Admitted, AdmittedStanza, Border, Carried, Delivery, Peer, Unproven};
+use crate::gateway::{Admitted, AdmittedStanza, Border, Carried, Delivery, Peer, RejectedStanza, Unproven};
 use crate::identity::Authenticated;
 use crate::net::settings::Protocol;
 use crate::net::world;
@@ -123,15 +123,23 @@ fn by_xmpp(
     let fate = match border.admit_stanza(side, sent, world::today(), &[0; 32]) {
         Ok(AdmittedStanza::Deliver(delivery)) => delivered(&delivery, Protocol::Xmpp),
         Ok(AdmittedStanza::Answer(_) | AdmittedStanza::Pong(_)) => Fate::Answered,
-        Ok(AdmittedStanza::Ignore | AdmittedStanza::GivenUp(..)) => Fate::Dropped,
-        Err(rejected) => Fate::Refused {
-            why: rejected.to_string(),
-            told: rejected
-                .into_reply()
-                .map_or_else(|| "nothing".to_owned(), |reply| said(&reply)),
-        },
+        Ok(AdmittedStanza::Ignore | AdmittedStanza::GivenUp { refused: None, .. }) => Fate::Dropped,
+        Ok(AdmittedStanza::GivenUp {
+            refused: Some(rejected),
+            ..
+        }) => refused(*rejected),
+        Err(rejected) => refused(rejected),
     };
     Ok(Trial { sample, kind, fate })
+}
+
+fn refused(rejected: RejectedStanza) -> Fate {
+    Fate::Refused {
+        why: rejected.to_string(),
+        told: rejected
+            .into_reply()
+            .map_or_else(|| "nothing".to_owned(), |reply| said(&reply)),
+    }
 }
 
 /// What a stanza says to the sender of another.

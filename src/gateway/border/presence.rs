@@ -16,7 +16,7 @@ use crate::interwork::presence::table::BusyAs;
 use crate::interwork::profile::{PeerKind, Profile};
 use crate::policy::{Answers, Direction, Kind, Party, Permit, Query, Refusal};
 use crate::refusal::Refuse;
-use crate::route::{Destination, Protocol, Route, Side};
+use crate::route::{Destination, Plan, Protocol, Route, Side};
 use crate::sip::inspect::Supported;
 use crate::sip::proxy::{Face, Terms};
 use crate::sip::subscription::is_unanswered;
@@ -140,12 +140,16 @@ impl Border {
         Some((terms, profile, self.face(side, &over)?, busy_as))
     }
 
-    /// What a stanza takes back that policy refuses, towards a user of SIP: that only ever takes away, and what is not heard now would
-    /// come back once policy allows it.
-    pub(super) fn given_up(&self, stanza: &Stanza) -> Option<AdmittedStanza> {
-        let given_up = match stanza.kind() {
-            stanza::Kind::Presence(PresenceType::Unsubscribe) => GivenUp::Seeing,
-            stanza::Kind::Presence(PresenceType::Unsubscribed) => GivenUp::BeingSeen,
+    /// A stanza that is refused, or dropped. What it takes back towards a user of SIP is taken back all the same: that only ever takes
+    /// away, and what is not heard now would come back once policy allows it.
+    pub(super) fn given_up(
+        &self,
+        stanza: &Stanza,
+        refused: Option<RejectedStanza>,
+    ) -> Result<AdmittedStanza, RejectedStanza> {
+        let what = match stanza.kind() {
+            stanza::Kind::Presence(PresenceType::Unsubscribe) => Some(GivenUp::Seeing),
+            stanza::Kind::Presence(PresenceType::Unsubscribed) => Some(GivenUp::BeingSeen),
             stanza::Kind::Presence(
                 PresenceType::Available
                 | PresenceType::Unavailable
@@ -155,12 +159,21 @@ impl Border {
                 | PresenceType::Error,
             )
             | stanza::Kind::Message(_)
-            | stanza::Kind::Iq(_) => return None,
+            | stanza::Kind::Iq(_) => None,
         };
-        let route = self.table.lookup(&party(stanza.to()), Protocol::Sip).ok()?;
-        let speaks_sip = route.plans().iter().any(|plan| plan.protocol() == Protocol::Sip);
-        let ends = BlockedEnds(Pair::new(stanza.from(), stanza.to()));
-        speaks_sip.then_some(AdmittedStanza::GivenUp(ends, given_up))
+        let route = self.table.lookup(&party(stanza.to()), Protocol::Xmpp).ok();
+        let speaks_sip = route
+            .and_then(|route| route.plans().first().map(Plan::protocol))
+            .is_some_and(|protocol| protocol == Protocol::Sip);
+        match (what.filter(|_| speaks_sip), refused) {
+            (Some(what), refused) => Ok(AdmittedStanza::GivenUp {
+                ends: BlockedEnds(Pair::new(stanza.from(), stanza.to())),
+                what,
+                refused: refused.map(Box::new),
+            }),
+            (None, Some(refused)) => Err(refused),
+            (None, None) => Ok(AdmittedStanza::Ignore),
+        }
     }
 
     /// Presence of an XMPP user towards one of SIP: what becomes of it depends on what they have between them.
@@ -179,7 +192,7 @@ impl Border {
             if asks {
                 Err(RejectedStanza::of(&stanza, refusal, self))
             } else {
-                Ok(self.given_up(&stanza).unwrap_or(AdmittedStanza::Ignore))
+                self.given_up(&stanza, None)
             }
         };
         if self.conduct.translation == Translation::Off {

@@ -61,7 +61,7 @@ impl Border {
         let permit = match self.judge(&stanza, ends) {
             Err(refusal) if !refusal.is_polite() => {
                 let refused = RejectedStanza::of(&stanza, &refusal, self);
-                return self.given_up(&stanza).ok_or(refused);
+                return self.given_up(&stanza, Some(refused));
             }
             // Whoever is blocked politely meets every other check first, and so learns nothing of the block.
             permit => permit,
@@ -91,7 +91,7 @@ impl Border {
             Ok(permit) => permit,
             Err(refusal) => {
                 let refused = RejectedStanza::as_offline(&stanza, &refusal);
-                return self.given_up(&stanza).ok_or(refused);
+                return self.given_up(&stanza, Some(refused));
             }
         };
         let speaks = route

@@ -10,7 +10,7 @@ use super::record::Consent;
 use super::returning::say_unsaid;
 use super::serve::{Serve, ServeInput};
 use super::table::Relation;
-use super::watch::{Stage, Watch, WatchInput};
+use super::watch::{Stage, WatchInput};
 use super::{Sent, Settling, What};
 use crate::gateway::border::presence::Unfounded;
 use crate::gateway::conversation::Pair;
@@ -145,9 +145,7 @@ impl<O> Gateway<O> {
             presence.changed.insert(Arc::clone(pair));
             return;
         }
-        let has_news = relation.serve.as_deref().is_some_and(Serve::is_dirty)
-            || relation.watch.as_deref().is_some_and(Watch::is_ready);
-        if has_news && !relation.is_queued {
+        if relation.has_news() && !relation.is_queued {
             relation.is_queued = true;
             presence.changes.push_back(Arc::clone(pair));
         }
@@ -324,6 +322,15 @@ impl<O> Gateway<O> {
     /// Tells the changes whose turn it is.
     pub(in crate::gateway) fn tell_changes(&mut self, now: Instant) {
         while let Some(pair) = self.presence.changes.front().cloned() {
+            let relation = self.presence.table.get_mut(&pair);
+            if let Some(relation) = relation
+                && !relation.has_news()
+            {
+                // It was told meanwhile, or is not to be told any more.
+                relation.is_queued = false;
+                self.presence.changes.pop_front();
+                continue;
+            }
             if let Err(exceeded) = self.presence.turns.take(now) {
                 self.presence.turn_at = Some(after(now, exceeded.retry_after));
                 return;

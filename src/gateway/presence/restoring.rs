@@ -60,7 +60,12 @@ impl<O> Gateway<O> {
             return Some(input);
         }
         // What a user has decided finds room when nothing else does.
-        let room = WAITING_FOR_RECORDS.saturating_mul(if is_a_decision(&input) { 2 } else { 1 });
+        let room = match &input {
+            // Whom policy keeps out takes no room from others.
+            Input::GivenUp { .. } => WAITING_FOR_RECORDS / 2,
+            input if is_a_decision(input) => WAITING_FOR_RECORDS.saturating_mul(2),
+            _ => WAITING_FOR_RECORDS,
+        };
         if waiting.len() < room {
             waiting.push_back(input);
         } else {
@@ -199,7 +204,7 @@ impl<O> Gateway<O> {
 /// Whether a user has decided something, which he is not asked again.
 fn is_a_decision<O>(input: &Input<O>) -> bool {
     let Input::Deliver { delivery, .. } = input else {
-        return matches!(input, Input::GivenUp { .. });
+        return false;
     };
     let Payload::Presence { stanza } = &delivery.payload else {
         return false;

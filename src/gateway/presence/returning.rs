@@ -239,8 +239,8 @@ fn is_so(relation: &Relation, word: &Word) -> bool {
     }
 }
 
-/// His server answers a probe within this, if it does.
-const ANSWERED: Duration = Duration::from_secs(1);
+/// His server answers a probe within this, if it does; he himself takes longer to say no.
+const ANSWERED: Duration = Duration::from_secs(3);
 /// A stanza whose stream lives for so long after it was written has arrived.
 const ARRIVED: Duration = Duration::from_secs(30);
 /// What could not be said is said again after twice this, and then less and less often.

@@ -95,6 +95,12 @@ impl Relation {
             || self.serve.as_deref().is_some_and(Serve::is_troubled)
     }
 
+    /// Whether there is something to tell one of the two, in its turn.
+    pub(super) fn has_news(&self) -> bool {
+        self.serve.as_deref().is_some_and(Serve::is_dirty)
+            || self.watch.as_deref().is_some_and(Watch::is_ready)
+    }
+
     /// Whether a no that comes now may be what his server says to a probe, in the place of a user of XMPP who was asked nothing.
     pub(super) fn may_be_probes(&self, now: Instant) -> bool {
         self.probed.is_some_and(|until| now < until)

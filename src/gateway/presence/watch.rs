@@ -339,6 +339,7 @@ impl Watch {
     fn leave(&mut self, lent: &mut Lent<'_>) {
         self.stage = Stage::Leaving;
         (self.guard, self.resume, self.stale) = (None, None, None);
+        (self.is_dirty, self.is_ready) = (false, false);
         lent.keep();
         if self.subscriber.is_none() {
             return self.over(lent);

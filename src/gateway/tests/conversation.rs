@@ -79,7 +79,8 @@ impl Bench {
                 origin: None,
             }),
             AdmittedStanza::Ignore => Seen::default(),
-            other @ (AdmittedStanza::Answer(_) | AdmittedStanza::Pong(_) | AdmittedStanza::GivenUp(..)) => {
+            other
+            @ (AdmittedStanza::Answer(_) | AdmittedStanza::Pong(_) | AdmittedStanza::GivenUp { .. }) => {
                 panic!("{other:?}")
             }
         }

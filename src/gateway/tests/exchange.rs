@@ -541,7 +541,7 @@ fn admitted(side: Side, stanza: Stanza) -> Result<Box<Delivery>, RejectedStanza>
         other @ (AdmittedStanza::Answer(_)
         | AdmittedStanza::Pong(_)
         | AdmittedStanza::Ignore
-        | AdmittedStanza::GivenUp(..)) => {
+        | AdmittedStanza::GivenUp { .. }) => {
             panic!("{other:?}")
         }
     }

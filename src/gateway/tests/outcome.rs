@@ -90,7 +90,7 @@ impl Bench {
             other @ (AdmittedStanza::Answer(_)
             | AdmittedStanza::Pong(_)
             | AdmittedStanza::Ignore
-            | AdmittedStanza::GivenUp(..)) => {
+            | AdmittedStanza::GivenUp { .. }) => {
                 panic!("{other:?}")
             }
         }
@@ -1026,7 +1026,7 @@ fn what_may_go_by_two_plans_weighs_what_both_take() {
             other @ (AdmittedStanza::Answer(_)
             | AdmittedStanza::Pong(_)
             | AdmittedStanza::Ignore
-            | AdmittedStanza::GivenUp(..)) => {
+            | AdmittedStanza::GivenUp { .. }) => {
                 panic!("{other:?}")
             }
         }

@@ -207,9 +207,12 @@ impl World {
                 self.gateway.handle(self.now, Input::Deliver { delivery, origin });
             }
             Ok(AdmittedStanza::Ignore) => self.said.push("ignored".to_owned()),
-            Ok(AdmittedStanza::GivenUp(ends, what)) => {
+            Ok(AdmittedStanza::GivenUp { ends, what, refused }) => {
                 let hold = None;
                 self.gateway.handle(self.now, Input::GivenUp { ends, what, hold });
+                if let Some(refused) = refused {
+                    self.said.push(format!("refused: {}", refused.class()));
+                }
             }
             Ok(other) => panic!("{other:?}"),
             Err(rejected) => self.said.push(format!("refused: {}", rejected.class())),

@@ -337,7 +337,7 @@ impl World {
                 AdmittedStanza::Answer(_)
                 | AdmittedStanza::Pong(_)
                 | AdmittedStanza::Ignore
-                | AdmittedStanza::GivenUp(..),
+                | AdmittedStanza::GivenUp { .. },
             )
             | Err(_)) => {
                 panic!("{other:?}")

@@ -1,6 +1,6 @@
 //! The documents in which SIP notifications say the state of a user, by their types.
 
-use super::{Device, Presence, State, msrtc, pidf, xpidf};
+use super::{Device, Presence, msrtc, pidf, xpidf};
 use crate::interwork::message::Language;
 use crate::limits::{DOCUMENT_DEPTH, PRESENCE_BYTES, XmlLimits};
 use crate::mime::MediaType;
@@ -41,22 +41,20 @@ pub enum Said {
 }
 
 impl Said {
-    /// How the user can be reached now, where that is what was known before.
+    /// How the user can be reached now, where that is what was known before; `None` where that is not known, and is not said.
     #[must_use]
-    pub fn onto(self, known: Option<&Presence>) -> Presence {
+    pub fn onto(self, known: Option<&Presence>) -> Option<Presence> {
         let (device, note) = match self {
-            Self::Whole(presence) => return presence,
+            Self::Whole(presence) => return Some(presence),
             Self::Changes { device, note } => (device, note),
         };
-        let known = known.and_then(|known| known.devices().first());
-        let mut now = device
-            .or_else(|| known.cloned())
-            .unwrap_or_else(|| Device::new("", State::Offline));
+        let known = known.map(Presence::aggregate);
+        let mut now = device.or_else(|| known.clone())?;
         now.notes = match note {
             Some(_) => Vec::new(),
-            None => known.map(|known| known.notes.clone()).unwrap_or_default(),
+            None => known.map(|known| known.notes).unwrap_or_default(),
         };
-        Presence::new().with(now.with_note(&note.unwrap_or_default(), None))
+        Some(Presence::new().with(now.with_note(&note.unwrap_or_default(), None)))
     }
 
     /// The same; its notes are in that language, where they do not say in which.

@@ -31,9 +31,13 @@ pub(super) fn categories(root: &Element) -> Result<Said, DocumentError> {
         .flat_map(Element::children)
         .filter(|body| body.name() == "body");
     // A category that has nothing in it says that there is nothing any more.
-    let is_noted = categories("note").next().is_some();
+    let (is_stated, is_noted) = (
+        categories("state").next().is_some(),
+        categories("note").next().is_some(),
+    );
+    let device = state.map(of_state);
     Ok(Said::Changes {
-        device: state.map(of_state),
+        device: device.or_else(|| is_stated.then(|| Device::new("", State::Offline))),
         note: is_noted.then(|| {
             notes
                 .next()

@@ -180,7 +180,7 @@ impl World {
         }
         match borders()[self.border].admit_stanza(Side::Inside, stanza, today(), &[7; 32]) {
             Ok(AdmittedStanza::Deliver(delivery)) => self.tell(Input::Deliver { delivery, origin: None }),
-            Ok(AdmittedStanza::GivenUp(ends, what)) => self.tell(Input::GivenUp { ends, what, hold: None }),
+            Ok(AdmittedStanza::GivenUp { ends, what, .. }) => self.tell(Input::GivenUp { ends, what, hold: None }),
             Ok(AdmittedStanza::Ignore) | Err(_) => {}
             Ok(other) => panic!("{other:?}"),
         }

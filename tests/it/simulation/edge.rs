@@ -164,7 +164,7 @@ impl World {
             Ok(AdmittedStanza::Answer(answer) | AdmittedStanza::Pong(answer)) => {
                 self.post_answer(number, *answer);
             }
-            Ok(AdmittedStanza::Ignore | AdmittedStanza::GivenUp(..)) => {}
+            Ok(AdmittedStanza::Ignore | AdmittedStanza::GivenUp { .. }) => {}
             Err(rejected) => {
                 if let Some(reply) = rejected.into_reply() {
                     self.post_answer(number, *reply);

@@ -89,9 +89,11 @@ impl Serve {
     }
 
     pub(super) fn consented(&mut self, lent: &mut Lent<'_>) {
+        // His server passes on no answer but to a question that it knows of: what was taken for his no was not his.
+        let was_asked = self.consent == Some(Consent::Asked) || self.refused_until.is_some();
         self.may_be_asked(lent);
         // What nobody has asked for is nothing (RFC 6121 §3.1.6).
-        if self.consent != Some(Consent::Asked) {
+        if !was_asked || self.consent == Some(Consent::Given) {
             return;
         }
         self.consent = Some(Consent::Given);
@@ -111,9 +113,12 @@ impl Serve {
         if self.consent.take().is_some() {
             // A watcher who asks again at once would bring the question before him as often as he likes.
             self.refused_until = Some(lent.after(REFUSED));
-            self.why = HAS_SAID_NO;
             lent.keep();
-            self.end_all(lent, Ending::Rejected);
+            // Who is blocked is not to know that he is: he hears of it once he is not any more.
+            if self.visibility != Visibility::Offline {
+                self.why = HAS_SAID_NO;
+                self.end_all(lent, Ending::Rejected);
+            }
         }
         self.unseen(lent);
     }

@@ -112,12 +112,19 @@ impl Watch {
             },
             (None, None) => Said::Whole(Presence::new()),
         };
-        let state = said.onto(self.seen.as_deref());
+        let Some(state) = said.onto(self.seen.as_deref()) else {
+            // It changes what is not known: the state itself is still to come.
+            return;
+        };
         if self.seen.as_deref() != Some(&state) {
             self.seen = Some(Arc::new(state));
         }
         self.is_dirty = true;
         self.is_ready = self.quiet.is_none_or(|at| at <= lent.now);
+        // A first state is none of the changes that wait their turn, nor is what a restart has to tell, which has its own pace.
+        if self.shown.is_none() || self.tells_all {
+            self.tell_new(lent);
+        }
     }
 
     pub(super) fn lost(&mut self, lent: &mut Lent<'_>, lapse: Lapse) {
@@ -149,7 +156,7 @@ impl Watch {
 
     /// What he sees is not brought any more.
     fn doubt(&mut self, lent: &Lent<'_>) {
-        if self.shown.is_some() {
+        if self.shown.is_some() || self.is_dirty {
             self.stale.get_or_insert_with(|| lent.after(STALE));
         }
     }

@@ -32,8 +32,10 @@ impl Watch {
         }
         if is_over(self.adhoc_until) && !std::mem::replace(&mut self.is_last_look, true) {
             // Servers ask for him when he comes, and not again while he stays.
-            self.adhoc_until = Some(lent.after(GUARD));
-            lent.say(Word::Probe);
+            if !lent.would_refuse_probes {
+                self.adhoc_until = Some(lent.after(GUARD));
+                lent.say(Word::Probe);
+            }
         }
         if is_over(self.adhoc_until) {
             self.adhoc_until = None;

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use super::Watch;
+use super::{Stage, Watch};
 use crate::gateway::presence::act::{Act, Lent, Word};
 use crate::interwork::presence::{Device, Presence, State};
 use crate::limits::PRESENCE_DEVICES;
@@ -129,7 +129,8 @@ impl Watch {
 
     /// Tells what is new, in its turn.
     pub(in crate::gateway::presence) fn tell_new(&mut self, lent: &mut Lent<'_>) {
-        if self.is_ready {
+        let is_over = matches!(self.stage, Stage::Leaving | Stage::Forbidden | Stage::Over);
+        if std::mem::take(&mut self.is_ready) && !is_over {
             self.show(lent);
         }
     }

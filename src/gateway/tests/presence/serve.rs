@@ -45,15 +45,19 @@ fn who_is_refused_is_told_so_and_so_is_who_asks_for_nobody() {
     world.pass(2);
     assert_eq!((world.listed().as_str(), world.store.len()), ("", 0));
     assert_eq!(world.ask(3_600, true), "X: subscribe, S< 200, S> NOTIFY pending");
-    for changes_his_mind in ["subscribed", "subscribe"] {
+    // He changes his mind, or has not said that no himself: he may be asked again, or lets her see at once.
+    for (word, said) in [
+        ("subscribe", "X: subscribe, S< 200, S> NOTIFY pending"),
+        ("subscribed", "X: probe"),
+    ] {
         let mut world = seen();
         assert_eq!(
             world.x("unsubscribed"),
             "S> NOTIFY terminated;rejected",
             "later too"
         );
-        world.x(changes_his_mind);
-        assert_eq!(world.ask(3_600, true), "X: subscribe, S< 200, S> NOTIFY pending");
+        world.x(word);
+        assert_eq!(world.ask(3_600, true), said);
     }
     for (condition, reason) in [
         ("item-not-found", "noresource"),
@@ -192,7 +196,7 @@ fn who_asks_behind_the_probe_before_a_refresh_is_not_refused_by_the_answer_to_it
     let mut world = watch::seeing();
     world.until_probed();
     world.ask(3_600, true);
-    world.pass(1);
+    world.pass(3);
     let said = world.x("unsubscribed");
     assert!(said.contains("S> NOTIFY terminated;rejected"), "{said}");
 }

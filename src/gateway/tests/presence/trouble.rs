@@ -56,21 +56,24 @@ fn what_is_taken_back_while_policy_forbids_it_does_not_come_back() {
         assert_eq!(world.listed(), "Xmpp active 1, Sip active 1");
         world
     };
-    for (setting, ended) in [
-        (watch::deny(), true),
-        (Setting::blocking(ALICE, Style::Polite), false),
+    for (setting, refused) in [
+        (watch::deny(), "refused: policy_exception"),
+        (Setting::blocking(ALICE, Style::Polite), "refused: blocked_polite"),
     ] {
         let mut world = both();
         world.reload(setting);
         world.answer(200, "");
         world.pass(60);
-        let said = world.x("unsubscribe");
-        assert_eq!(said, "X: unsubscribed", "as he is told wherever it ends");
-        let said = world.x("unsubscribed");
-        assert!(ended || said.contains("terminated;rejected"), "{said}");
+        assert_eq!(world.x("unsubscribe"), format!("{refused}, X: unsubscribed"));
+        assert_eq!(
+            world.x("unsubscribed"),
+            refused,
+            "she is not to know, where she is blocked"
+        );
         world.pass(60);
-        world.reload(Setting::default());
-        let said = world.pass(3_600);
+        let said = world.reload(Setting::default()) + &world.pass(3_600);
+        let is_told = said.contains("S> NOTIFY terminated;rejected");
+        assert_eq!(is_told, refused.contains("block"), "now she is: {said}");
         assert!(
             !said.contains("SUBSCRIBE") && !said.contains("X: subscribe"),
             "{said}"
@@ -79,9 +82,9 @@ fn what_is_taken_back_while_policy_forbids_it_does_not_come_back() {
     }
     // To others it says nothing.
     let mut world = World::with(watch::deny());
-    assert_eq!(world.x("unsubscribe"), "");
-    assert_eq!(world.x("unsubscribed"), "");
-    assert_eq!(world.x("subscribe"), "refused: policy_exception");
+    for kind in ["unsubscribe", "unsubscribed", "subscribe"] {
+        assert_eq!(world.x(kind), "refused: policy_exception");
+    }
 }
 
 #[test]
@@ -93,11 +96,26 @@ fn in_a_storm_changes_wait_their_turn_both_ways_and_the_last_is_told() {
     world.x("subscribe");
     world.answer(200, "Expires: 3600");
     world.told("active;expires=3600", &open(&["desk"]));
-    for devices in [&["phone"][..], &[], &["desk", "phone"]] {
+    // The first change finds a turn that nobody took.
+    assert_eq!(
+        world.told("active;expires=3600", &open(&["phone"])),
+        "S< 200, X: available/phone, X: unavailable/desk"
+    );
+    for devices in [&["desk"][..], &[], &["desk", "phone"]] {
         assert_eq!(world.told("active;expires=3600", &open(devices)), "S< 200");
     }
-    assert_eq!(world.pass(1), "X: available/phone");
+    assert_eq!(world.pass(1), "X: available/desk");
     assert_eq!(world.pass(60), "");
+    // Who leaves while something waits for him is not told it.
+    world.told("active;expires=3600", &open(&["desk"]));
+    world.told("active;expires=3600", &open(&["desk", "tablet"]));
+    world.x("unsubscribe");
+    assert_eq!(world.pass(1), "");
+    let gone = world.answer(200, "Expires: 0") + &world.told("terminated;reason=timeout", "");
+    assert!(
+        gone.contains("X: unavailable/desk") && !gone.contains("tablet"),
+        "{gone}"
+    );
     world.ask(3_600, true);
     world.pass(1);
     world.x("subscribed");

@@ -116,6 +116,20 @@ fn who_has_to_decide_anew_is_not_seen_meanwhile() {
 }
 
 #[test]
+fn a_state_that_comes_with_the_end_is_not_believed_for_long() {
+    let mut world = World::new();
+    world.x("subscribe");
+    world.answer(200, "Expires: 3600");
+    let said = world.told("terminated;reason=probation;retry-after=3600", &open(&["desk"]));
+    assert!(said.contains("X: available/desk"), "{said}");
+    let mut later = String::new();
+    for _ in 0..61 {
+        later += &world.pass(1);
+    }
+    assert_eq!(later, "X: unavailable/desk");
+}
+
+#[test]
 fn a_device_without_a_name_is_taken_back_where_another_has_come() {
     let mut world = seeing();
     world.pass(5);

@@ -151,7 +151,7 @@ impl World {
                 delivery,
                 origin: None,
             }),
-            Ok(AdmittedStanza::GivenUp(ends, what)) => {
+            Ok(AdmittedStanza::GivenUp { ends, what, .. }) => {
                 assert!(pair.is_some_and(|pair| self.regime_of(pair) != Regime::Open));
                 self.tell(Input::GivenUp {
                     ends,

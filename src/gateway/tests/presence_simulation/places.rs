@@ -128,7 +128,7 @@ impl World {
         }
         let body = pidf::write(&presence_of(devices), &jid("b@corp.example"), kind).unwrap();
         let written = MediaType::parse("application/pidf+xml").unwrap();
-        open_devices(&document::read(&written, &body).unwrap().onto(None))
+        open_devices(&document::read(&written, &body).unwrap().onto(None).unwrap())
     }
 }
 

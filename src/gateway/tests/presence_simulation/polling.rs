@@ -65,7 +65,7 @@ impl World {
             Devices::new()
         } else {
             let kind = MediaType::parse("application/pidf+xml").unwrap();
-            open_devices(&document::read(&kind, request.body()).unwrap().onto(None))
+            open_devices(&document::read(&kind, request.body()).unwrap().onto(None).unwrap())
         };
         // What has changed since she asked may have been seen or not.
         let truth = poll.truth.filter(|truth| *truth == self.seen_by_poll(pair));

@@ -146,7 +146,7 @@ impl World {
             watching.view.clear();
         } else {
             let kind = MediaType::parse("application/pidf+xml").unwrap();
-            let presence = document::read(&kind, request.body()).unwrap().onto(None);
+            let presence = document::read(&kind, request.body()).unwrap().onto(None).unwrap();
             watching.has_state = true;
             watching.view = open_devices(&presence);
         }
