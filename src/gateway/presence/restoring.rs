@@ -60,11 +60,13 @@ impl<O> Gateway<O> {
             return Some(input);
         }
         // What a user has decided finds room when nothing else does.
-        let room = match &input {
+        let room = if matches!(input, Input::GivenUp { .. }) {
             // Whom policy keeps out takes no room from others.
-            Input::GivenUp { .. } => WAITING_FOR_RECORDS / 2,
-            input if is_a_decision(input) => WAITING_FOR_RECORDS.saturating_mul(2),
-            _ => WAITING_FOR_RECORDS,
+            WAITING_FOR_RECORDS / 2
+        } else if is_a_decision(&input) {
+            WAITING_FOR_RECORDS.saturating_mul(2)
+        } else {
+            WAITING_FOR_RECORDS
         };
         if waiting.len() < room {
             waiting.push_back(input);
