@@ -120,6 +120,9 @@ pub struct Notifier {
     /// What was told last.
     told: Option<(Authorisation, EntityTag)>,
     until: Option<Instant>,
+    /// Until when the subscriber may believe that it stands, though the clock says that it is over: it may have been set while no
+    /// process ran.
+    doubted_until: Option<Instant>,
     /// Why it ends, once it does.
     closing: Option<(Ending, NotifierOver)>,
     is_over: bool,
@@ -201,6 +204,7 @@ impl Notifier {
             condition: None,
             told: None,
             until: None,
+            doubted_until: None,
             closing: None,
             is_over: false,
             stood: false,
@@ -239,6 +243,7 @@ impl Notifier {
             condition: None,
             told: None,
             until: now.checked_add(left),
+            doubted_until: now.checked_add(DOUBTED),
             closing: None,
             is_over: false,
             stood: true,
@@ -497,3 +502,5 @@ const HOUR: Duration = Duration::from_secs(3_600);
 
 /// A refresh that was sent in time may take so long to arrive.
 const EXPIRY_MARGIN: Duration = Duration::from_secs(10);
+/// For so long after a restart whoever cannot be reached is told, once he can, that his subscription is over.
+const DOUBTED: Duration = Duration::from_secs(3_600);

@@ -13,6 +13,7 @@ pub(super) struct Origin {
     call: String,
     is_notify: bool,
     what: String,
+    sent: u64,
     pub(super) is_delivered: bool,
 }
 
@@ -84,6 +85,7 @@ impl World {
                 call,
                 is_notify,
                 what,
+                sent: self.now,
                 is_delivered: false,
             },
         );
@@ -155,6 +157,7 @@ impl World {
                 call,
                 is_notify,
                 what,
+                sent,
                 ..
             }),
             status,
@@ -190,7 +193,8 @@ impl World {
             let (has, wants) = (watching.has.is_some(), self.pairs[pair].wants);
             self.must(has, "who says nothing of what it has is told nothing");
             self.saw("known to them");
-            self.pairs[pair].blurred.1 = None;
+            // What was lost after she had asked is none of the answer's.
+            self.pairs[pair].blurred.1.take_if(|lost| *lost < sent);
             if !wants {
                 self.pairs[pair].watching = None;
                 return;

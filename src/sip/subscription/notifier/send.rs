@@ -210,7 +210,12 @@ impl Notifier {
             (Failure::Timeout, Last::No) if self.is_there => self.again(now, NotifierOver::Unreachable, None),
             (Failure::Timeout, Last::Yes | Last::No) => self.end(NotifierOver::Unreachable),
             // Who is told no more has to hear that, too, for as long as he believes that he is.
-            (Failure::Transport, Last::Yes) if self.until.is_none_or(|until| until <= now) => {
+            (Failure::Transport, Last::Yes)
+                if self
+                    .until
+                    .max(self.doubted_until)
+                    .is_none_or(|until| until <= now) =>
+            {
                 self.end(NotifierOver::Unreachable);
             }
             // Who cannot be reached for a while has not given up his subscription: it ends when its time is over.
