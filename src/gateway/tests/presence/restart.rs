@@ -1,6 +1,7 @@
 //! The process is killed and begins again, in every state.
 
 use super::serve::seen;
+use super::trouble::unreached;
 use super::watch::seeing;
 use super::*;
 
@@ -156,6 +157,21 @@ fn what_expired_while_nobody_was_here_is_over() {
     let mut world = seen();
     world.restart(8_000);
     let said = world.pass(30);
+    assert!(said.contains("NOTIFY terminated;timeout"), "{said}");
+    assert_eq!(world.listed(), "Sip dormant 0");
+}
+
+#[test]
+fn who_cannot_be_reached_hears_later_that_it_expired_as_the_clock_may_be_wrong() {
+    let mut world = seen();
+    world.is_well = false;
+    world.restart(8_000);
+    for _ in 0..1_800 {
+        world.pass(1);
+        unreached(&mut world);
+    }
+    world.is_well = true;
+    let said = (0..600).map(|_| world.pass(1)).collect::<String>();
     assert!(said.contains("NOTIFY terminated;timeout"), "{said}");
     assert_eq!(world.listed(), "Sip dormant 0");
 }

@@ -16,7 +16,7 @@ fn returned(world: &mut World) {
 }
 
 /// Gives back every notification that waits for its answer.
-fn unreached(world: &mut World) {
+pub(super) fn unreached(world: &mut World) {
     while let Some((token, _)) = world.notified.pop_front() {
         let trouble = Trouble::Unreachable;
         world
