@@ -177,7 +177,7 @@ impl<O> Gateway<O> {
                 origin,
             } => self.blocked(now, &ends, request, origin),
             Input::GivenUp { ends, what, hold } => self.given_up(now, &ends, what, hold),
-            Input::Persisted { ticket } => self.kept(ticket),
+            Input::Persisted { ticket } => self.kept(now, ticket),
             Input::Tick => self.tick(now),
         }
     }
@@ -188,7 +188,7 @@ impl<O> Gateway<O> {
             self.ping_where_wanted(now);
             self.pong_where_free();
             self.tell_changes(now);
-            self.keep_presence();
+            self.keep_presence(now);
         }
         self.ready.pop_front()
     }

@@ -119,7 +119,8 @@ impl<O> Gateway<O> {
             match (output, waits) {
                 (Ok(output), Some(ticket)) => {
                     let held = self.presence.settling.entry(ticket).or_default();
-                    held.push(Settling::Output(Box::new(output)));
+                    let generation = self.presence.generation;
+                    held.push(Settling::Output(Box::new(output), generation));
                 }
                 (Ok(output), None) => self.ready.push_back(output),
                 (Err(Some(what)), _) => failed.push(what),

@@ -117,7 +117,8 @@ enum What {
 
 #[derive(Debug)]
 enum Settling<O> {
-    Output(Box<Output<O>>),
+    /// By which configuration it was to be said.
+    Output(Box<Output<O>>, u32),
     Hold(#[allow(dead_code, reason = "it is kept to be dropped")] Hold),
 }
 

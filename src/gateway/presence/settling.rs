@@ -5,11 +5,12 @@ use std::time::{Duration, Instant};
 
 use super::keeping;
 use super::record::Change;
-use super::{Fate, Settling};
+use super::{Fate, Settling, What};
 use crate::gateway::conversation::Pair;
 use crate::gateway::event::Output;
 use crate::gateway::hold::Hold;
 use crate::gateway::{Gateway, after};
+use crate::sip::transaction::Failure;
 use crate::xmpp::stanza::{Kind, PresenceType};
 
 impl<O> Gateway<O> {
@@ -50,7 +51,7 @@ impl<O> Gateway<O> {
     }
 
     /// Gives the store what has changed.
-    pub(in crate::gateway) fn keep_presence(&mut self) {
+    pub(in crate::gateway) fn keep_presence(&mut self, now: Instant) {
         let (presence, spellings) = (&mut self.presence, &self.spellings);
         if presence.changed.is_empty() {
             return;
@@ -59,7 +60,7 @@ impl<O> Gateway<O> {
         let Some(calendar) = presence.calendar else {
             // Nobody keeps anything.
             presence.changed.clear();
-            return self.kept(u64::MAX);
+            return self.kept(now, u64::MAX);
         };
         let table = &presence.table;
         let changes = presence.changed.drain().map(|pair| {
@@ -79,7 +80,18 @@ impl<O> Gateway<O> {
     }
 
     /// Says what has waited for the store, unless the configuration has changed meanwhile and keeps him out who asks or is shown.
-    fn say_what_waited(&mut self, output: Output<O>) {
+    fn say_what_waited(&mut self, now: Instant, output: Output<O>, generation: u32) {
+        if generation != self.presence.generation
+            && let Output::Request { token, .. } = &output
+            && let Some(sent) = self.presence.sent.get(token)
+            && matches!(sent.what, What::Notify(_))
+            && let Some(border) = &self.presence.border
+            && border.footing(&sent.pair).is_err()
+            && let Some(sent) = self.presence.sent.remove(token)
+        {
+            // What it says was so before: it is told anew what he may know.
+            return self.undone(now, &sent.pair, sent.what, Failure::Transport);
+        }
         if let Output::Send {
             stanza,
             token: Some(token),
@@ -101,14 +113,16 @@ impl<O> Gateway<O> {
     }
 
     /// The store has kept everything up to that ticket.
-    pub(in crate::gateway) fn kept(&mut self, ticket: u64) {
+    pub(in crate::gateway) fn kept(&mut self, now: Instant, ticket: u64) {
         while let Some(entry) = self.presence.settling.first_entry() {
             if *entry.key() > ticket {
                 return;
             }
             for settled in entry.remove() {
                 match settled {
-                    Settling::Output(output) => self.say_what_waited(*output),
+                    Settling::Output(output, generation) => {
+                        self.say_what_waited(now, *output, generation);
+                    }
                     Settling::Hold(hold) => drop(hold),
                 }
             }

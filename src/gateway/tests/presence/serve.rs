@@ -374,6 +374,26 @@ fn a_domain_that_is_denied_while_the_process_is_down_hears_that_it_is_over() {
 }
 
 #[test]
+fn nobody_is_shown_to_whom_policy_keeps_out_while_the_store_took_its_time() {
+    for (setting, said) in [
+        (deny(), "S> NOTIFY terminated;rejected"),
+        (
+            Setting::blocking(ALICE, crate::policy::Style::Polite),
+            "S> NOTIFY active closed",
+        ),
+    ] {
+        let mut world = seen();
+        world.pass(60);
+        world.is_slow = true;
+        assert_eq!(world.ask(3_600, false), "", "it is kept first");
+        world.is_slow = false;
+        world.reload(setting);
+        let told = world.kept() + &world.pass(30);
+        assert!(told.contains(said) && !told.contains("open"), "{told}");
+    }
+}
+
+#[test]
 fn nobody_is_asked_who_was_denied_while_the_store_took_its_time() {
     for (setting, said) in [(Setting::default(), "X: subscribe, S< 200"), (deny(), "S< 200")] {
         let mut world = World::new();
