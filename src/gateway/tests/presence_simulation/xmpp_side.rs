@@ -61,11 +61,13 @@ impl World {
             PresenceType::Subscribe if between.is_asked => {}
             PresenceType::Subscribe => {
                 // A question may have been on its way when he said no.
-                let was_denied = between.denied.is_some_and(|at| self.now - at > 2 * SECOND);
+                let is_crossing = between.denied.is_some_and(|at| self.now - at <= 2 * SECOND);
                 // The hour, as the next process counts it.
-                let is_early = was_denied || self.now < between.refused_until;
+                let is_early = between.denied.is_some() || self.now < between.refused_until;
                 between.is_asked = true;
-                self.must_of(pair, !is_early, || "who has said no is asked again".to_owned());
+                self.must_of(pair, is_crossing || !is_early, || {
+                    "who has said no is asked again".to_owned()
+                });
                 self.saw("asked");
                 self.soon(SECOND, 3_000 * SECOND, Event::Decide(pair));
             }
